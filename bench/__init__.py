@@ -1,0 +1,1 @@
+"""Reproducible evaluation of a dialogue summariser before and after tuning and alignment."""

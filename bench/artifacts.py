@@ -1,0 +1,210 @@
+"""The only file that knows where things lie and how rows are written. A file appears whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import hashlib
+import json
+import math
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from bench.schema import Example, Prediction, ScoreRow, Strict, UserError
+
+Row = TypeVar("Row", bound=Strict)
+
+SPLITS = ("train", "validation", "test")
+DATA, MODELS, CURVES, PREDICTIONS, SCORES, COSTS = (
+    Path(name) for name in ("data", "models", "curves", "predictions", "scores", "costs")
+)
+REPORTS, STUDIES, PARAMS = Path("reports"), Path("studies"), Path("params.yaml")
+
+WEIGHTS = (".safetensors",)  # pickles are never read
+
+# Rows of the table that no model wrote: the first three turns, and one human reference held against the others.
+YARDSTICKS = ("lead-3", "human")
+
+
+def split_path(split: str) -> Path:
+    """Where the examples of one split lie."""
+    return DATA / f"{split}.jsonl"
+
+
+def model_path(name: str) -> Path:
+    """The folder of a checkpoint or a trained variant."""
+    return MODELS / name
+
+
+def curve_path(variant: str) -> Path:
+    """The training curve of a variant: one row a logged step."""
+    return CURVES / f"{variant}.csv"
+
+
+def predictions_path(variant: str) -> Path:
+    """Where the summaries of a variant lie."""
+    return PREDICTIONS / f"{variant}.jsonl"
+
+
+def scores_path(variant: str) -> Path:
+    """Where the score rows of a variant lie, all metrics in one file."""
+    return SCORES / f"{variant}.jsonl"
+
+
+def signatures_path(variant: str) -> Path:
+    """Where the signature of each column of a variant's scores lies."""
+    return SCORES / f"{variant}.meta.json"
+
+
+def cost_path(stage: str, name: str) -> Path:
+    """Where the seconds and bytes of one stage run lie, apart from the scores, which are reproducible to the byte."""
+    return COSTS / stage / f"{name}.json"
+
+
+def report_dir(study: str) -> Path:
+    """The folder in git that holds a study's report."""
+    return REPORTS / study
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success it is flushed to disk and renamed, on failure removed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    aside = Path(name)
+    try:
+        yield aside
+        with aside.open("rb") as file:
+            os.fsync(file.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        aside.chmod(0o666 & ~umask)
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8, whole or not at all."""
+    with whole_file(path) as aside:
+        aside.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON with a fixed layout, so that equal values are equal files. NaN is refused."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file; a missing or broken one is the user's error with its name and line."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; run `dvc repro` to make it.") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid JSON ({error}); restore it or run `dvc repro`.") from None
+
+
+def write_rows(path: Path, rows: Iterable[Strict]) -> None:
+    """Write one JSON object a line."""
+    with whole_file(path) as aside, aside.open("w", encoding="utf-8", newline="\n") as file:
+        for row in rows:
+            file.write(row.model_dump_json() + "\n")
+
+
+def read_rows(path: Path, kind: type[Row]) -> list[Row]:
+    """Read the rows of `path`; the first bad line is the user's error, named by file, line and field."""
+    rows: list[Row] = []
+    try:
+        with path.open(encoding="utf-8") as file:
+            for line in file:
+                rows.append(kind.model_validate_json(line))
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; run `dvc repro` to make it.") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8.") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "the line"
+        raise UserError(f"{path} line {len(rows) + 1}: {field}: {first['msg']}; mend that line.") from None
+    return rows
+
+
+def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows as CSV; columns in the order of their first appearance, a missing value is empty."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    with whole_file(path) as aside, aside.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def read_split(split: str) -> list[Example]:
+    """The examples of one split."""
+    return read_rows(split_path(split), Example)
+
+
+def read_predictions(variant: str) -> list[Prediction]:
+    """The summaries of one variant."""
+    return read_rows(predictions_path(variant), Prediction)
+
+
+def read_scores(variant: str) -> list[ScoreRow]:
+    """The score rows of one variant."""
+    return read_rows(scores_path(variant), ScoreRow)
+
+
+def sha256_file(path: Path) -> str:
+    """Hex digest of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_text(text: str) -> str:
+    """Hex digest of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def sha256_folder(folder: Path, suffixes: tuple[str, ...] = ()) -> str:
+    """Hex digest over names and contents of the files directly in `folder` (those with one of `suffixes`)."""
+    total = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and (not suffixes or path.suffix in suffixes):
+            total.update(f"{path.name}\0{sha256_file(path)}\n".encode())
+    return total.hexdigest()
+
+
+def read_manifest(name: str) -> dict[str, Any]:
+    """How the weights of `models/<name>` are stored; an untouched checkpoint counts as a full model without parent."""
+    path = model_path(name) / "manifest.json"
+    return {"kind": "full", "parent": None} | (read_json(path) if path.exists() else {})
+
+
+def weights_digest(name: str) -> str:
+    """Identity of the weights that `name` stands for: a sha256 over its own files and its parent's identity."""
+    facts = read_manifest(name)
+    if facts["kind"] == "alias":
+        return weights_digest(facts["parent"])
+    own = sha256_folder(model_path(name), WEIGHTS)
+    return own if facts["parent"] is None else sha256_text(own + weights_digest(facts["parent"]))
+
+
+def stored_parameters(name: str) -> int:
+    """Parameters in the safetensors files of `models/<name>` and its parents, read from their headers alone."""
+    facts, count = read_manifest(name), 0
+    for path in model_path(name).glob("*.safetensors"):
+        with path.open("rb") as file:
+            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        count += sum(math.prod(tensor["shape"]) for key, tensor in header.items() if key != "__metadata__")
+    return count if facts["parent"] is None else count + stored_parameters(facts["parent"])
+
+
+def stored_bytes(name: str) -> int:
+    """Bytes of the weights that `models/<name>` itself holds: an adapter's are its own, an alias has none."""
+    return sum(path.stat().st_size for path in model_path(name).glob("*.safetensors"))

@@ -1,0 +1,201 @@
+"""params.yaml -> typed Params. Every block is checked with its plugin's own Config before anything runs."""
+
+from __future__ import annotations
+
+import re
+import typing
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, Field, ValidationError
+from ruamel.yaml import YAML, YAMLError
+
+from bench import artifacts, plugins
+from bench.schema import (
+    CheckpointConfig,
+    ComputeConfig,
+    DatasetConfig,
+    GenerationConfig,
+    MethodConfig,
+    Strict,
+    TextConfig,
+    UserError,
+)
+
+
+class ReportConfig(Strict):
+    """What the report claims and shows. `texts: false` keeps every dialogue and summary out of it (licences)."""
+
+    primary: str = "rouge1"
+    confidence: float = Field(0.95, gt=0.5, lt=1)
+    resamples: int = Field(10_000, ge=100)
+    seed: int = 0
+    examples: int = Field(4, ge=0)
+    texts: bool = True
+
+
+class Params(Strict):
+    """A whole study."""
+
+    study: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    about: str = ""
+    seed: int = 0
+    compute: ComputeConfig = ComputeConfig()
+    text: TextConfig = TextConfig()
+    data: DatasetConfig
+    checkpoints: dict[str, CheckpointConfig]
+    generation: GenerationConfig = GenerationConfig()
+    variants: dict[str, MethodConfig] = Field(min_length=1)
+    metrics: dict[str, Strict] = Field(min_length=1)
+    report: ReportConfig = ReportConfig()
+
+    def seed_of(self, variant: str) -> int:
+        """The variant's own seed, or the study's."""
+        own = self.variants[variant].seed
+        return self.seed if own is None else own
+
+    def start_of(self, variant: str) -> str:
+        """The name of the checkpoint or variant that `variant` was trained from."""
+        return self.variants[variant].init
+
+
+def read(path: Path | str = artifacts.PARAMS) -> Params:
+    """Read and check a params file.
+
+    Raises:
+        UserError: the file is missing, is not YAML, or one field is wrong; the message names file and field.
+    """
+    path = Path(path)
+    try:
+        # ruamel reads YAML 1.2 as DVC does: `1e-3` is a number here and a string to PyYAML.
+        raw = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(
+            f"{path} does not exist; `bench use miniature` makes one from studies/miniature.yaml."
+        ) from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 text ({error.reason}); save it as UTF-8.") from None
+    except YAMLError as error:
+        problem = " ".join(str(error).split())
+        raise UserError(f"{path} is not valid YAML: {problem}") from None
+    if not isinstance(raw, dict):
+        raise UserError(
+            f"{path} must hold a mapping of blocks, and holds {type(raw).__name__}; see studies/miniature.yaml."
+        )
+    return parse(raw, str(path))
+
+
+def parse(raw: dict[str, Any], name: str = "params.yaml") -> Params:
+    """Check a study given as a plain mapping; `name` stands for the file in messages."""
+    typed = dict(raw)
+    typed["data"] = _block(raw, "data", "dataset", "dataset", name)
+    for part, kind, key in (("checkpoints", "checkpoint", "source"), ("variants", "method", "method")):
+        blocks = raw.get(part)
+        if not isinstance(blocks, dict):
+            raise UserError(f"{name}: {part}: must be a mapping of named blocks; see studies/miniature.yaml.")
+        typed[part] = {str(k): _block(blocks, k, kind, key, name, f"{part}.") for k in blocks}
+    metrics = raw.get("metrics")
+    if not isinstance(metrics, dict):
+        raise UserError(
+            f"{name}: metrics: must be a mapping of metric names to their settings; see studies/miniature.yaml."
+        )
+    typed["metrics"] = {str(k): _typed("metric", k, v or {}, f"metrics.{k}", name) for k, v in metrics.items()}
+    params = _validated(Params, typed, "", name)
+    _check_graph(params, name)
+    return params
+
+
+def _block(blocks: dict[str, Any], key: str, kind: str, field: str, name: str, prefix: str = "") -> Strict:
+    """The block `key`, typed by the plugin that its `field` names."""
+    where, value = f"{prefix}{key}", blocks.get(key)
+    if not isinstance(value, dict) or not isinstance(value.get(field), str):
+        raise UserError(f"{name}: {where}.{field}: missing; name one of: {', '.join(plugins.names(kind))}.")
+    return _typed(kind, value[field], value, where, name)
+
+
+def _typed(kind: str, plugin: str, value: Any, where: str, name: str) -> Strict:
+    try:
+        module = plugins.find(kind, plugin)
+    except UserError as error:
+        raise UserError(f"{name}: {where}: {error}") from None
+    return _validated(module.Config, value, where, name)
+
+
+def _validated(model: type[Strict], value: Any, where: str, name: str) -> Any:
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        loc = [str(part) for part in first["loc"]]
+        field = ".".join(([where] if where else []) + loc)
+        if first["type"] == "extra_forbidden":
+            known = sorted(_model_at(model, loc[:-1]).model_fields)
+            raise UserError(f"{name}: {field}: unknown key; {plugins.nearest(loc[-1], known)}") from None
+        if first["type"] == "missing":
+            raise UserError(f"{name}: {field}: missing; add it (see studies/ for working files).") from None
+        raise UserError(f"{name}: {field}: {first['msg']}, got {first['input']!r:.80}.") from None
+
+
+def _model_at(model: type[BaseModel], loc: list[str]) -> type[BaseModel]:
+    """The model that a nested location lies in, through optional and union types."""
+    for part in loc:
+        if part not in model.model_fields:
+            continue  # the tag of a union, or an index
+        annotation = model.model_fields[part].annotation
+        options = [annotation, *typing.get_args(annotation)]
+        model = next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), model)
+    return model
+
+
+def _check_graph(params: Params, name: str) -> None:
+    """Every start exists, there is no cycle, names are usable as folders, and the judge is not the teacher."""
+    for needed in ("base", "judge"):
+        if needed not in params.checkpoints:
+            raise UserError(
+                f"{name}: checkpoints.{needed}: missing; every study has a base model and an independent judge."
+            )
+    for part in ("checkpoints", "variants"):
+        for key in getattr(params, part):
+            if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", key) or key in artifacts.YARDSTICKS:
+                raise UserError(
+                    f"{name}: {part}.{key}: use lower-case letters, digits, '-' and '_', and none of the "
+                    f"reserved names {', '.join(artifacts.YARDSTICKS)}."
+                )
+    clash = sorted(set(params.checkpoints) & set(params.variants))
+    if clash:
+        raise UserError(f"{name}: variants.{clash[0]}: a checkpoint has this name too; rename one of them.")
+    for variant, block in params.variants.items():
+        known = sorted({*params.checkpoints, *params.variants} - {variant})
+        if block.init not in known:
+            raise UserError(
+                f"{name}: variants.{variant}.init: there is no '{block.init}'; {plugins.nearest(block.init, known)}"
+            )
+        _check_teacher(params, variant, name)
+        seen, at = [variant], block.init
+        while at in params.variants:
+            if at in seen:
+                raise UserError(
+                    f"{name}: variants.{variant}.init: a cycle ({' -> '.join([*seen, at])}); start one of them from 'base'."
+                )
+            seen.append(at)
+            at = params.variants[at].init
+
+
+def _check_teacher(params: Params, variant: str, name: str) -> None:
+    """`learns_from` must be a path that the method can learn from, and never the judge's."""
+    block, field = params.variants[variant], f"{name}: variants.{variant}.learns_from"
+    kind = plugins.find("method", block.method).LEARNS_FROM
+    references = str(artifacts.split_path("train"))
+    classifiers = {str(artifacts.model_path(key)): key for key in params.checkpoints if key != "base"}
+    if kind == "references" and block.learns_from != references:
+        raise UserError(f"{field}: method '{block.method}' imitates references; write '{references}'.")
+    if kind == "reward":
+        if block.learns_from not in classifiers:
+            raise UserError(
+                f"{field}: method '{block.method}' follows a classifier; write one of: {', '.join(classifiers)}."
+            )
+        teacher = params.checkpoints[classifiers[block.learns_from]]
+        if classifiers[block.learns_from] == "judge" or teacher == params.checkpoints["judge"]:
+            raise UserError(
+                f"{field}: training must never see the judge; name another classifier."
+            )

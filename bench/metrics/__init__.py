@@ -1,0 +1,1 @@
+"""One metric a file: `Config`, `columns`, `signature`, `score`, and `EXAMPLES` whose values come from outside."""
