@@ -1,0 +1,63 @@
+"""Direct preference optimisation (Rafailov et al. 2023) of an encoder-decoder, on pairs its own start wrote.
+
+The start samples summaries, the classifier named by `learns_from` ranks them. The reference's log-probabilities are
+computed once before training, so that no second model is held. Dropout is off: step 0 has loss log 2 exactly.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from bench import artifacts
+from bench.context import TrainContext
+from bench.schema import MethodConfig
+from bench.training.settings import OptimConfig, PairsConfig, RewardConfig
+
+LEARNS_FROM = "reward"
+
+
+class Config(MethodConfig):
+    """`beta` holds the policy near its start: the larger, the nearer."""
+
+    optim: OptimConfig
+    pairs: PairsConfig = PairsConfig()
+    beta: float = Field(0.1, gt=0)
+    adapter: dict[str, Any] | None = None
+    reward: RewardConfig = RewardConfig()
+
+
+def train(config: Config, context: TrainContext) -> dict[str, Any]:
+    """Sample pairs, train, save; the pairs stay beside the weights as `pairs.jsonl`. Returns the manifest."""
+    from bench import models
+    from bench.training import preferences
+    from bench.training.dpo import PreferenceTrainer, preference_rows, preferences_collator
+    from bench.training.reward import Reward
+    from bench.training.trainer import fit
+
+    start = context.start()
+    with context.meter.timed("sampling"):
+        pairs = preferences.sample(
+            start,
+            Reward(context.teacher(), config.reward),
+            context.train,
+            context.text,
+            config.pairs,
+            context.seed,
+            context.progress,
+        )
+    artifacts.write_rows(context.out / "pairs.jsonl", pairs)
+    rows = preference_rows(start, pairs, context.text, config.optim.batch_size)
+    loaded = models.trainable(start, config.adapter)
+    curve = fit(
+        loaded,
+        rows,
+        config.optim,
+        context,
+        preferences_collator(int(loaded.tokenizer.pad_token_id)),
+        trainer_class=PreferenceTrainer.with_beta(config.beta),
+    )
+    artifacts.write_table(artifacts.curve_path(context.variant), curve)
+    facts = {"pairs": len(pairs), **{f"last_{key}": value for key, value in curve[-1].items()}}
+    return models.save(loaded, context.variant, config.method, facts)

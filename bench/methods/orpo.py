@@ -1,0 +1,65 @@
+"""Odds-ratio preference optimisation (Hong et al. 2024) on trl's own trainer, which still trains encoder-decoders.
+
+Needs no reference model: the loss is cross-entropy on the chosen summary plus a weighted odds ratio. The pairs are made
+as for DPO. A new method is one file such as this one.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from typing import Any
+
+from pydantic import Field
+
+from bench import artifacts
+from bench.context import TrainContext
+from bench.schema import MethodConfig
+from bench.training.settings import OptimConfig, PairsConfig, RewardConfig
+
+LEARNS_FROM = "reward"
+
+
+class Config(MethodConfig):
+    """`beta` weighs the odds ratio against the cross-entropy (lambda in the paper)."""
+
+    optim: OptimConfig
+    pairs: PairsConfig = PairsConfig()
+    beta: float = Field(0.1, gt=0)
+    adapter: dict[str, Any] | None = None
+    reward: RewardConfig = RewardConfig()
+
+
+def train(config: Config, context: TrainContext) -> dict[str, Any]:
+    """Sample pairs, train with trl, save; returns the manifest."""
+    from datasets import Dataset
+    from trl.experimental.orpo import ORPOConfig, ORPOTrainer
+
+    from bench import models
+    from bench.training import preferences, trainer
+    from bench.training.reward import Reward
+
+    start = context.start()
+    reward = Reward(context.teacher(), config.reward)
+    pairs = preferences.sample(start, reward, context.train, context.text, config.pairs, context.seed, context.progress)
+    artifacts.write_rows(context.out / "pairs.jsonl", pairs)
+    loaded = models.trainable(start, config.adapter)
+    rows = [
+        {"prompt": context.text.prompt.replace("{source}", p.source), "chosen": p.chosen, "rejected": p.rejected}
+        for p in pairs
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        settings = ORPOConfig(
+            **trainer.arguments(config.optim, context, folder),
+            beta=config.beta,
+            max_length=context.text.max_source_tokens,
+            max_completion_length=context.text.max_target_tokens,
+            is_encoder_decoder=True,
+        )
+        tool = ORPOTrainer(
+            model=loaded.model, args=settings, train_dataset=Dataset.from_list(rows), processing_class=loaded.tokenizer
+        )
+        counting = trainer.Counting(tool.data_collator)
+        tool.data_collator = counting
+        curve = trainer.run(tool, loaded, context, counting)
+    artifacts.write_table(artifacts.curve_path(context.variant), curve)
+    return models.save(loaded, context.variant, config.method, {"pairs": len(pairs), "final_loss": curve[-1]["loss"]})

@@ -1,0 +1,41 @@
+"""Proximal policy optimisation of an encoder-decoder against a classifier's logit, with a KL penalty to its start.
+
+No maintained library does this for encoder-decoders (trl removed its PPO trainer in 1.13), so it is written here on
+torch, transformers, peft and accelerate; the equations are in bench/training/policy_gradient.py. Dropout is off
+throughout, so that the ratio of the first step is exactly 1 and its KL to the start exactly 0.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from bench import artifacts, runtime
+from bench.context import TrainContext
+from bench.schema import MethodConfig
+from bench.training.settings import PPOConfig
+
+LEARNS_FROM = "reward"
+
+
+class Config(MethodConfig, PPOConfig):
+    """A variant block of this method."""
+
+
+def train(config: Config, context: TrainContext) -> dict[str, Any]:
+    """Train the start (or a fresh adapter on it) on the training split's dialogues; returns the manifest."""
+    from bench import models
+    from bench.training.ppo import Learner
+    from bench.training.reward import Reward
+
+    learner = Learner(config, context, Reward(context.teacher(), config.reward))
+    curve, started = [], time.perf_counter()
+    for step in context.progress(range(config.iterations), f"{context.variant}: PPO", config.iterations):
+        curve.append({"step": step, **learner.iteration()})
+    context.meter.record(
+        "training", time.perf_counter() - started, examples=config.iterations * config.batch_size, tokens=learner.tokens
+    )
+    artifacts.write_table(artifacts.curve_path(context.variant), curve)
+    runtime.set_seed(context.seed)
+    facts = {f"last_{key}": value for key, value in curve[-1].items()} | learner.validate()
+    return models.save(learner.policy, context.variant, config.method, facts)

@@ -1,0 +1,61 @@
+"""Supervised fine-tuning on the references: every weight, or any peft adapter that the block describes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench import artifacts
+from bench.context import TrainContext
+from bench.schema import MethodConfig, UserError
+from bench.training.settings import OptimConfig
+
+LEARNS_FROM = "references"
+
+
+class Config(MethodConfig):
+    """Without `adapter` every weight is trained. `adapter` is any peft config: `{type: LORA, r: 32, ...}`.
+
+    `examples` takes that many of the training split, drawn by the seed; all when absent.
+    """
+
+    optim: OptimConfig
+    adapter: dict[str, Any] | None = None
+    examples: int | None = None
+
+
+def train(config: Config, context: TrainContext) -> dict[str, Any]:
+    """Train on each dialogue's first reference and save; returns the manifest."""
+    import random
+
+    from bench import models
+    from bench.training import trainer
+
+    if config.examples is not None and config.examples > len(context.train):
+        raise UserError(
+            f"params.yaml: variants.{context.variant}.examples: {config.examples} asked for, "
+            f"the training split holds {len(context.train)}; lower it."
+        )
+    loaded = models.trainable(context.start(), config.adapter)
+    examples = list(context.train)
+    if config.examples is not None:
+        examples = random.Random(context.seed).sample(examples, config.examples)
+
+    def rows(split: Any) -> list[dict[str, Any]]:
+        return [
+            {
+                "source": models.encode_source(loaded.tokenizer, example.source, context.text)[0],
+                "target": models.encode_target(loaded.tokenizer, example.references[0], context.text),
+            }
+            for example in context.progress(split, f"{context.variant}: encoding", len(split))
+        ]
+
+    curve = trainer.fit(
+        loaded, rows(examples), config.optim, context, trainer.imitation(int(loaded.tokenizer.pad_token_id))
+    )
+    facts = {
+        "validation_loss": trainer.validation_loss(loaded, rows(context.validation)),
+        "final_loss": curve[-1]["loss"],
+        "examples": len(examples),
+    }
+    artifacts.write_table(artifacts.curve_path(context.variant), curve)
+    return models.save(loaded, context.variant, config.method, facts)

@@ -1,0 +1,211 @@
+"""Load and save a base, an adapter or a fully tuned model; encode text; log-probabilities of a target.
+
+A variant's folder holds the weights and `manifest.json`. An adapter names its parent and the digest of the parent's
+weights, so it is never put on other weights than those it was trained on. `method: none` is an alias of its parent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from bench import artifacts
+from bench.schema import TextConfig, UserError
+
+IGNORED = -100
+
+
+@dataclass
+class Loaded:
+    """A model in eval mode with its tokenizer.
+
+    `kind` says how its weights are stored: `full`, or an `adapter` on the weights of `parent`.
+    """
+
+    name: str
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    kind: str
+    parent: str | None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        return next(self.model.parameters()).device
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Padded tensors: `input_ids`, `attention_mask` (B, S); `labels` (B, T), -100 where there is no target."""
+
+    input_ids: torch.Tensor
+    attention_mask: torch.Tensor
+    labels: torch.Tensor
+
+
+def load(name: str, device: str) -> Loaded:
+    """Load `models/<name>` in float32 and eval mode.
+
+    Raises:
+        UserError: the folder is missing, is no encoder-decoder, or its parent's weights are not those it was made on.
+    """
+    folder, facts = artifacts.model_path(name), artifacts.read_manifest(name)
+    if not folder.is_dir():
+        raise UserError(f"{folder} does not exist; run `dvc repro` to make it.")
+    if facts["kind"] == "alias":
+        parent = load(facts["parent"], device)
+        return Loaded(name, parent.model, parent.tokenizer, parent.kind, parent.parent)
+    if facts["kind"] == "adapter":
+        return _load_adapter(name, folder, facts, device)
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    if not config.is_encoder_decoder:
+        raise UserError(f"{folder}: '{config.model_type}' is not an encoder-decoder; name one such as T5 or BART.")
+    model = AutoModelForSeq2SeqLM.from_pretrained(
+        folder, local_files_only=True, use_safetensors=True, trust_remote_code=False, dtype=torch.float32
+    )
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    return Loaded(name, model.to(device).eval(), tokenizer, "full", facts["parent"])
+
+
+def _load_adapter(name: str, folder: Path, facts: dict[str, Any], device: str) -> Loaded:
+    from peft import PeftModel
+
+    found = artifacts.weights_digest(facts["parent"])
+    if found != facts["parent_digest"]:
+        raise UserError(
+            f"{folder} was trained on other weights than models/{facts['parent']} holds now "
+            f"(sha256 {facts['parent_digest'][:8]}, found {found[:8]}); run `dvc repro`."
+        )
+    parent = merged(load(facts["parent"], device))
+    model = PeftModel.from_pretrained(parent.model, folder, is_trainable=True, local_files_only=True)
+    return Loaded(name, model.to(device).eval(), parent.tokenizer, "adapter", facts["parent"])
+
+
+def merged(loaded: Loaded) -> Loaded:
+    """The same model with its adapter folded into the weights, if it has one."""
+    if not hasattr(loaded.model, "merge_and_unload"):
+        return loaded
+    return Loaded(loaded.name, loaded.model.merge_and_unload(), loaded.tokenizer, "full", loaded.parent)
+
+
+def with_adapter(start: Loaded, adapter: dict[str, Any]) -> Loaded:
+    """Put a fresh peft adapter on `start`. `adapter` is any peft config: `type: LORA` and that config's own fields.
+
+    Raises:
+        UserError: peft knows no such type or field, or finds no module of that name.
+    """
+    from peft import PEFT_TYPE_TO_CONFIG_MAPPING, TaskType, get_peft_model
+
+    settings = dict(adapter)
+    kind = str(settings.pop("type", "")).upper()
+    known = {str(getattr(key, "value", key)): value for key, value in PEFT_TYPE_TO_CONFIG_MAPPING.items()}
+    if kind not in known:
+        raise UserError(f"params.yaml: adapter.type: peft has no '{kind}'; one of: {', '.join(sorted(known))}.")
+    try:
+        config = known[kind](task_type=TaskType.SEQ_2_SEQ_LM, **settings)
+        model = get_peft_model(merged(start).model, config)
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            f"params.yaml: adapter: peft refuses this {kind} block: {' '.join(str(error).split())}"
+        ) from None
+    # A prompt learner keeps its own device; the rest follows the base.
+    return Loaded(start.name, model.to(start.device).eval(), start.tokenizer, "adapter", start.name)
+
+
+def trainable(start: Loaded, adapter: dict[str, Any] | None) -> Loaded:
+    """The model to train: a fresh adapter on the start; or the start's own adapter, carried on; or all its weights."""
+    return start if adapter is None else with_adapter(start, adapter)
+
+
+def count_parameters(model: torch.nn.Module) -> tuple[int, int]:
+    """(trainable, total) parameters, shared tensors counted once."""
+    parameters = list(model.parameters())
+    return sum(p.numel() for p in parameters if p.requires_grad), sum(p.numel() for p in parameters)
+
+
+def save(loaded: Loaded, variant: str, method: str, facts: dict[str, Any]) -> dict[str, Any]:
+    """Write weights, tokenizer and manifest of a trained variant; return the manifest."""
+    folder = artifacts.model_path(variant)
+    folder.mkdir(parents=True, exist_ok=True)
+    count, total = count_parameters(loaded.model)
+    record: dict[str, Any] = {
+        "variant": variant,
+        "method": method,
+        "kind": loaded.kind,
+        "parent": None,
+        "trainable_parameters": count,
+        "total_parameters": total,
+        "facts": facts,
+    }
+    if loaded.kind == "adapter":
+        record |= {"parent": loaded.parent, "parent_digest": artifacts.weights_digest(str(loaded.parent))}
+        # 'auto' would store whole embeddings whenever the head carries an adapter, and ask the hub about them.
+        loaded.model.save_pretrained(folder, save_embedding_layers=False)
+        (folder / "README.md").unlink(missing_ok=True)
+    else:
+        loaded.model.save_pretrained(folder)
+        loaded.tokenizer.save_pretrained(folder)
+    artifacts.write_json(folder / "manifest.json", record)
+    return record
+
+
+def encode_source(tokenizer: PreTrainedTokenizerBase, source: str, text: TextConfig) -> tuple[list[int], bool]:
+    """Token ids of the prompt round one dialogue, and whether the dialogue lost its end to fit.
+
+    The instruction after the dialogue is never cut: the dialogue is.
+    """
+
+    def ids(dialogue: str) -> list[int]:
+        return list(tokenizer(text.prompt.replace("{source}", dialogue), truncation=False, verbose=False)["input_ids"])
+
+    whole = ids(source)
+    if len(whole) <= text.max_source_tokens:
+        return whole, False
+    offsets = tokenizer(source, add_special_tokens=False, return_offsets_mapping=True, verbose=False)["offset_mapping"]
+    keep = text.max_source_tokens - (len(whole) - len(offsets))
+    while keep > 0:
+        cut = ids(source[: offsets[keep - 1][1]])
+        if len(cut) <= text.max_source_tokens:
+            return cut, True
+        keep -= len(cut) - text.max_source_tokens  # joining pieces can split a token at the seam
+    raise UserError(
+        f"params.yaml: text.max_source_tokens: {text.max_source_tokens} tokens do not hold the prompt alone; raise it."
+    )
+
+
+def encode_target(tokenizer: PreTrainedTokenizerBase, summary: str, text: TextConfig) -> list[int]:
+    """Token ids of a summary, cut to the limit, with the end-of-sequence token last."""
+    ids = list(tokenizer(summary, truncation=False, verbose=False)["input_ids"])
+    if ids and ids[-1] == tokenizer.eos_token_id:
+        ids.pop()
+    return [*ids[: text.max_target_tokens - 1], int(tokenizer.eos_token_id)]
+
+
+def collate(
+    sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]], pad: int, device: torch.device | str
+) -> Batch:
+    """Pad to the longest of the batch, on the right."""
+
+    def padded(rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:
+        width = max(len(row) for row in rows)
+        return torch.tensor([[*row, *[value] * (width - len(row))] for row in rows], dtype=torch.long)
+
+    mask = padded([[1] * len(row) for row in sources], 0)
+    return Batch(padded(sources, pad).to(device), mask.to(device), padded(targets, IGNORED).to(device))
+
+
+def target_logits(model: PreTrainedModel, batch: Batch, **extra: Any) -> Any:
+    """Run the decoder over the targets; the output's `logits` (B, T, V) predict `labels` at the same position."""
+    return model(input_ids=batch.input_ids, attention_mask=batch.attention_mask, labels=batch.labels, **extra)
+
+
+def token_logprobs(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Log-probabilities (B, T) of the labels under float32 log-softmax, 0 where masked; and the mask (B, T)."""
+    mask = labels != IGNORED
+    chosen = logits.float().log_softmax(-1).gather(-1, labels.clamp_min(0).unsqueeze(-1)).squeeze(-1)
+    return chosen * mask, mask

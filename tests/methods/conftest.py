@@ -1,0 +1,37 @@
+"""A training context on the tiny model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bench import runtime
+from bench.context import TrainContext
+from bench.schema import ComputeConfig, Example, TextConfig
+
+EXAMPLES = [
+    Example(
+        id=f"e{i}",
+        dialogue_id=f"e{i}",
+        source=f"#person1# : hello you are {a} #person2# : {b}",
+        references=(f"{a} meets {b}",),
+    )
+    for i, (a, b) in enumerate(zip("abcdefghij", "jihgfedcba", strict=True))
+]
+
+
+@pytest.fixture
+def context(tiny_base: Path, tiny_reward: Path) -> Callable[..., TrainContext]:
+    """Make a context for a variant: `context("lora", init="base")`."""
+
+    def make(variant: str, init: str = "base", learns_from: str = "data/train.jsonl", seed: int = 0) -> TrainContext:
+        compute = ComputeConfig(device="cpu", threads=1)
+        device = runtime.prepare(compute, seed)
+        return TrainContext(
+            variant=variant, init=init, learns_from=learns_from, seed=seed, text=TextConfig(max_target_tokens=12),
+            compute=compute, device=device, train=EXAMPLES, validation=EXAMPLES[:4], meter=runtime.Meter(),
+        )  # fmt: skip
+
+    return make

@@ -1,0 +1,154 @@
+"""Every method trains the tiny encoder-decoder through its real code."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from bench import artifacts, models, plugins
+from bench.context import TrainContext
+from bench.schema import UserError
+
+OPTIM = {"learning_rate": 1e-2, "batch_size": 4, "steps": 3}
+LORA = {"type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": ["q", "v"]}
+PAIRS = {"prompts": 10, "samples": 24, "margin": 0.0, "max_new_tokens": 8}
+Make = Callable[..., TrainContext]
+
+
+def train(context: TrainContext, method: str, **block: Any) -> dict[str, Any]:
+    module = plugins.find("method", method)
+    config = module.Config(method=method, init=context.init, learns_from=context.learns_from, **block)
+    return module.train(config, context)
+
+
+def weights(name: str) -> dict[str, torch.Tensor]:
+    return {key: value.clone() for key, value in models.merged(models.load(name, "cpu")).model.state_dict().items()}
+
+
+def differ(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> set[str]:
+    return {key for key in one if not torch.equal(one[key], other[key])}
+
+
+def test_none_is_the_base_itself(context: Make) -> None:
+    record = train(context("baseline"), "none")
+    assert record["total_parameters"] == models.count_parameters(models.load("base", "cpu").model)[1]
+    assert not differ(weights("baseline"), weights("base"))
+    assert artifacts.weights_digest("baseline") == artifacts.weights_digest("base")
+
+
+def test_full_fine_tuning_moves_every_matrix_and_keeps_the_head_untied(context: Make) -> None:
+    record = train(context("full"), "sft", optim=OPTIM)
+    after = weights("full")
+    moved = differ(weights("base"), after)
+    assert {"shared.weight", "lm_head.weight"} <= moved
+    assert not torch.equal(after["shared.weight"], after["lm_head.weight"])
+    assert record["trainable_parameters"] == record["total_parameters"]
+
+
+def test_an_adapter_moves_only_what_it_targets(context: Make) -> None:
+    record = train(context("lora"), "sft", optim=OPTIM, adapter=LORA)
+    moved = differ(weights("base"), weights("lora"))
+    assert moved and all(".q." in key or ".v." in key for key in moved)
+    # r x (in + out) for each of the 3 attention blocks' q and v: 2 x (16 + 16) x 6
+    assert record["trainable_parameters"] == 2 * (16 + 16) * 6
+    assert record["kind"] == "adapter" and record["parent"] == "base"
+
+
+def test_any_peft_config_serves(context: Make) -> None:
+    ia3 = {"type": "IA3", "target_modules": ["k", "v", "wo"], "feedforward_modules": ["wo"]}
+    assert train(context("ia3"), "sft", optim=OPTIM, adapter=ia3)["kind"] == "adapter"
+    with pytest.raises(UserError, match="adapter.type"):
+        train(context("odd"), "sft", optim=OPTIM, adapter={"type": "LOAR"})
+    with pytest.raises(UserError, match="refuses"):
+        train(context("odd"), "sft", optim=OPTIM, adapter=LORA | {"rank": 3})
+
+
+def test_training_is_reproducible_and_follows_the_seed(context: Make) -> None:
+    for name, seed in (("one", 0), ("two", 0), ("other", 1)):
+        train(context(name, seed=seed), "sft", optim=OPTIM)
+    assert not differ(weights("one"), weights("two"))
+    assert differ(weights("one"), weights("other"))
+
+
+def test_an_adapter_is_refused_on_other_weights(context: Make) -> None:
+    train(context("lora"), "sft", optim=OPTIM, adapter=LORA)
+    train(context("full"), "sft", optim=OPTIM)
+    models.load("lora", "cpu")
+    base, full = artifacts.model_path("base"), artifacts.model_path("full")
+    (base / "model.safetensors").write_bytes((full / "model.safetensors").read_bytes())
+    with pytest.raises(UserError, match="other weights"):
+        models.load("lora", "cpu")
+
+
+@pytest.mark.parametrize("adapter", [None, LORA])
+def test_ppo_starts_at_its_reference(context: Make, adapter: dict[str, Any] | None) -> None:
+    ctx = context("ppo", learns_from="models/reward")
+    record = train(ctx, "ppo", iterations=2, batch_size=8, minibatch_size=4, max_new_tokens=8, adapter=adapter)
+    header, first, *_ = artifacts.curve_path("ppo").read_text().splitlines()
+    row = dict(zip(header.split(","), map(float, first.split(",")), strict=True))
+    assert row["kl"] == 0.0
+    assert all(math.isfinite(value) for value in row.values())
+    moved = differ(weights("base"), weights("ppo"))
+    assert moved and (adapter is None or all(".q." in key or ".v." in key for key in moved))
+    assert record["kind"] == ("full" if adapter is None else "adapter")
+
+
+def test_ppo_from_an_adapter_carries_it_on_against_a_frozen_copy(context: Make) -> None:
+    train(context("lora"), "sft", optim=OPTIM, adapter=LORA)
+    ctx = context("ppo", init="lora", learns_from="models/reward")
+    record = train(ctx, "ppo", iterations=2, batch_size=8, minibatch_size=8, max_new_tokens=8)
+    assert (record["kind"], record["parent"]) == ("adapter", "base")
+    rows = artifacts.curve_path("ppo").read_text().splitlines()
+    column = rows[0].split(",").index("kl")
+    assert float(rows[1].split(",")[column]) == 0.0
+    assert differ(weights("lora"), weights("ppo"))
+
+
+def test_ppo_raises_the_reward(context: Make) -> None:
+    ctx = context("ppo", learns_from="models/reward")
+    train(
+        ctx,
+        "ppo",
+        iterations=25,
+        batch_size=32,
+        minibatch_size=32,
+        learning_rate=5e-3,
+        kl_coefficient=0.0,
+        max_new_tokens=6,
+    )
+    rows = artifacts.curve_path("ppo").read_text().splitlines()
+    column = rows[0].split(",").index("reward")
+    reward = [float(row.split(",")[column]) for row in rows[1:]]
+    assert sum(reward[-5:]) > sum(reward[:5])
+
+
+@pytest.mark.parametrize("method", ["dpo", "orpo"])
+def test_preference_methods_prefer_the_chosen(context: Make, method: str) -> None:
+    from bench.training import dpo, preferences
+
+    ctx = context(method, learns_from="models/reward")
+    record = train(ctx, method, optim=OPTIM | {"steps": 15}, pairs=PAIRS, beta=0.5)
+    assert record["facts"]["pairs"] > 0
+    pairs = artifacts.read_rows(ctx.out / "pairs.jsonl", preferences.Pair)
+    assert all(pair.chosen_reward > pair.rejected_reward for pair in pairs)
+
+    def margin(name: str) -> float:
+        rows = dpo.preference_rows(models.load(name, "cpu"), pairs, ctx.text, 4)
+        return sum(row["reference"][0] - row["reference"][1] for row in rows)
+
+    assert margin(method) > margin("base")
+
+
+def test_dpo_starts_at_log_two(context: Make) -> None:
+    train(context("dpo", learns_from="models/reward"), "dpo", optim=OPTIM | {"steps": 1}, pairs=PAIRS, beta=0.5)
+    header, first = artifacts.curve_path("dpo").read_text().splitlines()
+    assert float(first.split(",")[header.split(",").index("loss")]) == pytest.approx(math.log(2), abs=1e-4)
+
+
+def test_no_pairs_is_said(context: Make) -> None:
+    with pytest.raises(UserError, match="pairs.margin"):
+        train(context("dpo", learns_from="models/reward"), "dpo", optim=OPTIM, pairs=PAIRS | {"margin": 1e6})
