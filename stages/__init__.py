@@ -1,0 +1,1 @@
+"""One thin script a DVC stage: `python -m stages.NAME [ITEM]`."""
