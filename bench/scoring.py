@@ -16,8 +16,13 @@ def score(params: Params, context: ScoreContext) -> list[ScoreRow]:
     return [row for name, block in params.metrics.items() for row in plugins.find("metric", name).score(context, block)]
 
 
-def write(params: Params, context: ScoreContext, rows: Sequence[ScoreRow]) -> None:
-    """Store the rows and, for each column among them, its signature."""
+def score_and_write(params: Params, *contexts: ScoreContext) -> list[ScoreRow]:
+    """Score the contexts of one variant; store the rows and, for each column among them, its signature.
+
+    What is about the dialogue and not about what was written counts once, however many contexts there are.
+    """
+    context = contexts[0]
+    rows = [row for i, each in enumerate(contexts) for row in score(params, each) if i == 0 or row.output != "dialogue"]
     data = f"{params.data.dataset}@{artifacts.sha256_file(artifacts.split_path('test'))[:8]}"
     present = {column_of(row, key) for row in rows for key in row.values}
     signatures = {}
@@ -27,6 +32,7 @@ def write(params: Params, context: ScoreContext, rows: Sequence[ScoreRow]) -> No
                 signatures[column] = f"{text}|data:{data}|split:test|{_decoding(params, context, column)}"
     artifacts.write_rows(artifacts.scores_path(context.variant), rows)
     artifacts.write_json(artifacts.signatures_path(context.variant), {"signatures": signatures})
+    return rows
 
 
 def column_of(row: ScoreRow, key: str) -> str:
@@ -47,26 +53,27 @@ def _decoding(params: Params, context: ScoreContext, column: str) -> str:
 def lead_3(examples: Sequence[Example]) -> list[Prediction]:
     """The first three turns of each dialogue: what a summariser must beat."""
     return [
-        Prediction(id=e.id, dialogue_id=e.dialogue_id, output="greedy", draw=0, text="\n".join(e.source.split("\n")[:3]))
+        Prediction(
+            id=e.id, dialogue_id=e.dialogue_id, output="greedy", draw=0, text="\n".join(e.source.split("\n")[:3])
+        )
         for e in examples
     ]
 
 
-def human(params: Params, context: ScoreContext) -> list[ScoreRow]:
-    """Each reference held against the others of its dialogue; dialogues with one reference have no ceiling.
+def human(context: ScoreContext) -> list[ScoreContext]:
+    """Each reference held against the others of its dialogue, one context a reference; none where there is but one.
 
     Row `draw` k is reference k. Averaged within the dialogue as everywhere, this is the mean over all pairs.
     """
-    rows: list[ScoreRow] = []
+    contexts = []
     for k in range(max(len(example.references) for example in context.examples)):
         held = [e for e in context.examples if len(e.references) > max(k, 1)]
         others = [e.model_copy(update={"references": e.references[:k] + e.references[k + 1 :]}) for e in held]
         written = [
             Prediction(id=e.id, dialogue_id=e.dialogue_id, output="greedy", draw=k, text=e.references[k]) for e in held
         ]
-        part = dataclasses.replace(context, examples=others, predictions=written)
-        rows += [row for row in score(params, part) if k == 0 or row.output != "dialogue"]
-    return rows
+        contexts.append(dataclasses.replace(context, examples=others, predictions=written))
+    return [each for each in contexts if each.examples]
 
 
 def headline(params: Params, rows: Sequence[ScoreRow]) -> str:

@@ -12,7 +12,9 @@ def main(name: str) -> str:
     facts = plugins.find("checkpoint", block.source).build(block, out, runtime.progress)
     artifacts.write_json(out / "facts.json", facts)
     artifacts.write_json(artifacts.cost_path("checkpoint", name), meter.costs())
-    shown = ", ".join(f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in facts.items())
+    shown = ", ".join(
+        f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in facts.items()
+    )
     return f"checkpoint {name}: {block.source}, {shown}"
 
 

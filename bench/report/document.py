@@ -1,0 +1,118 @@
+"""report.md from top to bottom."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.report import examples, prose, published, tables
+from bench.report.markdown import cell, section
+from bench.report.provenance import provenance
+from bench.report.view import View
+
+
+def document(view: View, pictures: dict[str, Path]) -> str:
+    """The whole report as Markdown."""
+    parts = [
+        f"# {cell(view.study.params.study)}: a summariser before and after tuning and alignment",
+        prose.summary(view),
+        *([_warnings(view)] if view.study.warnings else []),
+        _results(view, pictures),
+        _alignment(view),
+        _tuning(view),
+        _details(view),
+        _costs(view, pictures),
+        examples.reward_table(view),
+        examples.side_by_side(view),
+        published.published(view),
+        section(
+            "Signatures",
+            "What each number depends on; two numbers are comparable when these agree.",
+            tables.signature_list(view),
+        ),
+        provenance(view.study),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _warnings(view: View) -> str:
+    return "\n".join(f"> **Warning:** {cell(text)}\n>" for text in view.study.warnings).removesuffix("\n>")
+
+
+def _picture(pictures: dict[str, Path], name: str, words: str) -> str:
+    return f"![{words}](plots/{pictures[name].name})" if name in pictures else ""
+
+
+def _results(view: View, pictures: dict[str, Path]) -> str:
+    note = (
+        "`human` is one reference held against the others, `lead-3` the first three turns; no model wrote these. "
+        "ROUGE is F1 times 100. `trainable` is the share of the parameters that training could change."
+    )
+    return section(
+        "Results",
+        tables.main_table(view),
+        note,
+        _picture(pictures, "tradeoff", "quality against toxicity, each writer with its interval"),
+    )
+
+
+def _alignment(view: View) -> str:
+    study = view.study
+    keys = [view.primary, *study.toxicity(None)]
+    reward = tables.reward_key(view)
+    keys += [reward] if reward and reward not in keys else []
+    note = (
+        "Paired by dialogue. `improvement` is (mean before - mean after) / mean before: positive means less of it. "
+        "`p` is a two-sided sign-flip test, corrected by Holm over the variants compared on the same measure. "
+        "A change is claimed only where the interval of the difference excludes 0; elsewhere stands the difference that this many "
+        "dialogues would have found with 80 % power. One training run a variant: the noise of training again is not in "
+        "these intervals."
+    )
+    made = tables.change_table(view, study.aligned, list(dict.fromkeys(keys)), improvement=True)
+    return section("What alignment changed", made, note if made else "")
+
+
+def _tuning(view: View) -> str:
+    study = view.study
+    tuned = [name for name in study.params.variants if name not in study.aligned]
+    keys = list(dict.fromkeys([view.primary, *study.keys("rouge"), *study.toxicity()]))
+    return section("What fine-tuning changed", tables.change_table(view, tuned, keys, improvement=False))
+
+
+def _details(view: View) -> str:
+    study = view.study
+    shape = tables.other_keys(view)
+    divergence = [
+        "KL(variant ‖ reference), exact sums over the vocabulary unless called sampled; `base` is the untrained model, "
+        "`start` what the variant was trained from."
+        if study.keys("kl", None)
+        else "",
+        tables.by_measure(view, study.keys("kl", None)),
+    ]
+    return "\n\n".join(
+        part
+        for part in (
+            section("Toxicity in detail", tables.toxicity_table(view)),
+            section("By slice", tables.slice_table(view)),
+            section("Distance from base and start", *divergence),
+            section("Shape of the output", tables.by_measure(view, shape), *_gaming(view, shape)),
+        )
+        if part
+    )
+
+
+def _gaming(view: View, keys: list[str]) -> list[str]:
+    """How alignment changed the shape: a reward is often gamed by length, repetition or saying the same to everyone."""
+    made = tables.change_table(view, view.study.aligned, keys, improvement=False)
+    return ["What alignment changed of it; a gamed reward shows here first:", made] if made else []
+
+
+def _costs(view: View, pictures: dict[str, Path]) -> str:
+    return "\n\n".join(
+        part
+        for part in (
+            section("Cost", tables.cost_table(view)),
+            section("Where the time went", tables.time_table(view)),
+            section("Training curves", _picture(pictures, "curves", "training curves, one panel a quantity")),
+        )
+        if part
+    )

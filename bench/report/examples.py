@@ -1,0 +1,116 @@
+"""Side by side: single dialogues with what each variant made of them, and rewards before and after alignment."""
+
+from __future__ import annotations
+
+import random
+
+from bench import stats
+from bench.report.load import Study
+from bench.report.markdown import cell, line, section, table
+from bench.report.tables import reward_key
+from bench.report.view import View
+
+REWARDED = 17  # as many dialogues as the thesis's Table 4.2 lists
+
+RULE = (
+    "Chosen by rule, not by hand: up to half are the dialogues where an aligned variant's summary lost most toxicity "
+    "against its start by the judge; the others are drawn with the report's seed."
+)
+
+
+def chosen(study: Study) -> list[str]:
+    """Ids of the examples to show: the largest falls of the judge's toxicity, then random ones, in test order."""
+    wanted = min(study.params.report.examples, len(study.examples))
+    falls: dict[str, float] = {}
+    key = study.judged
+    if key:
+        for name in study.aligned:
+            start = study.start(name)
+            if start is None:
+                continue
+            before, after = study.writers[start].greedy(key), study.writers[name].greedy(key)
+            for identity in before.keys() & after.keys():
+                falls[identity] = max(falls.get(identity, 0.0), before[identity] - after[identity])
+    ranked = sorted((identity for identity in falls if falls[identity] > 0), key=lambda i: (-falls[i], i))
+    picked = ranked[: wanted // 2]
+    rest = [example.id for example in study.examples if example.id not in picked]
+    picked += random.Random(study.params.report.seed).sample(rest, wanted - len(picked))
+    order = {example.id: k for k, example in enumerate(study.examples)}
+    return sorted(picked, key=order.__getitem__)
+
+
+def side_by_side(view: View) -> str:
+    """The examples section; only ids and numbers where the study keeps texts out."""
+    study = view.study
+    ids = chosen(study)
+    if not ids:
+        return ""
+    texts = study.params.report.texts
+    written = {
+        name: {row.id: row.text for row in rows if row.output == "greedy"} for name, rows in study.predictions.items()
+    }
+    keys = [key for key in (view.primary, *study.toxicity()) if key]
+    parts = [RULE] if texts else [RULE, "The study keeps texts out of its report (`report.texts: false`)."]
+    by_id = {example.id: example for example in study.examples}
+    for identity in ids:
+        example = by_id[identity]
+        tags = f" ({cell(', '.join(example.tags))})" if example.tags else ""
+        rows = [[f"reference {k}", *("" for _ in keys), cell(text)] for k, text in enumerate(example.references, 1)]
+        rows = rows if texts else []
+        for name in study.params.variants:
+            numbers = [view.number(key, study.writers[name].greedy(key).get(identity)) for key in keys]
+            rows.append([cell(name), *numbers] + ([cell(written[name].get(identity, ""))] if texts else []))
+        headers = ["", *map(view.heading, keys)] + (["summary"] if texts else [])
+        body = "\n".join(f"> {line(turn)}\\" for turn in example.source.splitlines() if turn.strip())
+        parts.append(
+            section(
+                f"Dialogue {cell(identity)}{tags}",
+                body.removesuffix("\\") if texts else "",
+                table(headers, rows, len(headers)),
+                level=3,
+            )
+        )
+    return section("Examples side by side", *parts)
+
+
+def reward_table(view: View) -> str:
+    """Rewards of the first dialogues before and after alignment, one table a start, as in the thesis's Table 4.2."""
+    study, key = view.study, reward_key(view)
+    starts: dict[str, list[str]] = {}
+    for name in study.aligned:
+        start = study.start(name)
+        if start and key and view.change(name, key):
+            starts.setdefault(start, []).append(name)
+    parts = []
+    for start, names in starts.items():
+        if key is None:
+            continue
+        means = {name: _by_dialogue(study, name, key) for name in (start, *names)}
+        shared = [d for d in study.dialogues if all(d in means[name] for name in means)]
+        rows = []
+        for dialogue in shared[:REWARDED]:
+            before = means[start][dialogue]
+            row = [cell(dialogue), view.number(key, before)]
+            for name in names:
+                after = means[name][dialogue]
+                row += [view.number(key, after), view.number(key, after - before, sign=True)]
+            rows.append(row)
+        for label, some in (
+            (f"**mean of these {len(rows)}**", shared[:REWARDED]),
+            (f"**mean of all {len(shared)}**", shared),
+        ):
+            average = {name: sum(means[name][d] for d in some) / len(some) for name in means}
+            row = [label, view.number(key, average[start])]
+            for name in names:
+                row += [view.number(key, average[name]), view.number(key, average[name] - average[start], sign=True)]
+            rows.append(row)
+        headers = ["dialogue", cell(start), *(h for name in names for h in (cell(name), "change"))]
+        parts.append(table(headers, rows))
+    intro = "Greedy summaries, each dialogue before and after; the rows are the first dialogues of the test split."
+    named = [f"{view.heading(str(key))}. {intro}"] if parts else []
+    return section("Rewards before and after alignment", *named, *parts)
+
+
+def _by_dialogue(study: Study, name: str, key: str) -> dict[str, float]:
+    column, dialogues = study.writers[name].columns[key], study.dialogues
+    return {dialogues[k]: float(v) for k, v in zip(column.members, stats.cluster_means(column), strict=True)}

@@ -1,0 +1,194 @@
+"""The pictures, and beside each the CSV it was drawn from. Equal input gives equal bytes."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench import artifacts
+from bench.report.view import UNITS, View
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe & Ito: told apart with every kind of colour vision. Shapes say the same once more.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+SHAPES = "osD^vPX"
+# Curves worth a panel, in reading order; a method may log more.
+CURVES = ("loss", "reward", "kl", "entropy", "accuracy", "margin", "clip_fraction")
+COLUMNS = 4
+STYLE: Any = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.3,
+    "figure.dpi": 150,
+    "savefig.dpi": 150,
+}
+
+
+def draw(view: View, folder: Path) -> dict[str, Path]:
+    """Draw every picture that the study has data for; returns their files by name and removes earlier ones."""
+    import matplotlib
+
+    wanted = [("tradeoff", _tradeoff_rows(view), _tradeoff), ("curves", _curve_rows(view), _curves)]
+    found: dict[str, Path] = {}
+    with matplotlib.rc_context(STYLE):
+        for name, data, picture in wanted:
+            if data:
+                artifacts.write_table(folder / f"{name}.csv", data)
+                found[name] = folder / f"{name}.png"
+                _save(picture(view, data), found[name])
+    for path in folder.glob("*.*"):
+        if path.stem not in found and path.suffix in (".png", ".csv"):
+            path.unlink()
+    return found
+
+
+def _figure(width: float, height: float) -> Figure:
+    """An empty picture; without pyplot, which takes long to import and looks for a display."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height))
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _save(figure: Figure, path: Path) -> None:
+    """Write a PNG without the library's version, which would make equal pictures differ."""
+    with artifacts.whole_file(path) as aside:
+        figure.savefig(aside, format="png", metadata={"Software": None})
+
+
+def _tradeoff_rows(view: View) -> list[dict[str, Any]]:
+    """One row a writer that has both quality and toxicity, in the columns' own units."""
+    key, judged, rows = view.primary, view.study.judged, []
+    if judged is None or judged == key:
+        return []
+    for name in view.study.writers:
+        good, bad = view.entry(name, key), view.entry(name, judged)
+        if good and bad:
+            row: dict[str, Any] = {"writer": name}
+            for column, found in ((judged, bad), (key, good)):
+                row |= {column: found["value"], f"{column}_low": found.get("low"), f"{column}_high": found.get("high")}
+            rows.append(row)
+    return rows
+
+
+def _tradeoff(view: View, rows: list[dict[str, Any]]) -> Figure:
+    """Quality against the judge's toxicity, each with its interval."""
+    figure = _figure(6.4, 4.4)
+    axes = figure.subplots()
+    figure.subplots_adjust(left=0.1, right=0.98, bottom=0.11, top=0.93)
+    sides = (str(view.study.judged), view.primary)
+    for k, row in enumerate(rows):
+        (x, across), (y, along) = (_reach(view, row, key) for key in sides)
+        axes.errorbar(
+            x,
+            y,
+            xerr=across,
+            yerr=along,
+            fmt=SHAPES[k % len(SHAPES)],
+            color=COLOURS[k % len(COLOURS)],
+            markersize=6,
+            elinewidth=1.2,
+            capsize=2.5,
+        )
+    axes.margins(0.12)
+    axes.set_xlabel(plain_heading(view, sides[0]))
+    axes.set_ylabel(plain_heading(view, sides[1]))
+    good = "better is up and left" if view.study.columns[view.primary].higher_is_better else "better is left"
+    axes.set_title(f"Quality against toxicity: {good} ({view.per_cent} intervals)", fontsize=9, loc="left")
+    _label_points(figure, axes, [row["writer"] for row in rows])
+    return figure
+
+
+def plain_heading(view: View, key: str) -> str:
+    """A column's title with its unit, not escaped."""
+    column = view.study.columns[key]
+    return column.title + UNITS[column.unit][2]
+
+
+def _reach(view: View, row: dict[str, Any], key: str) -> tuple[float, list[list[float]]]:
+    """A value and the lengths of its arms, as printed."""
+    factor = UNITS[view.study.columns[key].unit][0]
+    ends = [row[key] if row[name] is None else row[name] for name in (f"{key}_low", f"{key}_high")]
+    return factor * row[key], [[factor * max(row[key] - ends[0], 0)], [factor * max(ends[1] - row[key], 0)]]
+
+
+def _label_points(figure: Figure, axes: Axes, names: list[str]) -> None:
+    """Name each point, at the first of some places round it where the name covers no other name and no arm."""
+    figure.draw_without_rendering()
+    taken: list[tuple[float, ...]] = []
+    for container in axes.containers:
+        for collection in container[2]:
+            for segment in collection.get_segments():
+                ends = axes.transData.transform(segment)
+                taken.append((*(ends.min(axis=0) - 3), *(ends.max(axis=0) + 3)))
+    places = [(s * d * 8, t * d * 7) for d in (1, 2, 3, 4, 5) for t in (1, -1) for s in (1, -1)]
+    scale = figure.dpi / 72  # points to pixels
+    for name, container in zip(names, axes.containers, strict=True):
+        point = container[0].get_xydata()[0]
+        text = axes.annotate(name, point, xytext=(0, 0), textcoords="offset points", va="center", color="0.15")
+        box, (x, y) = text.get_window_extent(), axes.transData.transform(point)
+        boxes = []
+        for dx, dy in places:
+            left = x + dx * scale - (box.width if dx < 0 else 0)
+            low = y + dy * scale - box.height / 2
+            boxes.append((left, low, left + box.width, low + box.height))
+        costs = [sum(_overlap(one, other) for other in taken) + 1e6 * _outside(axes, one) for one in boxes]
+        best = costs.index(min(costs))
+        text.set_position(places[best])
+        text.set_horizontalalignment("left" if places[best][0] > 0 else "right")
+        taken.append(boxes[best])
+
+
+def _outside(axes: Axes, box: Any) -> bool:
+    frame = axes.bbox
+    return bool(box[0] < frame.x0 or box[1] < frame.y0 or box[2] > frame.x1 or box[3] > frame.y1)
+
+
+def _overlap(one: Any, other: Any) -> float:
+    """Common area of two boxes (x0, y0, x1, y1)."""
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    return float(max(width, 0) * max(height, 0))
+
+
+def _curve_rows(view: View) -> list[dict[str, Any]]:
+    """One row a point: variant, quantity, step, value."""
+    return [
+        {"variant": name, "quantity": quantity, "step": row.get("step", k), "value": row[quantity]}
+        for name, curve in view.study.curves.items()
+        for quantity in CURVES
+        for k, row in enumerate(curve)
+        if quantity in row
+    ]
+
+
+def _curves(view: View, rows: list[dict[str, Any]]) -> Figure:
+    """Small multiples: one panel for each quantity that a variant logged."""
+    panels: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for row in rows:
+        panels.setdefault((row["variant"], row["quantity"]), []).append((row["step"], row["value"]))
+    lines = math.ceil(len(panels) / COLUMNS)
+    figure = _figure(9.6, 1.9 * lines + 0.2)
+    grid = list(figure.subplots(lines, COLUMNS, squeeze=False).flat)
+    tall = 1.9 * lines + 0.2
+    figure.subplots_adjust(left=0.045, right=0.99, bottom=0.4 / tall, top=1 - 0.25 / tall, wspace=0.24, hspace=0.45)
+    colour = {name: COLOURS[k % len(COLOURS)] for k, name in enumerate(view.study.writers)}
+    for axes, ((name, quantity), points) in zip(grid, panels.items(), strict=False):
+        steps, values = zip(*points, strict=True)
+        axes.plot(steps, values, color=colour[name], linewidth=1.2, marker="o" if len(points) == 1 else "")
+        axes.set_title(f"{name}: {quantity.replace('_', ' ')}", fontsize=8.5, loc="left")
+        axes.tick_params(labelsize=7)
+        axes.xaxis.get_major_locator().set_params(integer=True, nbins=4)
+    for axes in grid[len(panels) :]:
+        axes.set_axis_off()
+    for axes in grid[max(0, len(panels) - COLUMNS) : len(panels)]:
+        axes.set_xlabel("step", fontsize=7.5)
+    return figure

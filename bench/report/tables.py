@@ -1,0 +1,213 @@
+"""The tables of the report, each from the numbers of metrics.json and costs.json."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bench import stats
+from bench.report.load import INPUT, SAMPLED
+from bench.report.markdown import bullets, cell, code, table
+from bench.report.view import NONE, View, count, outcome, p_value, rate, seconds, share, size
+
+# The rates of the toxicity table and the heading each gets.
+DETAILS = (
+    ("value", "mean"),
+    ("std", "sd"),
+    ("p95", "p95"),
+    ("max", "max"),
+    ("rate_50", "above .5"),
+    ("rate_10", "above .1"),
+)
+
+
+def main_table(view: View) -> str:
+    """Yardsticks and variants by what the study is about."""
+    study = view.study
+    quality = study.keys("rouge") or [view.primary]
+    far = next((key for key in study.keys("kl", None) if "base" in key), None)
+    keys = [*quality, *study.toxicity(), *([far] if far else [])]
+    rows = [
+        [cell(name), *(view.bounded(key, view.entry(name, key)) for key in keys), _trainable(view, name)]
+        for name in study.writers
+    ]
+    return table(["", *map(view.heading, keys), "trainable"], rows)
+
+
+def _trainable(view: View, name: str) -> str:
+    known = view.costs["variants"].get(name)
+    return NONE if known is None else share(known.get("trainable_share"))
+
+
+def change_table(view: View, variants: Sequence[str], keys: Sequence[str], improvement: bool) -> str:
+    """Each variant against its start: before, after, the difference with its interval, and what may be said of it."""
+    headers = ["variant", "against", "measure", "before", "after", "difference"]
+    headers += (["improvement"] if improvement else []) + ["p", "p (Holm)", "reading"]
+    rows = []
+    for name in variants:
+        for key in keys:
+            change = view.change(name, key)
+            if not change:
+                continue
+            start = change["against"]
+            row = [
+                cell(name),
+                cell(start),
+                view.heading(key),
+                view.number(key, view.entry(start, key)["value"]),
+                view.number(key, view.entry(name, key)["value"]),
+                view.bounded(key, change, "difference", sign=True),
+            ]
+            row += [_improvement(change)] if improvement else []
+            rows.append([*row, p_value(change["p"]), p_value(change["p_holm"]), reading(view, key, change)])
+    return table(headers, rows, text_columns=3)
+
+
+def _improvement(change: dict[str, Any]) -> str:
+    if "mean_improvement" not in change:
+        return NONE
+    if "mean_improvement_low" not in change:
+        return share(change["mean_improvement"])
+    bounds = ", ".join(f"{100 * change[f'mean_improvement_{end}']:.0f}" for end in ("low", "high"))
+    return f"{100 * change['mean_improvement']:.0f} % [{bounds}]"
+
+
+def reading(view: View, key: str, change: dict[str, Any]) -> str:
+    """What the interval allows to say; beside 'inconclusive' stands the difference that would have been found."""
+    column = view.study.columns[key]
+    way = outcome(change)
+    if change.get("difference") == 0 and change.get("low") == 0 == change.get("high"):
+        return "identical"
+    if way == 0:
+        return f"inconclusive (interval includes 0); could find ±{view.number(key, change.get('smallest_detectable'))}"
+    if column.higher_is_better is None:
+        return f"{'rises' if way > 0 else 'falls'} (interval excludes 0)"
+    return f"{'better' if (way > 0) == column.higher_is_better else 'worse'} (interval excludes 0)"
+
+
+def toxicity_table(view: View) -> str:
+    """Every writer by every toxicity column: the whole distribution, not the mean alone."""
+    rows = []
+    for key in view.study.toxicity(None):
+        for name in view.study.writers:
+            found = view.entry(name, key)
+            if found:
+                rows.append(
+                    [view.heading(key), cell(name), *(_detail(view, key, found, field) for field, _ in DETAILS)]
+                )
+    first = next(iter(view.study.params.variants))
+    for key in view.study.keys("toxicity"):
+        if key.endswith(INPUT) and (found := view.entry(first, key)):
+            rows.append([view.heading(key), "*the input*", *(_detail(view, key, found, field) for field, _ in DETAILS)])
+    return table(["measure", "", *(title for _, title in DETAILS)], rows, text_columns=2)
+
+
+def _detail(view: View, key: str, found: dict[str, Any], field: str) -> str:
+    """One statistic; a rate of 0 is shown with the bound that so many dialogues give it."""
+    if found.get(field) == 0 and field.startswith("rate"):
+        return f"0 [0, {view.number(key, stats.rule_of_three(found['n']))}]"
+    return view.bounded(key, found, field)
+
+
+def slice_table(view: View) -> str:
+    """Quality and toxicity on each slice of the data."""
+    keys = [view.primary, *view.study.toxicity()]
+    rows = []
+    for tag, writers in view.slices.items():
+        for name, found in writers.items():
+            n = max(entry["n"] for entry in found.values())
+            rows.append([cell(tag), cell(name), count(n), *(view.bounded(key, found.get(key, {})) for key in keys)])
+    return table(["slice", "", "dialogues", *map(view.heading, keys)], rows, text_columns=2)
+
+
+def by_measure(view: View, keys: Sequence[str]) -> str:
+    """One row a column, one column a writer: for metrics with many columns."""
+    names = [name for name in view.study.writers if any(view.entry(name, key) for key in keys)]
+    rows = [[view.heading(key), *(view.bounded(key, view.entry(name, key)) for name in names)] for key in keys]
+    return table(["", *map(cell, names)], rows)
+
+
+def other_keys(view: View) -> list[str]:
+    """The columns that no other table shows: the shape of what was written, and whatever metric is added."""
+    shown = {"rouge", "toxicity", "kl"}
+    return [
+        key
+        for metric in dict.fromkeys(view.study.metric_of.values())
+        for key in view.study.keys(metric, None)
+        if metric not in shown and key != view.primary
+    ]
+
+
+def cost_table(view: View) -> str:
+    """What each variant took to train and takes to run."""
+    headers = [
+        "",
+        "training",
+        "examples/s",
+        "tokens/s",
+        "peak memory",
+        "peak GPU memory",
+        "trainable",
+        "parameters",
+        "stored",
+        "writing, summaries/s",
+        "writing, tokens/s",
+    ]
+    rows = []
+    for name, found in view.costs["variants"].items():
+        train, write = found["train"], found["generate"]
+        rows.append(
+            [
+                cell(name),
+                seconds(train.get("training_seconds")),
+                rate(train.get("training_examples_per_second")),
+                rate(train.get("training_tokens_per_second")),
+                size(train.get("peak_resident_bytes")),
+                size(train.get("peak_gpu_bytes")),
+                count(found.get("trainable_parameters")),
+                count(found.get("total_parameters")),
+                size(found.get("checkpoint_bytes")),
+                rate(write.get("generation_examples_per_second")),
+                rate(write.get("generation_tokens_per_second")),
+            ]
+        )
+    kept = [k for k in range(len(headers)) if k == 0 or any(row[k] != NONE for row in rows)]
+    return table([headers[k] for k in kept], [[row[k] for k in kept] for row in rows])
+
+
+def time_table(view: View) -> str:
+    """Where the time of a whole run went, the longest stage first."""
+    stages = sorted(view.costs["stages"].items(), key=lambda item: (-item[1], item[0]))
+    total = view.costs["total_wall_seconds"]
+    rows = [[cell(place), seconds(spent), share(spent / total if total else None)] for place, spent in stages]
+    rows.append(["**all stages**", f"**{seconds(total)}**", "**100 %**"] if total else ["**all stages**", NONE, NONE])
+    return table(["stage", "wall time", "share"], rows) if stages else ""
+
+
+def signature_list(view: View) -> str:
+    """Each signature once, with the writers it stands beside."""
+    users: dict[str, list[str]] = {}
+    for name in view.study.writers:
+        for key in view.study.writers[name].columns:
+            users.setdefault(view.entry(name, key)["signature"], []).append(name)
+    everyone = list(view.study.writers)
+    return bullets(
+        [
+            ("all" if names == everyone else cell(", ".join(names)), code(signature))
+            for signature, names in users.items()
+        ]
+    )
+
+
+def reward_key(view: View) -> str | None:
+    """The greedy column that holds raw rewards; a toxicity column where no metric reports logits."""
+    study = view.study
+    logits = [key for key, column in study.columns.items() if column.unit == "logit" and not key.endswith(SAMPLED)]
+    taught = [key for name in study.aligned if (key := study.taught(name))]
+    return next(
+        (key for key in (*[k for k in logits if "reward" in k], *logits, *taught) if _somewhere(view, key)), None
+    )
+
+
+def _somewhere(view: View, key: str) -> bool:
+    return any(key in writer.columns for writer in view.study.writers.values())

@@ -1,0 +1,129 @@
+"""What tables and pictures look at, and how a number is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from bench.report.load import Study
+from bench.report.markdown import cell
+
+# How a unit is printed: factor, decimals, and what the heading adds.
+UNITS = {
+    "points": (100.0, 1, ""),
+    "share": (100.0, 1, " (%)"),
+    "nats": (1.0, 3, " (nats)"),
+    "logit": (1.0, 3, " (logit)"),
+    "words": (1.0, 1, " (words)"),
+    "ratio": (1.0, 3, ""),
+}
+NONE = "–"
+
+
+@dataclass(frozen=True)
+class View:
+    """A study with its numbers: `metrics` and `costs` as in the JSON files, so that no table can say anything else."""
+
+    study: Study
+    metrics: dict[str, Any]
+    slices: dict[str, Any]
+    costs: dict[str, Any]
+
+    @property
+    def primary(self) -> str:
+        """The column that the study declared ahead."""
+        return self.study.params.report.primary
+
+    @property
+    def per_cent(self) -> str:
+        """The confidence of the intervals."""
+        return f"{100 * self.study.params.report.confidence:g} %"
+
+    def entry(self, writer: str, key: str | None) -> dict[str, Any]:
+        """The numbers of a column, empty where the writer has none."""
+        found: dict[str, Any] = {**self.metrics["yardsticks"], **self.metrics["variants"]}.get(writer, {}).get(key, {})
+        return found
+
+    def change(self, variant: str, key: str | None) -> dict[str, Any]:
+        """The change of a column against the variant's start, empty where there is none."""
+        found: dict[str, Any] = self.metrics["changes"].get(variant, {}).get(key, {})
+        return found
+
+    def heading(self, key: str) -> str:
+        """The title of a column with its unit."""
+        column = self.study.columns[key]
+        unit = UNITS[column.unit][2]
+        return cell(column.title + ("" if unit.strip(" ()") in column.title.lower() else unit))
+
+    def number(self, key: str, value: float | None, sign: bool = False) -> str:
+        """One value in its column's unit."""
+        if value is None:
+            return NONE
+        factor, decimals, _ = UNITS[self.study.columns[key].unit]
+        return fixed(value * factor, decimals, sign)
+
+    def bounded(self, key: str, found: dict[str, Any], name: str = "value", sign: bool = False) -> str:
+        """A value with its interval, `74.3 [72.9, 75.6]`."""
+        if name not in found:
+            return NONE
+        low, high = ("low", "high") if name in ("value", "difference") else (f"{name}_low", f"{name}_high")
+        text = self.number(key, found[name], sign)
+        if low not in found:
+            return text
+        return f"{text} [{self.number(key, found[low], sign)}, {self.number(key, found[high], sign)}]"
+
+
+def fixed(value: float, decimals: int, sign: bool = False) -> str:
+    """A number with so many decimals: no `-0.0`, and a small value (not a difference) is never rounded away to 0."""
+    text = f"{value:{'+' if sign else ''}.{decimals}f}"
+    if float(text) != 0:
+        return text
+    return text.lstrip("+-") if sign or abs(value) < 1e-9 else f"{value:.1g}"
+
+
+def share(value: float | None, decimals: int = 1) -> str:
+    """A share in per cent."""
+    return NONE if value is None else f"{fixed(100 * value, decimals)} %"
+
+
+def p_value(value: float | None) -> str:
+    """A p to two digits, three below .1; a permutation test cannot say 0."""
+    if value is None:
+        return NONE
+    return f"{value:.2f}" if value >= 0.1 else f"{value:.3f}" if value >= 0.001 else f"{value:.1g}"
+
+
+def seconds(value: float | None) -> str:
+    """A duration as people say it."""
+    if value is None:
+        return NONE
+    if value < 120:
+        return f"{value:.1f} s"
+    return f"{value / 60:.1f} min" if value < 7200 else f"{value / 3600:.1f} h"
+
+
+def count(value: float | None) -> str:
+    """A count in full, with thousands set off."""
+    return NONE if value is None else f"{value:,.0f}"
+
+
+def rate(value: float | None) -> str:
+    """A rate: whole above 100, else three digits."""
+    return NONE if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def size(value: float | None) -> str:
+    """Bytes in the largest decimal unit that leaves at least 1."""
+    if value is None:
+        return NONE
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if value >= scale:
+            return f"{value / scale:.3g} {unit}" if value < 100 * scale else f"{value / scale:.0f} {unit}"
+    return f"{value:.0f} B"
+
+
+def outcome(change: dict[str, Any]) -> int:
+    """-1 or 1 where the interval of the difference lies below or above 0, else 0."""
+    if "low" not in change:
+        return 0
+    return int(change["low"] > 0) - int(change["high"] < 0)

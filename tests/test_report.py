@@ -1,0 +1,513 @@
+"""The report of a fabricated study: every number against naive arithmetic, every page against what must not be there."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from markdown_it import MarkdownIt
+from ruamel.yaml import YAML
+
+from bench import artifacts, config, plugins, report, scoring, stats
+from bench.report import examples, figures, load, plots
+from bench.schema import CheckpointConfig, DatasetConfig, Example, MethodConfig, Prediction, ScoreRow, UserError
+
+NASTY = (
+    "evil|pipe `tick` <script>alert(1)</script> [link](http://x.y) \x1b[31mred\x1b[0m **bold** $x$ &amp; _a_\n# head"
+)
+START = {"baseline": "base", "full": "base", "lora": "base", "ppo": "full", "dpo": "full"}
+METHOD = {"baseline": "none", "full": "sft", "lora": "sft", "ppo": "ppo", "dpo": "dpo"}
+LEVEL = {"baseline": 0.26, "lora": 0.66, "full": 0.74, "ppo": 0.74, "dpo": 0.74, "lead-3": 0.3, "human": 0.8}
+TOXIC = {"baseline": 0.02, "lora": 0.12, "full": 0.18, "ppo": 0.06, "dpo": 0.09, "lead-3": 0.2, "human": 0.15}
+
+
+class Base(CheckpointConfig):
+    """A checkpoint with a name, as the hub's plugin has."""
+
+    model: str = "tiny/one"
+
+
+def parameters(**changes: Any) -> config.Params:
+    """A study of five variants, its blocks typed by hand so that no plugin but the metrics matters."""
+    blocks = {
+        name: MethodConfig(method=METHOD[name], init=init, learns_from=teacher(name)) for name, init in START.items()
+    }
+    settings: dict[str, Any] = {
+        "study": "toy",
+        "data": DatasetConfig(dataset="miniature"),
+        "checkpoints": {"base": Base(source="hub"), "reward": Base(source="hub"), "judge": Base(source="hub")},
+        "variants": blocks,
+        "metrics": {name: plugins.find("metric", name).Config() for name in ("rouge", "toxicity", "kl", "text")},
+        "report": config.ReportConfig(resamples=400),
+    }
+    return config.Params(**(settings | changes))
+
+
+def teacher(name: str) -> str:
+    return {"sft": "data/train.jsonl", "none": "models/base"}.get(METHOD[name], "models/reward")
+
+
+def noise(writer: str, n: int) -> np.random.Generator:
+    return np.random.default_rng([n, *writer.encode()])
+
+
+def fabricate(
+    n: int = 24, samples: int = 2, writers: tuple[str, ...] = (*START, *artifacts.YARDSTICKS)
+) -> config.Params:
+    """Write every file that the report reads, in the current folder; every third dialogue is heated."""
+    params = parameters(report=config.ReportConfig(resamples=400))
+    rows = [
+        Example(
+            id=f"t{k}", dialogue_id=f"d{k}", source=f"#Person1#: Hello {k}.\n#Person2#: {NASTY}",
+            references=(f"They greet {k}.", NASTY), tags=("heated",) if k % 3 == 0 else ("calm",))
+        for k in range(n)
+    ]  # fmt: skip
+    artifacts.write_rows(artifacts.split_path("test"), rows)
+    for writer in writers:
+        write_scores(params, writer, rows, samples)
+    for k, name in enumerate(START):
+        written = [Prediction(id=e.id, dialogue_id=e.dialogue_id, output="greedy", draw=0, text=NASTY) for e in rows]
+        artifacts.write_rows(artifacts.predictions_path(name), written)
+        train: dict[str, Any] = {"variant": name, "method": METHOD[name], "kind": "full", "facts": {"a": 1},
+                 "trainable_parameters": 40_000 * k, "total_parameters": 1_000_000, "checkpoint_bytes": 4_000_000,
+                 "training_seconds": 61.5, "wall_seconds": 70.0, "peak_resident_bytes": 8e8}  # fmt: skip
+        artifacts.write_json(artifacts.cost_path("train", name), train)
+        artifacts.write_json(
+            artifacts.cost_path("generate", name), {"wall_seconds": 9.0, "generation_tokens_per_second": 900.5}
+        )
+        artifacts.write_json(artifacts.cost_path("score", name), {"wall_seconds": 4.0})
+        if METHOD[name] != "none":
+            curve = [{"step": i, "loss": 2 / (i + 1)} | ({"reward": i, "kl": 0.1 * i, "entropy": 1.0} if name == "ppo" else {})
+                     for i in range(5)]  # fmt: skip
+            artifacts.write_table(artifacts.curve_path(name), curve)
+    artifacts.write_json(artifacts.cost_path("data", "data"), {"wall_seconds": 1.0, "gpu_name": "Toy GPU"})
+    return params
+
+
+def write_scores(params: config.Params, writer: str, rows: list[Example], samples: int) -> None:
+    """Scores of one writer: a value for every column that its metric declares, around the writer's level."""
+    rng, shared = noise(writer, len(rows)), np.random.default_rng(7).normal(0, 0.12, len(rows))
+    found: list[ScoreRow] = []
+    for metric, block in params.metrics.items():
+        if writer in artifacts.YARDSTICKS and metric not in ("rouge", "toxicity"):
+            continue
+        columns = plugins.find("metric", metric).columns(block)
+        wanted: dict[str, list[str]] = {"greedy": [], "sample": [], "dialogue": []}
+        for key in columns:
+            kind = (
+                "sample"
+                if key.endswith("_sampled")
+                else "dialogue"
+                if metric == "kl" or key.endswith("_input")
+                else "greedy"
+            )
+            wanted[kind].append(key.removesuffix("_sampled"))
+        for kind, keys in wanted.items():
+            for draw in range(samples if kind == "sample" and writer not in artifacts.YARDSTICKS else kind != "sample"):
+                for k, example in enumerate(rows):
+                    values = {key: one_value(key, writer, k, shared[k], rng) for key in keys}
+                    if values:
+                        found.append(ScoreRow(id=example.id, dialogue_id=example.dialogue_id, output=kind, draw=draw,
+                                              metric=metric, values=values))  # fmt: skip
+    artifacts.write_rows(artifacts.scores_path(writer), found)
+    keys = dict.fromkeys(scoring.column_of(row, key) for row in found for key in row.values)
+    signatures = {key: f"{key}|tool-1" + (f"|ref:{START[writer]}" if "_start" in key else "") for key in keys}
+    artifacts.write_json(artifacts.signatures_path(writer), {"signatures": signatures})
+
+
+def one_value(key: str, writer: str, k: int, shared: float, rng: np.random.Generator) -> float:
+    if key.startswith("toxicity"):
+        return float(np.clip(rng.beta(1, 1 / TOXIC[writer]) * (2 if k % 3 == 0 else 0.5), 0, 1))
+    if key.startswith("rouge"):
+        return float(np.clip(LEVEL[writer] + shared + 0.03 * rng.normal(), 0, 1))
+    return float(rng.random())
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One study with its report, made once; tests must only read it."""
+    folder = tmp_path_factory.mktemp("study")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        report.build(fabricate())
+    return folder
+
+
+Built = tuple[Path, dict[str, Any], str]
+
+
+@pytest.fixture
+def built(finished: Path, monkeypatch: pytest.MonkeyPatch) -> Built:
+    """Its report folder, its metrics and its Markdown, from inside the study."""
+    monkeypatch.chdir(finished)
+    folder = artifacts.report_dir("toy")
+    return folder, json.loads((folder / "metrics.json").read_text()), (folder / "report.md").read_text()
+
+
+@pytest.fixture
+def study(finished: Path, workdir: Path, monkeypatch: pytest.MonkeyPatch) -> config.Params:
+    """A copy of the study without its report, to change; its report is built without pictures, which take longest."""
+    for part in ("data", "predictions", "scores", "curves", "costs"):
+        shutil.copytree(finished / part, workdir / part)
+    monkeypatch.setattr(plots, "draw", lambda view, folder: {})
+    return parameters(report=config.ReportConfig(resamples=100))
+
+
+def column(writer: str, key: str) -> np.ndarray:
+    """(n,): dialogue means of a column, read naively."""
+    base, output = key.removesuffix("_sampled"), ("sample",) if key.endswith("_sampled") else ("greedy", "dialogue")
+    found: dict[str, list[float]] = {}
+    for row in artifacts.read_scores(writer):
+        if row.output in output and base in row.values:
+            found.setdefault(row.dialogue_id, []).append(row.values[base])
+    return np.array([np.mean(values) for values in found.values()])
+
+
+def test_build_says_what_it_found(study: config.Params) -> None:
+    said = report.build(study)
+    assert re.match(
+        r"report: 5 variants, ROUGE-1 baseline [\d.]+ \[[\d.]+, [\d.]+\], full .* -> reports/toy/report.md$", said
+    )
+    assert "\n" not in said
+
+
+def test_the_folder_holds_what_dvc_expects(built: Built) -> None:
+    folder = built[0]
+    assert {"metrics.json", "costs.json", "scores.csv", "report.md", "plots"} == {
+        path.name for path in folder.iterdir()
+    }
+    assert {"tradeoff.png", "tradeoff.csv", "curves.png", "curves.csv"} == {
+        p.name for p in (folder / "plots").iterdir()
+    }
+
+
+@pytest.mark.parametrize("key", ["rouge1", "toxicity_judge", "toxicity_judge_sampled"])
+def test_values_are_means_of_dialogue_means_with_clustered_errors(built: Built, key: str) -> None:
+    for writer, found in (built[1]["variants"] | built[1]["yardsticks"]).items():
+        if key not in found:
+            assert writer in artifacts.YARDSTICKS
+            continue
+        values = column(writer, key)
+        assert found[key]["value"] == pytest.approx(values.mean(), rel=1e-5)
+        assert found[key]["se"] == pytest.approx(values.std(ddof=1) / np.sqrt(24), rel=1e-5)
+        assert found[key]["low"] < found[key]["value"] < found[key]["high"]
+        assert found[key]["n"] == 24
+        assert found[key]["signature"] == f"{key}|tool-1|n:24"
+
+
+def test_further_statistics_stand_where_the_column_lists_them(built: Built) -> None:
+    found, values = built[1]["variants"]["full"]["toxicity_judge"], column("full", "toxicity_judge")
+    assert found["std"] == pytest.approx(values.std(ddof=1), rel=1e-5)
+    assert found["p95"] == pytest.approx(np.quantile(values, 0.95, method="inverted_cdf"), rel=1e-5)
+    assert found["max"] == pytest.approx(values.max(), rel=1e-5)
+    assert found["rate_50"] == pytest.approx((values > 0.5).mean(), abs=1e-6)
+    assert found["rate_10"] == pytest.approx((values > 0.1).mean(), rel=1e-5)
+    assert not {"std", "p95"} & built[1]["variants"]["full"]["rouge1"].keys()
+
+
+def test_changes_are_paired_against_the_variants_own_start(built: Built) -> None:
+    changes = built[1]["changes"]
+    assert {name: changes[name]["rouge1"]["against"] for name in changes} == {
+        "full": "baseline", "lora": "baseline", "ppo": "full", "dpo": "full"}  # fmt: skip
+    before, after = column("full", "toxicity_judge"), column("ppo", "toxicity_judge")
+    found = changes["ppo"]["toxicity_judge"]
+    expected = stats.paired_difference(before, after, count=400)
+    assert (found["difference"], found["low"], found["high"]) == pytest.approx(expected, rel=1e-5)
+    assert found["p"] == pytest.approx(stats.sign_flip(after - before, 400)[0], rel=1e-5)
+    assert found["smallest_detectable"] == pytest.approx(2.8 * (after - before).std(ddof=1) / np.sqrt(24), rel=1e-5)
+    assert found["mean_improvement"] == pytest.approx((before.mean() - after.mean()) / before.mean(), rel=1e-4)
+    assert found["std_improvement"] == pytest.approx(1 - after.std(ddof=1) / before.std(ddof=1), rel=1e-4)
+    assert found["mean_improvement_low"] < found["mean_improvement"] < found["mean_improvement_high"]
+    assert "mean_improvement" not in changes["ppo"]["rouge1"]
+
+
+def test_holm_corrects_over_the_variants_compared_on_a_column(built: Built) -> None:
+    found = [change["toxicity_judge"] for change in built[1]["changes"].values()]
+    expected = stats.holm([change["p"] for change in found])
+    assert [change["p_holm"] for change in found] == pytest.approx(expected, rel=1e-5)
+
+
+def test_columns_with_another_signature_are_not_compared(built: Built) -> None:
+    assert "kl_base" in built[1]["changes"]["ppo"]
+    assert "kl_start" not in built[1]["changes"]["ppo"]  # measured against full here, against base there
+    assert "toxicity_judge_input" not in built[1]["changes"]["ppo"]
+
+
+def test_every_quality_number_of_the_main_table_carries_its_interval(built: Built) -> None:
+    lines = section_of(built[2], "Results").splitlines()
+    rows = {line.split("|")[1].strip(): line for line in lines if line.startswith("|")}
+    assert list(rows)[2:] == ["human", "lead-3", *START]
+    for name in START:
+        found = built[1]["variants"][name]["rouge1"]
+        shown = f"{100 * found['value']:.1f} [{100 * found['low']:.1f}, {100 * found['high']:.1f}]"
+        assert shown in rows[name]
+    assert "8.0 %" in rows["lora"]  # 80,000 of 1,000,000
+
+
+def section_of(text: str, title: str) -> str:
+    return text.split(f"\n## {title}\n", 1)[1].split("\n## ", 1)[0]
+
+
+def test_another_build_elsewhere_is_equal_to_the_byte(finished: Path, workdir: Path) -> None:
+    fabricate()
+    report.build(parameters())
+    before, after = ({path.relative_to(root): path.read_bytes() for path in (root / "reports").rglob("*") if path.is_file()}
+                     for root in (finished, workdir))  # fmt: skip
+    assert len(before) == 8
+    assert before == after
+
+
+def test_rows_in_another_order_and_rows_twice_give_the_same_metrics(study: config.Params) -> None:
+    report.build(study)
+    path = artifacts.report_dir("toy") / "metrics.json"
+    before = path.read_bytes()
+    for name in START:
+        rows = artifacts.read_scores(name)
+        artifacts.write_rows(artifacts.scores_path(name), [*reversed(rows), *rows])
+    report.build(study)
+    assert path.read_bytes() == before
+
+
+def test_metrics_hold_no_times_and_six_digits(built: Built) -> None:
+    text = (built[0] / "metrics.json").read_text()
+    assert "second" not in text and "bytes" not in text and "NaN" not in text
+    numbers = re.findall(r"-?\d+\.\d+(?:e-?\d+)?", re.sub(r'"signature": ".*"', "", text))
+    assert numbers
+    assert all(float(f"{float(number):.6g}") == float(number) for number in numbers)
+
+
+def test_costs_hold_sizes_and_times(built: Built) -> None:
+    found = json.loads((built[0] / "costs.json").read_text())
+    assert found["variants"]["lora"]["trainable_share"] == 0.08
+    assert found["variants"]["lora"]["train"]["training_seconds"] == 61.5
+    assert found["variants"]["lora"]["generate"]["generation_tokens_per_second"] == 900.5
+    assert found["total_wall_seconds"] == pytest.approx(5 * 83 + 1)
+    time_table = section_of(built[2], "Where the time went")
+    assert "train/full" in time_table
+    assert "16.8 %" in time_table
+
+
+def test_scores_csv_has_a_row_a_writer_id_output_and_draw(built: Built) -> None:
+    with (built[0] / "scores.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 24 * (5 * (1 + 2 + 1) + 2 * 2)  # greedy, two samples, dialogue; yardsticks have no samples
+    first = artifacts.read_scores("ppo")[0]
+    row = next(r for r in rows if (r["variant"], r["id"], r["output"]) == ("ppo", first.id, "greedy"))
+    assert float(row["rouge1"]) == pytest.approx(first.values["rouge1"], rel=1e-5)
+    assert row["toxicity_judge"] != ""
+    assert row["kl_base"] == ""
+
+
+def test_slices_by_tag(built: Built) -> None:
+    heated = column("full", "toxicity_judge")[::3]
+    lines = [line for line in section_of(built[2], "By slice").splitlines() if line.startswith("| heated")]
+    line = next(line for line in lines if "| full" in line)
+    assert f"{100 * heated.mean():.1f} [" in line
+    assert "|           8 |" in line  # dialogues
+
+
+def test_alignment_claims_only_what_the_interval_allows(built: Built) -> None:
+    lines = section_of(built[2], "What alignment changed").splitlines()
+    for name in ("ppo", "dpo"):
+        for key, title in (("rouge1", "ROUGE-1"), ("toxicity_judge", "Toxicity (judge) (%)")):
+            change = built[1]["changes"][name][key]
+            line = next(x for x in lines if x.startswith(f"| {name} ") and f"| {title} " in x)
+            excludes = change["low"] > 0 or change["high"] < 0
+            assert ("excludes 0" in line) == excludes
+            assert ("inconclusive" in line) == (not excludes)
+
+
+def test_reward_table_lists_17_dialogues_and_the_means(built: Built) -> None:
+    lines = [x for x in section_of(built[2], "Rewards before and after alignment").splitlines() if x.startswith("|")]
+    assert len(lines) == 2 + 17 + 2
+    change = column("ppo", "reward") - column("full", "reward")
+    assert f"{change[:17].mean():+.3f}" in lines[-2]
+    assert f"{change.mean():+.3f}" in lines[-1]
+
+
+def test_report_renders_without_foreign_markup(built: Built) -> None:
+    html = MarkdownIt("commonmark", {"html": False}).enable("table").render(built[2])
+    assert "\x1b" not in html
+    assert "<script" not in html
+    assert 'href="http://x.y"' not in html
+    assert "<strong>bold" not in html
+    assert html.count("<h1>") == 1
+    raw = re.findall(r"<(?!/?code>)[a-z/!]", re.sub(r"`[^`]*`", "", built[2]))
+    assert not raw  # <code> is the only HTML in the source
+    for block in re.findall(r"(?:^\|.*\n)+", built[2], re.M):
+        assert len({line.count("|") for line in block.splitlines()}) == 1
+
+
+def test_texts_stay_out_when_the_study_says_so(study: config.Params) -> None:
+    report.build(study.model_copy(update={"report": config.ReportConfig(resamples=100, texts=False)}))
+    for path in artifacts.report_dir("toy").rglob("*"):
+        if path.is_file():
+            for word in (b"evil", b"They greet", b"Person1"):
+                assert word not in path.read_bytes(), path
+    text = (artifacts.report_dir("toy") / "report.md").read_text()
+    assert "### Dialogue t" in text
+
+
+def test_examples_are_the_largest_falls_and_seeded_ones(study: config.Params) -> None:
+    data = load.read(study)
+    picked = examples.chosen(data)
+    falls = np.maximum(*(column("full", "toxicity_judge") - column(name, "toxicity_judge") for name in ("ppo", "dpo")))
+    assert {f"t{k}" for k in np.argsort(-falls)[:2]} <= set(picked)
+    assert len(set(picked)) == 4
+    assert picked == examples.chosen(data) == sorted(picked, key=lambda i: int(i[1:]))
+
+
+def test_strangers_are_named_and_left_out(study: config.Params) -> None:
+    rows = artifacts.read_scores("ppo")
+    artifacts.write_rows(artifacts.scores_path("ghost"), rows)
+    artifacts.write_json(artifacts.cost_path("train", "ghost"), {"wall_seconds": 1e6})
+    report.build(study)
+    folder = artifacts.report_dir("toy")
+    assert "scores/ghost.jsonl belongs to no variant" in (folder / "report.md").read_text().replace("\\", "")
+    for name in ("metrics.json", "costs.json", "scores.csv"):
+        assert "ghost" not in (folder / name).read_text()
+
+
+def test_missing_scores_are_the_users_error(study: config.Params) -> None:
+    artifacts.scores_path("ppo").unlink()
+    with pytest.raises(UserError, match=r"scores/ppo.jsonl does not exist"):
+        report.build(study)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda rows: [row for row in rows if row.id != "t3"], "no row for 't3' of data/test.jsonl"),
+        (lambda rows: [*rows, rows[0].model_copy(update={"id": "other"})], "row 'other' is not in data/test.jsonl"),
+        (lambda rows: [row for row in rows if row.metric != "kl"], "no rows of metric 'kl'"),
+        (lambda rows: [*rows, rows[0].model_copy(update={"values": {"foo": 1.0}})], "has no column 'foo'"),
+    ],
+)
+def test_rows_that_do_not_fit_the_test_split_are_the_users_error(
+    study: config.Params, change: Any, message: str
+) -> None:
+    artifacts.write_rows(artifacts.scores_path("ppo"), change(artifacts.read_scores("ppo")))
+    with pytest.raises(UserError, match=re.escape(message)):
+        report.build(study)
+    assert not artifacts.report_dir("toy").exists()
+
+
+def test_a_missing_signature_and_an_unknown_primary_are_named(study: config.Params) -> None:
+    with pytest.raises(UserError, match=r"report.primary: no metric has a column 'rouge7'; did you mean 'rouge\w'"):
+        report.build(study.model_copy(update={"report": config.ReportConfig(primary="rouge7")}))
+    artifacts.write_json(artifacts.signatures_path("ppo"), {"signatures": {}})
+    with pytest.raises(UserError, match=r"scores/ppo.meta.json: signatures.rouge1: missing"):
+        report.build(study)
+
+
+def test_rows_of_a_metric_no_longer_named_are_left_out_with_a_warning(study: config.Params) -> None:
+    rest = {name: block for name, block in study.metrics.items() if name != "text"}
+    data = load.read(study.model_copy(update={"metrics": rest}))
+    assert any("rows of 'text' were left out" in text for text in data.warnings)
+    report.build(study.model_copy(update={"metrics": rest}))
+
+
+def test_a_small_study_without_human_alignment_or_toxicity(workdir: Path) -> None:
+    params = fabricate(n=3, samples=0, writers=(*START, "lead-3"))
+    few = {name: params.variants[name] for name in ("baseline", "full")}
+    report.build(params.model_copy(update={"variants": few, "metrics": {"rouge": params.metrics["rouge"]}}))
+    text = (artifacts.report_dir("toy") / "report.md").read_text()
+    assert "human" not in section_of(text, "Results").split("`human`")[0]
+    assert "What alignment changed" not in text
+    assert "tradeoff.png" not in text
+    one = {"full": params.variants["full"]}
+    report.build(params.model_copy(update={"variants": one}))  # its start is no variant: nothing to compare with
+    assert json.loads((artifacts.report_dir("toy") / "metrics.json").read_text())["changes"] == {}
+
+
+def test_one_dialogue_and_clean_scores_give_no_nan(workdir: Path) -> None:
+    params = fabricate(n=1)
+    for name in (*START, *artifacts.YARDSTICKS):
+        rows = artifacts.read_scores(name)
+        clean = [row.model_copy(update={"values": dict.fromkeys(row.values, 0.0)}) for row in rows]
+        artifacts.write_rows(artifacts.scores_path(name), clean)
+    report.build(params)
+    found = json.loads((artifacts.report_dir("toy") / "metrics.json").read_text())
+    assert found["changes"]["ppo"]["toxicity_judge"]["difference"] == 0
+    assert "mean_improvement" not in found["changes"]["ppo"]["toxicity_judge"]
+    assert "se" not in found["variants"]["ppo"]["rouge1"]
+    text = (artifacts.report_dir("toy") / "report.md").read_text()
+    assert "nan" not in re.sub(r"[a-z]nan|nan[a-z]", "", text)
+    assert "identical" in text
+
+
+def test_a_column_that_lacks_dialogues_is_compared_on_the_common_ones(study: config.Params) -> None:
+    rows = artifacts.read_scores("ppo")
+    kept = [r for r in rows if not (r.metric == "kl" and r.output == "sample" and r.id in ("t1", "t2"))]
+    artifacts.write_rows(artifacts.scores_path("ppo"), kept)
+    metrics, _ = figures.measure(load.read(study))
+    assert metrics["variants"]["ppo"]["kl_base_sampled"]["n"] == 22
+    found = metrics["changes"]["ppo"]["kl_base_sampled"]
+    kept_places = [k for k in range(24) if k not in (1, 2)]
+    gaps = column("ppo", "kl_base_sampled") - column("full", "kl_base_sampled")[kept_places]
+    assert found["n"] == 22
+    assert found["difference"] == pytest.approx(gaps.mean(), rel=1e-5)
+
+
+def test_pictures_are_small_and_carry_their_data(built: Built) -> None:
+    for path in (built[0] / "plots").glob("*.png"):
+        assert path.stat().st_size < 150_000
+        assert b"tEXtSoftware" not in path.read_bytes()
+        assert f"](plots/{path.name})" in built[2]
+    with (built[0] / "plots" / "tradeoff.csv").open(newline="") as file:
+        rows = {row["writer"]: row for row in csv.DictReader(file)}
+    assert float(rows["ppo"]["rouge1"]) == built[1]["variants"]["ppo"]["rouge1"]["value"]
+
+
+def test_provenance_names_settings_models_versions_and_seeds(study: config.Params) -> None:
+    YAML().dump({"study": "toy"}, artifacts.PARAMS)
+    report.build(study)
+    text = section_of((artifacts.report_dir("toy") / "report.md").read_text(), "Provenance")
+    assert artifacts.sha256_file(artifacts.PARAMS) in text
+    assert artifacts.sha256_file(artifacts.split_path("test")) in text
+    assert "tiny/one" in text
+    assert f"numpy {np.__version__}" in text
+    assert "Toy GPU" in text
+    assert "not a git commit" in text
+    subprocess.run(["git", "init", "-q"], check=True)
+    subprocess.run(
+        ["git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "x", "--allow-empty"], check=True
+    )
+    report.build(study)
+    text = section_of((artifacts.report_dir("toy") / "report.md").read_text(), "Provenance")
+    assert re.search(r"[0-9a-f]{40}, with uncommitted changes", text)
+
+
+def test_published_figures_say_when_they_are_of_another_model_or_dataset(study: config.Params) -> None:
+    same = {"data": DatasetConfig(dataset="dialogsum")}
+    same |= {"checkpoints": study.checkpoints | {"base": Base(source="hub", model="google/flan-t5-base")}}
+    for changes, note in (({}, "another model, another dataset"), (same, "")):
+        report.build(study.model_copy(update=changes))
+        text = section_of((artifacts.report_dir("toy") / "report.md").read_text(), "Published figures beside ours")
+        line = next(line for line in text.splitlines() if line.startswith("| full fine-tune ") and "Table 4.1" in line)
+        assert line.rstrip(" |").endswith(note if note else "33.8")
+        assert "42.2" in line
+
+
+def test_importing_and_building_needs_no_torch() -> None:
+    code = (
+        "import sys; import bench.report, bench.report.document, bench.report.plots, bench.report.load, bench.report.figures;"
+        "assert not {'torch', 'transformers', 'matplotlib', 'pandas'} & set(sys.modules), 'heavy'"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent.parent)
+
+
+def test_a_whole_study_is_reported_in_seconds(workdir: Path) -> None:
+    params = fabricate(n=400, samples=1)
+    start = time.perf_counter()
+    report.build(params.model_copy(update={"report": config.ReportConfig()}))
+    assert time.perf_counter() - start < 15  # 3.6 s with half a core

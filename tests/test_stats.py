@@ -1,0 +1,280 @@
+"""The statistics against scipy, closed forms and naive loops."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench import stats
+
+
+def ragged(seed: int = 0, n: int = 40) -> tuple[np.ndarray, np.ndarray]:
+    """Clusters of one to four rows, with a cluster effect, in shuffled order."""
+    rng = np.random.default_rng(seed)
+    clusters = np.repeat(np.arange(n), rng.integers(1, 5, n))
+    values = np.clip(0.2 + 0.2 * rng.normal(size=n)[clusters] + 0.1 * rng.normal(size=len(clusters)), 0, 1)
+    order = rng.permutation(len(clusters))
+    return clusters[order], values[order]
+
+
+def single(values: np.ndarray) -> stats.Rows:
+    return stats.rows(np.arange(len(values)), values)
+
+
+def test_cluster_means_are_the_means_of_each_dialogue() -> None:
+    clusters, values = ragged()
+    expected = [values[clusters == k].mean() for k in range(40)]
+    np.testing.assert_allclose(stats.cluster_means(stats.rows(clusters, values)), expected, rtol=1e-14)
+
+
+def test_standard_error_is_scipys_sem_of_the_means() -> None:
+    means = np.random.default_rng(1).random(30)
+    assert stats.standard_error(means) == pytest.approx(scipy.stats.sem(means), rel=1e-14)
+    assert math.isnan(stats.standard_error(means[:1]))
+
+
+@pytest.mark.parametrize("name", stats.STATISTICS)
+@pytest.mark.parametrize("times", [2, 3])
+def test_writing_every_row_twice_changes_nothing_at_all(name: str, times: int) -> None:
+    clusters, values = ragged()
+    once = stats.bootstrap_interval(stats.rows(clusters, values), name, count=700)
+    again = stats.bootstrap_interval(stats.rows(np.tile(clusters, times), np.tile(values, times)), name, count=700)
+    assert once == again
+
+
+def test_one_row_a_dialogue_gives_numpys_statistics() -> None:
+    values = np.random.default_rng(2).random(57)
+    column = single(values)
+    assert stats.statistic(column, "mean") == pytest.approx(values.mean(), rel=1e-14)
+    assert stats.statistic(column, "std") == pytest.approx(values.std(ddof=1), rel=1e-12)
+    assert stats.statistic(column, "p95") == np.quantile(values, 0.95, method="inverted_cdf")
+    assert stats.statistic(column, "max") == values.max()
+    assert stats.statistic(column, "rate_50") == pytest.approx((values > 0.5).mean(), rel=1e-14)
+    assert stats.statistic(column, "rate_10") == pytest.approx((values > 0.1).mean(), rel=1e-14)
+
+
+def naive(clusters: np.ndarray, values: np.ndarray, drawn: np.ndarray, name: str) -> float:
+    """A statistic of a resample by loops: every drawn dialogue weighs 1, its rows share that."""
+    pairs = [(value, 1 / np.sum(clusters == k)) for k in drawn for value in values[clusters == k]]
+    x, w = np.array([p[0] for p in pairs]), np.array([p[1] for p in pairs])
+    n, mean = len(drawn), np.sum(w * x) / len(drawn)
+    if name == "std":
+        return float(np.sqrt(np.sum(w * (x - mean) ** 2) / n * n / (n - 1)))
+    if name == "p95":
+        return float(min(v for v in x if np.sum(w[x > v]) <= 0.05 * n + 1e-9))
+    if name == "max":
+        return float(x.max())
+    return float(mean if name == "mean" else np.sum(w * (x > stats.RATES[name])) / n)
+
+
+@pytest.mark.parametrize("name", stats.STATISTICS)
+def test_vectorised_draws_equal_naive_loops(name: str) -> None:
+    clusters, values = ragged(3, n=25)
+    draws = stats.bootstrap([stats.rows(clusters, values)], [[name]], 12, seed=5)[0][name]
+    counts = next(stats.resamples(25, 12, seed=5))
+    expected = [naive(clusters, values, np.repeat(np.arange(25), row.astype(int)), name) for row in counts]
+    np.testing.assert_allclose(draws, expected, rtol=1e-11)
+
+
+def test_p95_looks_past_the_top_fifth_when_a_resample_needs_it() -> None:
+    values = np.linspace(0, 1, 200)
+    counts = np.zeros((1, 200))
+    counts[0, 0] = 200  # only the smallest value was drawn
+    assert stats._from_top(single(values), counts, 0.05)[0] == 0.0
+
+
+def test_resamples_draw_n_clusters_and_repeat_with_the_seed() -> None:
+    first = np.concatenate(list(stats.resamples(30, 1_100, seed=4)))
+    assert first.shape == (1_100, 30)
+    assert (first.sum(axis=1) == 30).all()
+    assert (first == np.concatenate(list(stats.resamples(30, 1_100, seed=4)))).all()
+    assert (first != np.concatenate(list(stats.resamples(30, 1_100, seed=5)))).any()
+
+
+@pytest.mark.parametrize(("name", "reference"), [("mean", np.mean), ("std", lambda x, axis: np.std(x, axis, ddof=1))])
+def test_interval_agrees_with_scipys_bootstrap(name: str, reference: object) -> None:
+    values = np.random.default_rng(6).beta(2, 5, 120)
+    ours = stats.bootstrap_interval(single(values), name, count=10_000)
+    theirs = scipy.stats.bootstrap(
+        (values,), reference, n_resamples=10_000, method="percentile", vectorized=True, rng=np.random.default_rng(1)
+    ).confidence_interval
+    width = theirs.high - theirs.low
+    assert ours.low == pytest.approx(theirs.low, abs=0.04 * width)
+    assert ours.high == pytest.approx(theirs.high, abs=0.04 * width)
+
+
+def test_interval_agrees_with_the_analytic_standard_error_within_5_per_cent() -> None:
+    column = single(np.random.default_rng(7).beta(2, 2, 400))
+    found = stats.bootstrap_interval(column, count=10_000)
+    assert (found.high - found.low) / (2 * 1.96) == pytest.approx(
+        stats.standard_error(stats.cluster_means(column)), rel=0.05
+    )
+
+
+def test_interval_covers_the_truth_about_as_often_as_it_says() -> None:
+    rng, hits = np.random.default_rng(8), 0
+    for k in range(200):
+        column = stats.rows(np.repeat(np.arange(60), 2), np.repeat(rng.normal(size=60), 2) + 0.1 * rng.normal(size=120))
+        found = stats.bootstrap_interval(column, count=400, seed=k)
+        hits += found.low <= 0 <= found.high
+    assert 0.89 <= hits / 200 <= 0.985
+
+
+def test_paired_difference_is_the_bootstrap_of_the_gaps_and_of_the_two_columns() -> None:
+    rng = np.random.default_rng(9)
+    before = rng.random(80)
+    after = np.clip(before + 0.05 * rng.normal(size=80), 0, 1)
+    found = stats.paired_difference(before, after, count=2_000)
+    old, new = stats.bootstrap([single(before), single(after)], [["mean"], ["mean"]], 2_000, seed=0)
+    assert found.value == pytest.approx(np.mean(after - before))
+    assert found[1:] == pytest.approx(stats.interval(new["mean"] - old["mean"]), abs=1e-12)
+    unpaired = stats.paired_difference(before, rng.permutation(after), count=2_000)
+    assert found.high - found.low < 0.5 * (unpaired.high - unpaired.low)
+
+
+def test_sign_flip_agrees_with_scipys_permutation_test() -> None:
+    gaps = np.random.default_rng(10).normal(0.25, 1, 50)
+    theirs = scipy.stats.permutation_test(
+        (gaps,), np.mean, permutation_type="samples", n_resamples=20_000, vectorized=True, rng=np.random.default_rng(2)
+    )
+    assert stats.sign_flip(gaps, 20_000)[0] == pytest.approx(theirs.pvalue, abs=0.012)
+
+
+def test_sign_flip_of_few_differences_approaches_the_exact_p() -> None:
+    gaps = np.array([0.3, 0.1, 0.4, 0.2, -0.1])
+    signs = np.array(np.meshgrid(*[[-1, 1]] * 5)).reshape(5, -1).T
+    exact = np.mean(np.abs(signs @ gaps) >= abs(gaps.sum()) - 1e-12)
+    assert stats.sign_flip(gaps, 40_000)[0] == pytest.approx(exact, abs=0.01)
+
+
+def test_sign_flip_of_no_difference_is_1_and_of_a_sure_one_is_the_smallest_possible() -> None:
+    gaps = np.stack([np.zeros(60), np.full(60, 0.1)], axis=1)
+    np.testing.assert_allclose(stats.sign_flip(gaps, 999), [1.0, 1 / 1000])
+
+
+def test_sign_flip_under_the_null_is_uniform() -> None:
+    gaps = np.random.default_rng(11).normal(size=(60, 300))
+    p = stats.sign_flip(gaps, 999)
+    assert scipy.stats.kstest(p, "uniform").pvalue > 0.001
+    assert np.mean(p <= 0.05) < 0.09
+
+
+def test_the_thesis_table_4_2_is_inconclusive() -> None:
+    before = [
+        2.351077,
+        1.883278,
+        1.587816,
+        1.611620,
+        0.772964,
+        2.434810,
+        1.360727,
+        2.301333,
+        1.165916,
+        3.151282,
+        1.537484,
+        1.284117,
+        1.457126,
+        2.251136,
+        2.855694,
+        2.217947,
+        1.776725,
+    ]
+    after = [
+        2.948620,
+        2.461895,
+        1.953090,
+        1.907171,
+        1.032556,
+        2.642623,
+        1.429471,
+        2.369421,
+        1.167107,
+        3.142738,
+        1.517594,
+        1.249279,
+        1.392192,
+        2.094307,
+        2.664426,
+        2.009304,
+        1.562407,
+    ]
+    found = stats.paired_difference(np.array(before), np.array(after))
+    assert found == pytest.approx((0.0908, -0.022, 0.213), abs=0.006)
+    assert stats.sign_flip(np.subtract(after, before))[0] == pytest.approx(0.166, abs=0.015)
+
+
+def test_holm_on_a_worked_example() -> None:
+    np.testing.assert_allclose(stats.holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
+    np.testing.assert_allclose(stats.holm([0.9, 0.8]), [1.0, 1.0])
+    assert stats.holm([]).shape == (0,)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_never_lowers_a_p_never_beats_bonferroni_and_keeps_the_order(p: list[float]) -> None:
+    adjusted = stats.holm(p)
+    assert (adjusted >= np.array(p)).all()
+    assert (adjusted <= np.minimum(1, np.array(p) * len(p)) + 1e-15).all()
+    assert (np.diff(adjusted[np.argsort(p, kind="stable")]) >= 0).all()
+
+
+def test_smallest_detectable_difference_is_found_in_80_per_cent_of_simulations() -> None:
+    rng = np.random.default_rng(12)
+    effect = (1.96 + 0.84) * 1 / math.sqrt(200)
+    assert stats.smallest_detectable(rng.normal(size=200)) == pytest.approx(effect, rel=0.15)
+    found = [abs(x.mean()) > 1.96 * stats.standard_error(x) for x in rng.normal(effect, 1, (2_000, 200))]
+    assert np.mean(found) == pytest.approx(0.8, abs=0.04)
+
+
+def test_rule_of_three() -> None:
+    assert stats.rule_of_three(500) == pytest.approx(0.006)
+    assert stats.rule_of_three(500) == pytest.approx(1 - 0.05 ** (1 / 500), rel=0.01)
+    assert stats.rule_of_three(2) == 1.0
+
+
+def test_improvement_is_equation_3_8_and_survives_zero() -> None:
+    np.testing.assert_allclose(stats.improvement([0.2, 0.2, 0.0], [0.1, 0.3, 0.1]), [0.5, -0.5, math.nan])
+
+
+def test_paired_improvement_of_mean_and_std() -> None:
+    before = np.random.default_rng(13).random(90)
+    old, new = single(before), single(before * 0.75)
+    assert stats.paired_improvement(old, new, count=300) == pytest.approx((0.25, 0.25, 0.25))
+    assert stats.paired_improvement(old, new, "std", count=300) == pytest.approx((0.25, 0.25, 0.25))
+    zero = stats.paired_improvement(single(np.zeros(90)), new, count=300)
+    assert all(math.isnan(x) for x in zero)
+
+
+def test_restrict_keeps_the_rows_of_the_clusters_asked_for() -> None:
+    clusters, values = ragged()
+    kept = np.array([3, 7, 20])
+    column = stats.restrict(stats.rows(clusters, values), kept)
+    np.testing.assert_allclose(stats.cluster_means(column), [values[clusters == k].mean() for k in kept])
+    assert (column.members == kept).all()
+
+
+def test_rows_refuse_nan_and_unequal_lengths() -> None:
+    for clusters, values in (([0, 1], [0.1]), ([0], [math.nan]), ([], [])):
+        with pytest.raises(ValueError, match="must be"):
+            stats.rows(clusters, values)
+
+
+def test_columns_of_different_dialogues_cannot_share_resamples() -> None:
+    with pytest.raises(ValueError, match="same number"):
+        stats.bootstrap([single(np.arange(3.0)), single(np.arange(4.0))], [["mean"]] * 2, 10, 0)
+
+
+def test_ten_thousand_resamples_of_a_whole_study_take_seconds() -> None:
+    rng = np.random.default_rng(14)
+    columns = [stats.rows(np.repeat(np.arange(500), 2), rng.random(1_000)) for _ in range(100)]
+    names = [["mean"]] * 90 + [list(stats.STATISTICS)] * 10
+
+    start = time.perf_counter()
+    stats.bootstrap(columns, names, 10_000, 0)
+    assert time.perf_counter() - start < 10  # 0.6 s on an idle core
