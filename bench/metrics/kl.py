@@ -47,8 +47,8 @@ def signature(config: Config, context: ScoreContext) -> dict[str, str]:
     """Direction, form, what the reference is and its weights, for each column."""
     from bench import artifacts
 
-    found = {}
-    for key in columns(config):
+    found: dict[str, str] = {}
+    for key in columns(config) if context.has_model else ():
         name = "base" if "_base" in key else str(context.start)
         form = "k1" if "_k1" in key else "exact"
         where = "own-samples" if key.endswith("_sampled") else "first-reference"
@@ -66,11 +66,15 @@ def score(context: ScoreContext, config: Config) -> list[ScoreRow]:
     policy = context.model(context.variant)
     work: list[tuple[ScoreRow, str, Sequence[int]]] = []
     for example in context.examples:
-        row = ScoreRow(id=example.id, dialogue_id=example.dialogue_id, output="dialogue", draw=0, metric="kl", values={})
+        row = ScoreRow(
+            id=example.id, dialogue_id=example.dialogue_id, output="dialogue", draw=0, metric="kl", values={}
+        )
         work.append((row, example.source, models.encode_target(policy.tokenizer, example.references[0], context.text)))
     for one in context.predictions:
         if one.output == "sample" and one.token_ids:
-            row = ScoreRow(id=one.id, dialogue_id=one.dialogue_id, output="sample", draw=one.draw, metric="kl", values={})
+            row = ScoreRow(
+                id=one.id, dialogue_id=one.dialogue_id, output="sample", draw=one.draw, metric="kl", values={}
+            )
             work.append((row, context.example(one.id).source, one.token_ids))
     encoded = [models.encode_source(policy.tokenizer, source, context.text)[0] for _, source, _ in work]
     order = sorted(range(len(work)), key=lambda i: (-len(encoded[i]), i))
@@ -92,7 +96,6 @@ def _divergences(
     import torch
 
     from bench import models
-    from bench.training.policy_gradient import kl_penalty
 
     batch = models.collate(sources, targets, int(policy.tokenizer.pad_token_id), policy.device)
     mask = batch.labels != models.IGNORED
@@ -103,10 +106,12 @@ def _divergences(
         for against, name in zip(AGAINST, ("base", str(context.start)), strict=True):
             if name not in seen:
                 other = models.target_logits(context.model(name).model, batch).logits.float().log_softmax(-1)
-                exact = kl_penalty("full", logprobs, other) * mask
+                exact = models.exact_kl(logprobs, other) * mask
                 index = batch.labels.clamp_min(0).unsqueeze(-1)
                 drawn = (logprobs - other).gather(-1, index).squeeze(-1) * mask
                 seen[name] = exact.sum(1), drawn.sum(1)
-            for row, exact_sum, k1, tokens in zip(found, *(t.tolist() for t in seen[name]), mask.sum(1).tolist(), strict=True):
+            for row, exact_sum, k1, tokens in zip(
+                found, *(t.tolist() for t in seen[name]), mask.sum(1).tolist(), strict=True
+            ):
                 row |= {f"kl_{against}": exact_sum, f"kl_{against}_token": exact_sum / tokens, f"kl_{against}_k1": k1}
     return found

@@ -1,0 +1,204 @@
+"""ROUGE by rouge_score (Google's port of ROUGE-1.5.5): F1 against every reference, one row a greedy summary."""
+
+from __future__ import annotations
+
+import functools
+import re
+import statistics
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator
+
+from bench.context import ScoreContext
+from bench.schema import Column, ScoreRow, Strict
+
+# A sentence ends at . ! or ?, with any closing quotes and brackets, before white space and a word that does not begin
+# in lower case; and at every line break. A point after one of these, or after a single capital, ends nothing.
+ABBREVIATIONS = frozenset(
+    ["mr", "mrs", "ms", "dr", "prof", "st", "jr", "sr", "vs", "etc", "e.g", "i.e", "a.m", "p.m", "u.s", "u.k"]
+)
+_END = re.compile(r"""(?P<word>[^\s.!?]*(?:\.[^\s.!?]+)*)(?P<stop>[.!?]+)["'”’)\]]*(?P<gap>\s+)(?=\S)""")
+
+# Lin (2004), sections 3.1 and 3.2: the paper's own sentences; rouge_score's README; two closed forms.
+_PAPER, _UNSTEMMED = "police killed the gunman", {"stemmer": False}
+EXAMPLES: tuple[dict[str, Any], ...] = (
+    {
+        "from": "Lin 2004, S2 against S1",
+        "prediction": "police kill the gunman",
+        "references": (_PAPER,),
+        "config": _UNSTEMMED,
+        "values": {"rouge1": 3 / 4, "rouge2": 1 / 3, "rougeL": 3 / 4, "rougeLsum": 3 / 4},
+    },
+    {
+        "from": "Lin 2004, S3 against S1",
+        "prediction": "the gunman kill police",
+        "references": (_PAPER,),
+        "config": _UNSTEMMED,
+        "values": {"rouge1": 3 / 4, "rouge2": 1 / 3, "rougeL": 2 / 4, "rougeLsum": 2 / 4},
+    },
+    {
+        "from": "Lin 2004, S2 stemmed: killed = kill",
+        "prediction": "police kill the gunman",
+        "references": (_PAPER,),
+        "config": {},
+        "values": {"rouge1": 1.0, "rouge2": 1.0, "rougeL": 1.0, "rougeLsum": 1.0},
+    },
+    {
+        "from": "Lin 2004, union LCS: 4 of 5 reference words, 4 of 10 candidate words",
+        "prediction": "w1 w2 w6 w7 w8\nw1 w3 w8 w9 w5",
+        "references": ("w1 w2 w3 w4 w5",),
+        "config": {},
+        "values": {"rougeLsum": 8 / 15},
+    },
+    {
+        "from": "README of rouge_score",
+        "prediction": "The quick brown dog jumps on the log.",
+        "references": ("The quick brown fox jumps over the lazy dog",),
+        "config": {},
+        "values": {"rouge1": 12 / 17, "rougeL": 10 / 17},
+    },
+    {
+        "from": "closed form, mean over two references",
+        "prediction": "a b c d",
+        "references": ("a b c d", "a b x y"),
+        "config": {},
+        "values": {"rouge1": 3 / 4, "rouge2": 2 / 3, "rougeL": 3 / 4},
+    },
+    {
+        "from": "closed form, maximum over two references",
+        "prediction": "a b c d",
+        "references": ("a b x y", "a b c d"),
+        "config": {"references": "max"},
+        "values": {"rouge1": 1.0, "rouge2": 1.0, "rougeL": 1.0},
+    },
+    {
+        "from": "closed form, nothing in common and nothing written",
+        "prediction": "",
+        "references": ("a b",),
+        "config": {},
+        "values": {"rouge1": 0.0, "rouge2": 0.0, "rougeL": 0.0, "rougeLsum": 0.0},
+    },
+)
+
+
+class Config(Strict):
+    """`types` as rouge_score names them; `references` says how several references of a dialogue become one number."""
+
+    types: tuple[Annotated[str, Field(pattern=r"^rouge([1-9]|L|Lsum)$")], ...] = Field(
+        default=("rouge1", "rouge2", "rougeL", "rougeLsum"), min_length=1
+    )
+    stemmer: bool = True
+    references: Literal["mean", "max", "first"] = "mean"
+
+    @field_validator("types")
+    @classmethod
+    def _once(cls, types: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(types)) < len(types):
+            raise ValueError("a type is named twice; name each once")
+        return types
+
+
+def columns(config: Config) -> dict[str, Column]:
+    """One column a ROUGE type."""
+    return {key: Column(title=f"ROUGE-{key[5:]}", unit="points", higher_is_better=True) for key in config.types}
+
+
+def signature(config: Config, context: ScoreContext) -> dict[str, str]:
+    """What a figure depends on besides data and generation: implementation, stemmer, sentences, references."""
+    counts = sorted({len(example.references) for example in context.examples}) or [0]
+    count = "-".join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))
+    stem = "porter" if config.stemmer else "none"
+    tail = f"rouge_score-{metadata.version('rouge_score')}|stem:{stem}|lsum:sent|refs:{count},{config.references}"
+    return {key: f"{key}|{tail}" for key in config.types}
+
+
+def score(context: ScoreContext, config: Config) -> list[ScoreRow]:
+    """F1 in [0, 1] of every greedy prediction."""
+    greedy = [prediction for prediction in context.predictions if prediction.output == "greedy"]
+    references = [context.example(prediction.id).references for prediction in greedy]
+    rows = rouge_rows([prediction.text for prediction in greedy], references, config)
+    return [
+        ScoreRow(id=p.id, dialogue_id=p.dialogue_id, output="greedy", draw=p.draw, metric="rouge", values=values)
+        for p, values in zip(greedy, rows, strict=True)
+    ]
+
+
+def rouge_rows(
+    predictions: Sequence[str], references: Sequence[Sequence[str]], config: Config
+) -> list[dict[str, float]]:
+    """F1 in [0, 1] by type for each prediction against its one or more references, in order."""
+    pair = _pair_scorer(config)
+    combine: Callable[[list[float]], float] = max if config.references == "max" else statistics.fmean
+    rows = []
+    for text, texts in zip(predictions, references, strict=True):
+        pairs = [pair(reference, text) for reference in (texts[:1] if config.references == "first" else texts)]
+        rows.append({key: float(combine([values[key] for values in pairs])) for key in config.types})
+    return rows
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of `text` by the rule above; rouge_score wants them for R-Lsum, and nltk's need a download."""
+
+    def cut(match: re.Match[str]) -> str:
+        word, after = match["word"].lstrip("\"'“‘(["), text_of_line[match.end()]
+        short = match["stop"] == "." and (word.lower() in ABBREVIATIONS or (len(word) == 1 and word.isupper()))
+        return match[0] if short or after.islower() else match[0][: -len(match["gap"])] + "\n"
+
+    parts = []
+    for text_of_line in text.splitlines():
+        parts += _END.sub(cut, text_of_line).split("\n")
+    return [part.strip() for part in parts if part.strip()]
+
+
+def _pair_scorer(config: Config) -> Callable[[str, str], dict[str, float]]:
+    """RougeScorer.score from rouge_score's own parts, but each word is stemmed once and each text tokenised once."""
+    # Imported late: rouge_score brings nltk, scipy and scikit-learn along, which takes seconds.
+    from nltk.stem.porter import PorterStemmer
+    from rouge_score import rouge_scorer, tokenize
+
+    class Stemmer:
+        stem = staticmethod(functools.cache(PorterStemmer().stem))
+
+    tokens = functools.cache(lambda text: tokenize.tokenize(text, Stemmer if config.stemmer else None))
+    by_sentence = functools.cache(lambda text: [tokens(sentence) for sentence in sentences(text)])
+    ngrams = functools.cache(lambda text, n: rouge_scorer._create_ngrams(tokens(text), n))
+
+    def one(key: str, target: str, prediction: str) -> float:
+        if key == "rougeL":
+            return rouge_scorer._score_lcs(tokens(target), tokens(prediction)).fmeasure
+        if key == "rougeLsum":
+            return rouge_scorer._summary_level_lcs(by_sentence(target), by_sentence(prediction)).fmeasure
+        n = int(key[5:])
+        return rouge_scorer._score_ngrams(ngrams(target, n), ngrams(prediction, n)).fmeasure
+
+    return lambda target, prediction: {key: one(key, target, prediction) for key in config.types}
+
+
+def as_evaluate_metric(config: Config | None = None) -> Any:
+    """The same figures as an `evaluate.Metric`, for whoever composes metrics with that library; needs no network.
+
+    `compute(predictions=[str], references=[[str]])` returns the exact mean of each type over the predictions, where
+    evaluate's own rouge returns the middle of unseeded resamples.
+    """
+    import datasets
+    import evaluate
+
+    settings = config or Config()
+
+    class Rouge(evaluate.Metric):
+        def _info(self) -> evaluate.MetricInfo:
+            text = datasets.Value("string")
+            return evaluate.MetricInfo(
+                description="ROUGE F1 by rouge_score, exact means.",
+                citation="Lin 2004",
+                inputs_description="",
+                features=datasets.Features({"predictions": text, "references": datasets.Sequence(text)}),
+            )
+
+        def _compute(self, predictions: list[str], references: list[list[str]]) -> dict[str, float]:
+            rows = rouge_rows(predictions, references, settings)
+            return {key: statistics.fmean(row[key] for row in rows) for key in settings.types}
+
+    return Rouge(keep_in_memory=True)

@@ -1,0 +1,116 @@
+"""What can be seen of a summary without a model: length, copying, repetition, emptiness, sameness."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from bench.schema import Column, Example, Prediction, ScoreRow, Strict
+
+if TYPE_CHECKING:
+    from bench.context import ScoreContext
+
+# Closed forms, counted by hand.
+EXAMPLES: tuple[dict[str, Any], ...] = (
+    {
+        "from": "2 of 3 bigrams stand in the source",
+        "prediction": "the cat sat down",
+        "source": "The cat sat on it.",
+        "references": ("a cat sat", "it sat there now then"),
+        "config": {},
+        "values": {"words": 4, "copy_rate": 2 / 3, "repetition": 0, "length_ratio": 1, "empty": 0},
+    },
+    {
+        "from": "a b c a b c a b c: 7 trigrams, 3 of them distinct",
+        "prediction": "a b c a b c a b c",
+        "source": "x",
+        "references": ("a b c",),
+        "config": {},
+        "values": {"repetition": 4 / 7, "copy_rate": 0, "length_ratio": 3},
+    },
+    {
+        "from": "nothing written",
+        "prediction": " \n",
+        "source": "a b",
+        "references": ("a b",),
+        "config": {},
+        "values": {"words": 0, "empty": 1, "copy_rate": 0, "repetition": 0, "length_ratio": 0, "identical": 0},
+    },
+)
+
+_WORD = re.compile(r"\w+(?:['’]\w+)*")
+
+
+class Config(Strict):
+    """Nothing to set."""
+
+
+def columns(config: Config) -> dict[str, Column]:
+    """Facts about greedy summaries; most have no better side, they show what a change of ROUGE was paid with."""
+
+    def column(title: str, unit: Any, higher_is_better: bool | None = None) -> Column:
+        return Column(title=title, unit=unit, higher_is_better=higher_is_better)
+
+    return {
+        "words": column("Words", "words"),
+        "length_ratio": column("Words over the references' words", "ratio"),
+        "hit_limit": column("Cut at max_new_tokens", "share", False),
+        "source_truncated": column("Dialogue cut to fit", "share"),
+        "empty": column("Empty", "share", False),
+        "copy_rate": column("Bigrams copied from the dialogue", "share"),
+        "repetition": column("Repeated trigrams", "share", False),
+        "identical": column("Same text for other dialogues", "share"),
+    }
+
+
+def signature(config: Config, context: ScoreContext) -> dict[str, str]:
+    """`bench-text-1`: raise the number when a rule in this file changes."""
+    return {key: f"{key}|bench-text-1" for key in columns(config)}
+
+
+def score(context: ScoreContext, config: Config) -> list[ScoreRow]:
+    """A row for every greedy prediction."""
+    greedy = [prediction for prediction in context.predictions if prediction.output == "greedy"]
+    shared = Counter(text for text, _ in {(_folded(p.text), p.dialogue_id) for p in greedy})
+    others = len({p.dialogue_id for p in greedy}) - 1
+    rows = []
+    for p in greedy:
+        same = (shared[_folded(p.text)] - 1) / others if others else 0.0
+        values = _surface(p, context.example(p.id)) | {"identical": same}
+        rows.append(
+            ScoreRow(id=p.id, dialogue_id=p.dialogue_id, output="greedy", draw=p.draw, metric="text", values=values)
+        )
+    return rows
+
+
+def _surface(prediction: Prediction, example: Example) -> dict[str, float]:
+    """The facts that one prediction and its example give."""
+    words, source = _words(prediction.text), _words(example.source)
+    pairs, triples = _ngrams(words, 2), _ngrams(words, 3)
+    known = set(_ngrams(source, 2))
+    reference = sum(len(_words(text)) for text in example.references) / len(example.references)
+    return {
+        "words": float(len(words)),
+        "length_ratio": len(words) / max(reference, 1.0),
+        "hit_limit": float(prediction.hit_limit),
+        "source_truncated": float(prediction.source_truncated),
+        "empty": float(not prediction.text.strip()),
+        "copy_rate": sum(pair in known for pair in pairs) / max(len(pairs), 1),
+        "repetition": 1 - len(set(triples)) / len(triples) if triples else 0.0,
+    }
+
+
+def _words(text: str) -> list[str]:
+    """Lower-case words: letters, digits and inner apostrophes, punctuation and markers' signs left out."""
+    return _WORD.findall(text.lower())
+
+
+def _ngrams(words: list[str], n: int) -> list[tuple[str, ...]]:
+    """Every run of `n` words."""
+    return list(zip(*(words[i:] for i in range(n)), strict=False))
+
+
+def _folded(text: str) -> str:
+    """The text with its white space evened out, for telling whether two are the very same."""
+    return " ".join(text.split())

@@ -1,0 +1,37 @@
+"""The judge inside a package is pinned by its version."""
+
+from __future__ import annotations
+
+from importlib import metadata
+
+import pytest
+from pydantic import ValidationError
+
+from bench import artifacts, classify, profanity
+from bench.checkpoints import profanity_check
+from bench.schema import UserError
+
+pytestmark = pytest.mark.skipif(
+    not any(d.name == profanity.NAME for d in metadata.distributions(name=profanity.NAME)),
+    reason="alt-profanity-check is not installed (pip install '.[judge]')",
+)
+
+
+def test_builds_a_loadable_classifier(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    facts = profanity_check.build(profanity_check.Config(source="profanity_check"), artifacts.model_path("judge"))
+    assert facts["name"] == "alt-profanity-check 1.9.1"
+    assert artifacts.read_json(artifacts.model_path("judge") / "classifier.json") == {
+        "library": "alt-profanity-check",
+        "version": "1.9.1",
+        "labels": ["clean", "profane"],
+    }
+    assert classify.load("judge", "cpu").labels == ("clean", "profane")
+
+
+def test_refuses_another_version(tmp_path):
+    with pytest.raises(UserError, match=r"alt-profanity-check 1\.8\.0 is asked for and 1\.9\.1 is installed"):
+        profanity_check.build(profanity_check.Config(source="profanity_check", version="1.8.0"), tmp_path / "judge")
+    assert not (tmp_path / "judge").exists()
+    with pytest.raises(ValidationError):
+        profanity_check.Config(source="profanity_check", version="newest")
