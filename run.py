@@ -1,8 +1,8 @@
 """Set up this project's own environment and run a command in it. Needs Python 3.11 or newer and git, nothing else.
 
-    python3 run.py            set up, then `dvc repro`: the whole study
-    python3 run.py test       set up, then the tests
-    python3 run.py COMMAND…   set up, then any command of the environment (dvc, bench, python, pytest, …)
+python3 run.py            set up, then `dvc repro`: the whole study
+python3 run.py test       set up, then the tests
+python3 run.py COMMAND…   set up, then any command of the environment (dvc, bench, python, pytest, …)
 """
 
 from __future__ import annotations
@@ -42,14 +42,18 @@ def main() -> int:
     try:
         set_up()
     except subprocess.CalledProcessError as error:
-        return _fail(f"the installation stopped (pip's exit status {error.returncode}; see above); run the command again.")
+        return _fail(
+            f"the installation stopped (pip's exit status {error.returncode}; see above); run the command again."
+        )
     words = sys.argv[1:] or ["dvc", "repro"]
     if words == ["test"]:
         words = ["python", "-m", "pytest"]
     path = os.pathsep.join([str(BIN), os.environ.get("PATH", "")])
     environment = os.environ | {"PATH": path, "VIRTUAL_ENV": str(HOME)}
     program = BIN / words[0]
-    return subprocess.run([str(program) if program.exists() else words[0], *words[1:]], cwd=ROOT, env=environment).returncode
+    return subprocess.run(
+        [str(program) if program.exists() else words[0], *words[1:]], cwd=ROOT, env=environment
+    ).returncode
 
 
 def _fail(sentence: str) -> int:

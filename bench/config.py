@@ -196,6 +196,4 @@ def _check_teacher(params: Params, variant: str, name: str) -> None:
             )
         teacher = params.checkpoints[classifiers[block.learns_from]]
         if classifiers[block.learns_from] == "judge" or teacher == params.checkpoints["judge"]:
-            raise UserError(
-                f"{field}: training must never see the judge; name another classifier."
-            )
+            raise UserError(f"{field}: training must never see the judge; name another classifier.")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from bench import artifacts
@@ -62,6 +63,18 @@ def load(name: str, device: str) -> Loaded:
         return Loaded(name, parent.model, parent.tokenizer, parent.kind, parent.parent)
     if facts["kind"] == "adapter":
         return _load_adapter(name, folder, facts, device)
+    if not any(folder.glob("*.safetensors")):
+        raise UserError(
+            f"{folder} holds no .safetensors weights (pickled ones are never read); save it with save_pretrained."
+        )
+    try:
+        return _load_full(name, folder, facts, device)
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(f"{folder} cannot be loaded ({reason}); run `dvc repro` to make it again.") from None
+
+
+def _load_full(name: str, folder: Path, facts: dict[str, Any], device: str) -> Loaded:
     config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     if not config.is_encoder_decoder:
         raise UserError(f"{folder}: '{config.model_type}' is not an encoder-decoder; name one such as T5 or BART.")
@@ -202,6 +215,11 @@ def collate(
 def target_logits(model: PreTrainedModel, batch: Batch, **extra: Any) -> Any:
     """Run the decoder over the targets; the output's `logits` (B, T, V) predict `labels` at the same position."""
     return model(input_ids=batch.input_ids, attention_mask=batch.attention_mask, labels=batch.labels, **extra)
+
+
+def exact_kl(logprobs: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+    """KL(policy || reference) at each position, nats, summed over the vocabulary: (..., V) twice -> (...)."""
+    return (logprobs.exp() * (logprobs - reference)).sum(-1)
 
 
 def token_logprobs(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -104,7 +104,7 @@ class Meter:
         )
         torch = sys.modules.get("torch")
         if torch is not None and torch.cuda.is_available():
-            facts["peak_gpu_bytes"] = torch.cuda.max_memory_allocated()
+            facts |= {"peak_gpu_bytes": torch.cuda.max_memory_allocated(), "gpu_name": torch.cuda.get_device_name()}
         return facts
 
 

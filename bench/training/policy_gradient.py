@@ -1,4 +1,4 @@
-"""The equations of PPO on text: KL penalties, rewards, advantages, losses. Tensors in, tensors out, no model.
+"""The equations of PPO on text: KL penalties, rewards, advantages, losses. Tensors in, tensors out.
 
 Shapes: B sequences, T tokens, V vocabulary. `mask` is 1 on generated tokens, end-of-sequence included. Sources:
 Schulman et al. 2017 (PPO), Schulman et al. 2016 (GAE), Ziegler et al. 2019 (KL-penalised reward, adaptive coefficient).
@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+
+from bench.models import exact_kl
 
 KINDS = ("kl", "abs", "mse", "full")
 
@@ -33,7 +35,7 @@ def kl_penalty(kind: str, logprobs: torch.Tensor, reference: torch.Tensor) -> to
     whole vocabulary (B, T, V) and gives the exact KL(policy || reference).
     """
     if kind == "full":
-        return (logprobs.exp() * (logprobs - reference)).sum(-1)
+        return exact_kl(logprobs, reference)
     difference = logprobs - reference
     return {"kl": difference, "abs": difference.abs(), "mse": 0.5 * difference**2}[kind]
 
