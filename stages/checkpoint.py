@@ -8,8 +8,10 @@ from bench import artifacts, config, plugins, runtime
 def main(name: str) -> str:
     params, meter = config.read(), runtime.Meter()
     block = params.checkpoints[name]
-    out = artifacts.model_path(name)
-    facts = plugins.find("checkpoint", block.source).build(block, out, runtime.progress)
+    out, source = artifacts.model_path(name), plugins.find("checkpoint", block.source)
+    if source.TRAINS:  # the thread count is part of the result
+        runtime.prepare(params.compute, params.seed)
+    facts = source.build(block, out, runtime.progress)
     artifacts.write_json(out / "facts.json", facts)
     artifacts.write_json(artifacts.cost_path("checkpoint", name), meter.costs())
     shown = ", ".join(

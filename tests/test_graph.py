@@ -113,8 +113,7 @@ def test_a_stage_depends_on_the_code_it_runs(stage: str) -> None:
         assert any(
             str(relative) == dep
             or str(relative).startswith(dep.rstrip("/") + "/")
-            or ("${" in dep
-            and str(relative.parent) == str(Path(dep).parent))
+            or ("${" in dep and str(relative.parent) == str(Path(dep).parent))
             for dep in declared
         ), f"stage {stage} runs {relative} and does not depend on it"
 

@@ -1,1 +1,1 @@
-"""One source of pretrained weights a file: `Config` and `build(config, out, progress) -> facts`."""
+"""One source of pretrained weights a file: `Config`, `TRAINS` and `build(config, out, progress) -> facts`."""

@@ -15,6 +15,9 @@ from bench.schema import CheckpointConfig, UserError
 KEPT = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja", "*.spm")  # weights, config, tokenizer: no code
 
 
+TRAINS = False
+
+
 class Config(CheckpointConfig):
     """`repo` as the hub calls it (`google/flan-t5-base`), `revision` a commit of it in 40 hex digits."""
 

@@ -16,6 +16,9 @@ OURS = ("manifest.json", "facts.json")  # written by this benchmark about anothe
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 
 
+TRAINS = False
+
+
 class Config(CheckpointConfig):
     """`path` of the folder (relative to the repository's root), `name` as the report calls the model.
 

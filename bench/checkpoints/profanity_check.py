@@ -11,6 +11,9 @@ from bench import artifacts, profanity, runtime
 from bench.schema import CheckpointConfig
 
 
+TRAINS = False
+
+
 class Config(CheckpointConfig):
     """`version` pins the package, and with it the weights. The labels are `clean` and `profane`."""
 

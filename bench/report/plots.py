@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,13 +40,27 @@ def draw(view: View, folder: Path) -> dict[str, Path]:
     with matplotlib.rc_context(STYLE):
         for name, data, picture in wanted:
             if data:
-                artifacts.write_table(folder / f"{name}.csv", data)
+                _store(folder, name, data)
                 found[name] = folder / f"{name}.png"
                 _save(picture(view, data), found[name])
     for path in folder.glob("*.*"):
         if path.stem not in found and path.suffix in (".png", ".csv"):
             path.unlink()
     return found
+
+
+def _store(folder: Path, name: str, rows: list[dict[str, Any]]) -> None:
+    """The numbers behind a picture, as `dvc plots` reads them: curves as one folder a quantity, one file a variant."""
+    if name != "curves":
+        artifacts.write_table(folder / f"{name}.csv", rows)
+        return
+    shutil.rmtree(folder / name, ignore_errors=True)
+    lines: dict[Path, list[dict[str, Any]]] = {}
+    for row in rows:
+        path = folder / name / row["quantity"] / f"{row['variant']}.csv"
+        lines.setdefault(path, []).append({"step": row["step"], "value": row["value"]})
+    for path, points in lines.items():
+        artifacts.write_table(path, points)
 
 
 def _figure(width: float, height: float) -> Figure:
@@ -133,7 +148,9 @@ def _label_points(figure: Figure, axes: Axes, names: list[str]) -> None:
     scale = figure.dpi / 72  # points to pixels
     for name, container in zip(names, axes.containers, strict=True):
         point = container[0].get_xydata()[0]
-        text = axes.annotate(name, point, xytext=(0, 0), textcoords="offset points", va="center", color="0.15")
+        text = axes.annotate(
+            name, point, xytext=(0, 0), textcoords="offset points", va="center", color=container[0].get_color()
+        )
         box, (x, y) = text.get_window_extent(), axes.transData.transform(point)
         boxes = []
         for dx, dy in places:

@@ -13,7 +13,10 @@ from bench import plugins
 from bench.schema import UserError
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
-GOOD = [{"fname": f"d{i}", "dialogue": f"#Person1#: hi {i}\n#Person2#: bye", "summary": f"They greet {i}."} for i in range(10)]
+GOOD = [
+    {"fname": f"d{i}", "dialogue": f"#Person1#: hi {i}\n#Person2#: bye", "summary": f"They greet {i}."}
+    for i in range(10)
+]
 TEST = [{"fname": "t0", "dialogue": "#Person1#: hi", "summary1": "a", "summary2": "b", "summary3": "c"}]
 
 
@@ -31,7 +34,11 @@ def write(path: Path, rows: list[dict[str, Any]]) -> None:
 
 def load(folder: Path, name: str = "dialogsum", **train: Any) -> dict[str, Any]:
     module = plugins.find("dataset", name)
-    files = {"train": {"file": "train.jsonl", **train}, "validation": {"file": "dev.jsonl"}, "test": {"file": "test.jsonl"}}
+    files = {
+        "train": {"file": "train.jsonl", **train},
+        "validation": {"file": "dev.jsonl"},
+        "test": {"file": "test.jsonl"},
+    }
     return module.load(module.Config(dataset=name, path=str(folder), **files))
 
 
@@ -88,7 +95,9 @@ def test_a_missing_or_changed_file_is_refused(folder: Path) -> None:
 @pytest.mark.skipif(not SHARED.exists(), reason="../shared/data with the real datasets is not on this machine")
 def test_the_real_releases_have_their_published_sizes() -> None:
     dialogsum = plugins.find("dataset", "dialogsum")
-    files = {s: {"file": f"dialogsum.{f}.jsonl"} for s, f in (("train", "train"), ("validation", "dev"), ("test", "test"))}
+    files = {
+        s: {"file": f"dialogsum.{f}.jsonl"} for s, f in (("train", "train"), ("validation", "dev"), ("test", "test"))
+    }
     splits = dialogsum.load(dialogsum.Config(dataset="dialogsum", path=str(SHARED / "dialogsum"), **files))
     assert [len(rows) for rows in splits.values()] == [12460, 500, 500]
     assert {len(e.references) for e in splits["test"]} == {3} and {len(e.references) for e in splits["train"]} == {1}

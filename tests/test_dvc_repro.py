@@ -1,0 +1,168 @@
+"""The graph for real: `dvc repro` on a tiny study in a copy of the project."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).resolve().parents[1]
+BIN = Path(sys.executable).parent
+SMALL_TRAINING = {"steps": 4, "batch_size": 4}
+
+
+def tiny() -> dict[str, Any]:
+    """The hermetic study with everything cut to a few steps, and three variants in a chain."""
+    raw = YAML(typ="safe").load((ROOT / "studies" / "miniature.yaml").read_text())
+    raw["data"] |= {"train": 24, "validation": 4, "test": 8}
+    raw["checkpoints"]["base"] |= {
+        "pool": 60,
+        "training": SMALL_TRAINING,
+        "shape": {"d_model": 32, "d_kv": 8, "d_ff": 32},
+    }
+    for name in ("reward", "judge"):
+        raw["checkpoints"][name] |= {"training": {"texts": 60, "steps": 4}, "shape": {"hidden": 16, "layers": 1}}
+    raw["text"]["max_target_tokens"] = raw["generation"]["max_new_tokens"] = 12
+    variants = raw["variants"]
+    variants["lora"]["optim"] |= {"steps": 3, "batch_size": 4}
+    variants["ppo"] |= {"init": "lora", "iterations": 1, "batch_size": 4, "minibatch_size": 4, "max_new_tokens": 8}
+    raw["variants"] = {name: variants[name] for name in ("baseline", "lora", "ppo")}
+    raw["report"]["resamples"] = 200
+    return raw
+
+
+class Project:
+    """A copy of the tracked files with its own git and DVC."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        listed = subprocess.run(
+            ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, check=True
+        )
+        for name in listed.stdout.decode().split("\0"):
+            if name and (ROOT / name).is_file() and not name.startswith(("reports/", "tests/")) and name != "dvc.lock":
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / name, folder / name)
+        self.params(tiny())
+        for command in (
+            ["init", "-q"],
+            ["add", "-A"],
+            ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "start"],
+        ):
+            subprocess.run(["git", *command], cwd=folder, check=True)
+
+    def params(self, raw: dict[str, Any]) -> None:
+        with (self.folder / "params.yaml").open("w") as file:
+            YAML().dump(raw, file)
+
+    def dvc(self, *words: str, check: bool = True) -> str:
+        environment = os.environ | {
+            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(self.folder),
+            "COLUMNS": "300",
+        }
+        done = subprocess.run(
+            [sys.executable, "-m", "dvc", *words], cwd=self.folder, capture_output=True, text=True, env=environment
+        )
+        assert not check or done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        return done.stdout + done.stderr
+
+    def read(self, name: str) -> bytes:
+        return (self.folder / name).read_bytes()
+
+
+def ran(output: str) -> set[str]:
+    return {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = Project(tmp_path_factory.mktemp("project"))
+    output = project.dvc("repro")
+    assert len(ran(output)) == 15, output
+    return project
+
+
+METRICS = "reports/miniature/metrics.json"
+
+
+def test_a_second_repro_runs_nothing(project: Project) -> None:
+    assert ran(project.dvc("repro")) == set()
+
+
+def test_the_report_has_every_variant_with_intervals_and_signatures(project: Project) -> None:
+    metrics = json.loads(project.read(METRICS))
+    for variant in ("baseline", "lora", "ppo"):
+        cell = metrics["variants"][variant]["rouge1"]
+        assert cell["low"] <= cell["value"] <= cell["high"]
+        assert "rouge_score" in cell["signature"] and "|n:8" in cell["signature"]
+    assert metrics["variants"]["baseline"]["kl_base"]["value"] == 0
+    report = project.read("reports/miniature/report.md").decode()
+    assert "| lora" in report and "human" in report and "lead-3" in report
+
+
+def test_dvc_s_own_commands_work(project: Project) -> None:
+    subprocess.run(["git", "add", "-A"], cwd=project.folder, check=True)
+    subprocess.run(
+        ["git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "results"], cwd=project.folder, check=True
+    )
+    assert "rouge1" in project.dvc("metrics", "show")
+    assert "index.html" in project.dvc("plots", "show")
+
+
+def test_a_knob_reruns_its_variant_and_what_starts_from_it(project: Project) -> None:
+    raw = tiny()
+    raw["variants"]["ppo"]["learning_rate"] = 3e-4
+    project.params(raw)
+    assert "variants.ppo.learning_rate" in project.dvc("params", "diff")
+    assert ran(project.dvc("repro", "--dry")) == {"train@ppo", "generate@ppo", "score@ppo", "report"}
+    raw = tiny()
+    raw["variants"]["lora"]["adapter"]["r"] = 8
+    project.params(raw)
+    # DVC plans on what is known to change: whatever starts from lora follows once lora's weights have changed.
+    assert {"train@lora", "generate@lora", "score@lora", "train@ppo"} <= ran(project.dvc("repro", "--dry"))
+    assert not {"train@baseline", "data", "checkpoint@base"} & ran(project.dvc("repro", "--dry"))
+    project.params(tiny())
+
+
+def test_an_experiment_overrides_a_knob_and_metrics_diff_shows_it(project: Project) -> None:
+    output = project.dvc("exp", "run", "-n", "slower", "-S", "variants.ppo.learning_rate=5e-2")
+    assert ran(output) == {"train@ppo", "generate@ppo", "score@ppo", "report"}
+    table = project.dvc("metrics", "diff")
+    assert "ppo" in table and "variants.lora" not in table
+    project.params(tiny())
+
+
+def test_a_removed_variant_leaves_the_report(project: Project) -> None:
+    raw = tiny()
+    del raw["variants"]["ppo"]
+    project.params(raw)
+    project.dvc("repro")
+    assert list(json.loads(project.read(METRICS))["variants"]) == ["baseline", "lora"]
+    project.params(tiny())
+
+
+def test_from_an_emptied_cache_the_numbers_come_out_to_the_byte(project: Project) -> None:
+    project.dvc("repro")
+    before = project.read(METRICS)
+    for folder in ("data", "models", "curves", "predictions", "scores", "costs", ".dvc/cache", ".dvc/tmp"):
+        shutil.rmtree(project.folder / folder)
+    assert len(ran(project.dvc("repro"))) == 15
+    assert project.read(METRICS) == before
+
+
+def test_a_wrong_knob_is_one_sentence(project: Project) -> None:
+    raw = tiny()
+    raw["variants"]["ppo"]["learning_rat"] = 1
+    project.params(raw)
+    output = project.dvc("repro", check=False)
+    assert "params.yaml: variants.ppo.learning_rat: unknown key; did you mean 'learning_rate'?" in output
+    assert "Traceback" not in output
+    project.params(tiny())
