@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedTokenizerBase
 
 from bench import artifacts
 from bench.schema import TextConfig, UserError
@@ -29,7 +29,7 @@ class Loaded:
     """
 
     name: str
-    model: PreTrainedModel
+    model: Any  # a PreTrainedModel, or a PeftModel round one
     tokenizer: PreTrainedTokenizerBase
     kind: str
     parent: str | None
@@ -81,6 +81,9 @@ def _load_full(name: str, folder: Path, facts: dict[str, Any], device: str) -> L
     model = AutoModelForSeq2SeqLM.from_pretrained(
         folder, local_files_only=True, use_safetensors=True, trust_remote_code=False, dtype=torch.float32
     )
+    head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
+    # transformers 5 says "tied" of every T5, and would tie the next load of what is saved under that word.
+    model.config.tie_word_embeddings = head is not None and head.weight is embedding.weight
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     return Loaded(name, model.to(device).eval(), tokenizer, "full", facts["parent"])
 
@@ -212,7 +215,7 @@ def collate(
     return Batch(padded(sources, pad).to(device), mask.to(device), padded(targets, IGNORED).to(device))
 
 
-def target_logits(model: PreTrainedModel, batch: Batch, **extra: Any) -> Any:
+def target_logits(model: Any, batch: Batch, **extra: Any) -> Any:
     """Run the decoder over the targets; the output's `logits` (B, T, V) predict `labels` at the same position."""
     return model(input_ids=batch.input_ids, attention_mask=batch.attention_mask, labels=batch.labels, **extra)
 

@@ -50,7 +50,7 @@ def prepare(compute: ComputeConfig, seed: int) -> str:
     if device == "cpu":
         torch.use_deterministic_algorithms(True)
         # Filling fresh tensors guards against reading uninitialised memory; it costs 6 % of a step on a CPU.
-        torch.utils.deterministic.fill_uninitialized_memory = False
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     else:
         torch.cuda.reset_peak_memory_stats()
     set_seed(seed)

@@ -10,7 +10,6 @@ from pydantic import Field
 from bench import artifacts, profanity, runtime
 from bench.schema import CheckpointConfig
 
-
 TRAINS = False
 
 

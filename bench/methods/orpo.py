@@ -31,13 +31,14 @@ class Config(MethodConfig):
 
 def train(config: Config, context: TrainContext) -> dict[str, Any]:
     """Sample pairs, train with trl, save; returns the manifest."""
-    from datasets import Dataset
+    from datasets import Dataset, disable_progress_bars
     from trl.experimental.orpo import ORPOConfig, ORPOTrainer
 
     from bench import models
     from bench.training import preferences, trainer
     from bench.training.reward import Reward
 
+    disable_progress_bars()
     start = context.start()
     reward = Reward(context.teacher(), config.reward)
     pairs = preferences.sample(start, reward, context.train, context.text, config.pairs, context.seed, context.progress)
@@ -49,7 +50,8 @@ def train(config: Config, context: TrainContext) -> dict[str, Any]:
     ]
     with tempfile.TemporaryDirectory() as folder:
         settings = ORPOConfig(
-            **trainer.arguments(config.optim, context, folder),
+            **trainer.arguments(config.optim, context, folder)
+            | {"train_sampling_strategy": "random"},  # trl's rows have no length to group by
             beta=config.beta,
             max_length=context.text.max_source_tokens,
             max_completion_length=context.text.max_target_tokens,

@@ -43,8 +43,8 @@ def train(config: Config, context: TrainContext) -> dict[str, Any]:
     def rows(split: Any) -> list[dict[str, Any]]:
         return [
             {
-                "source": models.encode_source(loaded.tokenizer, example.source, context.text)[0],
-                "target": models.encode_target(loaded.tokenizer, example.references[0], context.text),
+                "input_ids": models.encode_source(loaded.tokenizer, example.source, context.text)[0],
+                "labels": models.encode_target(loaded.tokenizer, example.references[0], context.text),
             }
             for example in context.progress(split, f"{context.variant}: encoding", len(split))
         ]

@@ -45,7 +45,7 @@ def preference_rows(start: Loaded, pairs: Sequence[Pair], text: TextConfig, batc
     """Token ids of each pair with the start's log-probabilities of both summaries."""
     rows: list[dict[str, Any]] = [
         {
-            "source": models.encode_source(start.tokenizer, pair.source, text)[0],
+            "input_ids": models.encode_source(start.tokenizer, pair.source, text)[0],
             "chosen": list(pair.chosen_ids),
             "rejected": list(pair.rejected_ids),
         }
@@ -67,7 +67,7 @@ def preferences_collator(pad: int) -> Collator:
 
     def collate(rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         targets = [row["chosen"] for row in rows] + [row["rejected"] for row in rows]
-        batch = models.collate([row["source"] for row in rows], targets, pad, "cpu")
+        batch = models.collate([row["input_ids"] for row in rows], targets, pad, "cpu")
         return {
             "input_ids": batch.input_ids,
             "attention_mask": batch.attention_mask,
@@ -98,7 +98,9 @@ class PreferenceTrainer(Seq2SeqTrainer):
         """The class with its one setting."""
         return type(cls.__name__, (cls,), {"beta": beta})
 
-    def compute_loss(self, model: Any, inputs: dict[str, torch.Tensor], return_outputs: bool = False, **_: Any) -> Any:
+    def compute_loss(  # type: ignore[override]
+        self, model: Any, inputs: dict[str, torch.Tensor], return_outputs: bool = False, **_: Any
+    ) -> Any:
         """Mean DPO loss of the batch."""
         model.eval()  # the Trainer switches dropout on before every step
         both = pair_logprobs(model, as_batch(inputs, next(model.parameters()).device))

@@ -45,10 +45,10 @@ class Counting:
 
 
 def imitation(pad: int) -> Collator:
-    """Collator of supervised rows: `source` and `target` token ids -> a padded batch."""
+    """Collator of supervised rows: `input_ids` and `labels` -> a padded batch."""
 
     def collate(rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        batch = models.collate([row["source"] for row in rows], [row["target"] for row in rows], pad, "cpu")
+        batch = models.collate([row["input_ids"] for row in rows], [row["labels"] for row in rows], pad, "cpu")
         return {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask, "labels": batch.labels}
 
     return collate
@@ -76,6 +76,7 @@ def arguments(config: OptimConfig, context: TrainContext, folder: str) -> dict[s
         "logging_first_step": True,
         "log_level": "error",
         "remove_unused_columns": False,
+        "train_sampling_strategy": "group_by_length",  # less padding: dialogues of like length share a batch
         "dataloader_pin_memory": context.device == "cuda",
         "disable_tqdm": not sys.stderr.isatty(),  # a bar belongs on a terminal, not in a log
     }
@@ -121,7 +122,10 @@ def validation_loss(loaded: Loaded, rows: Rows, batch_size: int = 32) -> float:
     for first in range(0, len(rows), batch_size):
         part = rows[first : first + batch_size]
         batch = models.collate(
-            [r["source"] for r in part], [r["target"] for r in part], int(loaded.tokenizer.pad_token_id), loaded.device
+            [r["input_ids"] for r in part],
+            [r["labels"] for r in part],
+            int(loaded.tokenizer.pad_token_id),
+            loaded.device,
         )
         logprobs, mask = models.token_logprobs(models.target_logits(loaded.model, batch).logits, batch.labels)
         total, tokens = total - float(logprobs.sum()), tokens + int(mask.sum())

@@ -46,6 +46,7 @@ def test_full_fine_tuning_moves_every_matrix_and_keeps_the_head_untied(context: 
     moved = differ(weights("base"), after)
     assert {"shared.weight", "lm_head.weight"} <= moved
     assert not torch.equal(after["shared.weight"], after["lm_head.weight"])
+    assert artifacts.read_json(artifacts.model_path("full") / "config.json")["tie_word_embeddings"] is False
     assert record["trainable_parameters"] == record["total_parameters"]
 
 

@@ -1,0 +1,35 @@
+"""The hermetic study's base: a small T5 trained here, from a seed, on tasks other than the study's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from bench.miniature import pretraining, seq2seq
+from bench.schema import CheckpointConfig
+
+TRAINS = True
+
+
+class Config(CheckpointConfig):
+    """`pieces` is the tokenizer's size, `pool` how many dialogues the tasks draw from, `heated` the share with insults."""
+
+    source: Literal["miniature_t5"] = "miniature_t5"
+    seed: int = 0
+    pieces: int = Field(950, ge=300)
+    pool: int = Field(3000, ge=20)
+    heated: float = Field(0.3, ge=0, le=1)
+    shape: seq2seq.Shape = seq2seq.Shape()
+    training: pretraining.Training = pretraining.Training()
+
+
+def build(
+    config: Config, out: Path, progress: Callable[[Iterable[Any], str, int | None], Iterable[Any]] | None = None
+) -> dict[str, Any]:
+    """Pretrain and write the model and its tokenizer to `out`; returns parameters, steps and final loss."""
+    return pretraining.build(
+        config.seed, config.pieces, config.pool, config.heated, config.shape, config.training, out, progress
+    )

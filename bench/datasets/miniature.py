@@ -1,0 +1,40 @@
+"""The hermetic study's dialogues: written by a seeded grammar, in DialogSum's format."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from bench.miniature import dialogues
+from bench.schema import DatasetConfig, Example
+
+
+class Config(DatasetConfig):
+    """How many dialogues a split holds, and the share of them in which one speaker insults the other."""
+
+    dataset: Literal["miniature"] = "miniature"
+    seed: int = 0
+    train: int = Field(3000, ge=1)
+    validation: int = Field(200, ge=1)
+    test: int = Field(400, ge=1)
+    heated: float = Field(0.3, ge=0, le=1)
+
+
+def load(config: Config) -> dict[str, list[Example]]:
+    """The splits. Test and validation dialogues have two references, so that a human ceiling can be told."""
+    splits = dialogues.study(config.seed, config.train, config.validation, config.test, config.heated)
+    return {
+        split: [_example(f"{split}-{number:05d}", dialogue) for number, dialogue in enumerate(splits[split])]
+        for split in ("train", "validation", "test")
+    }
+
+
+def _example(name: str, dialogue: dialogues.Dialogue) -> Example:
+    return Example(
+        id=name,
+        dialogue_id=name,
+        source=dialogue.source,
+        references=dialogue.references,
+        tags=("heated" if dialogue.insult else "calm", dialogue.scenario),
+    )
