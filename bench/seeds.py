@@ -1,0 +1,104 @@
+"""Several runs of one study with other seeds, side by side: each value with its interval, and the spread over seeds."""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+from bench import artifacts
+from bench.report.markdown import cell, section, table
+from bench.schema import UserError
+
+QUALITY = ("rouge1", "rouge2", "rougeL", "toxicity_reward", "toxicity_judge", "toxicity_reward_sampled", "toxicity_judge_sampled")
+DISTANCE = ("kl_start", "kl_base")
+
+
+def load(folders: list[Path]) -> dict[str, dict[str, Any]]:
+    """The metrics of each report folder by its name.
+
+    Raises:
+        UserError: fewer than two runs, a missing file, or runs whose variants differ.
+    """
+    if len(folders) < 2:
+        raise UserError("bench seeds: give at least two report folders, such as reports/miniature reports/miniature-seed1.")
+    runs = {folder.name: artifacts.read_json(folder / "metrics.json") for folder in folders}
+    variants = [list(run["variants"]) for run in runs.values()]
+    if any(names != variants[0] for names in variants):
+        raise UserError("bench seeds: the runs do not have the same variants; run them from one params file.")
+    return runs
+
+
+def page(runs: dict[str, dict[str, Any]]) -> str:
+    """The Markdown page: values and changes, one row a variant and measure, one column a run."""
+    names = list(next(iter(runs.values()))["variants"])
+    head = ["variant", "measure", *map(cell, runs), "mean over seeds", "sd over seeds"]
+    values = [
+        _row([cell(variant), cell(key)], [run["variants"][variant].get(key) for run in runs.values()], key, "value")
+        for variant in names
+        for key in (*QUALITY, *DISTANCE)
+    ]
+    changes = [
+        _row(
+            [cell(f"{variant} − {against}"), cell(key)],
+            [run["changes"].get(variant, {}).get(key) for run in runs.values()],
+            key,
+            "difference",
+        )
+        for variant in names
+        if (against := _start(runs, variant))
+        for key in QUALITY
+    ]
+    return (
+        "# The same study with other seeds\n\n"
+        + f"{len(runs)} runs; seeds of data, base model and training differ. Brackets are 95 % intervals over dialogues; the "
+        + "last column is the spread of training itself. Points (value times 100), KL in nats a sequence.\n\n"
+        + section("Values", table(head, [row for row in values if row]))
+        + section("Changes against the start", table(head, [row for row in changes if row]))
+        + section("Improvement of mean toxicity (eq. 3.8)", table(head, _improvements(runs, names)))
+    )
+
+
+def _start(runs: dict[str, dict[str, Any]], variant: str) -> str | None:
+    found = next(iter(runs.values()))["changes"].get(variant, {})
+    return next((entry["against"] for entry in found.values()), None)
+
+
+def _row(labels: list[str], entries: list[dict[str, Any] | None], key: str, field: str) -> list[str] | None:
+    """One row, or None where a run lacks the measure."""
+    present = [entry for entry in entries if entry is not None]
+    if len(present) < len(entries):
+        return None
+    scale = 1.0 if key.startswith("kl") else 100.0
+    shown = [f"{scale * e[field]:.2f} [{scale * e['low']:.2f}, {scale * e['high']:.2f}]" for e in present]
+    numbers = [scale * entry[field] for entry in present]
+    return [*labels, *shown, f"{statistics.mean(numbers):.2f}", f"{statistics.stdev(numbers):.2f}"]
+
+
+def _improvements(runs: dict[str, dict[str, Any]], names: list[str]) -> list[list[str]]:
+    rows = []
+    for variant in names:
+        for key in (key for key in QUALITY if key.startswith("toxicity")):
+            entries = [run["changes"].get(variant, {}).get(key, {}) for run in runs.values()]
+            numbers = [100 * entry["mean_improvement"] for entry in entries if "mean_improvement" in entry]
+            if len(numbers) == len(runs):
+                cells = [f"{number:.0f} %" for number in numbers]
+                rows.append([cell(variant), cell(key), *cells, f"{statistics.mean(numbers):.0f} %", f"{statistics.stdev(numbers):.0f} %"])
+    return rows
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """`bench seeds`."""
+    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="report folders of the runs")
+    parser.add_argument("--output", type=Path, metavar="PATH", help="write the page there too")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0; a user's mistake is raised."""
+    text = page(load(arguments.folders))
+    if arguments.output is not None:
+        artifacts.write_text(arguments.output, text)
+    sys.stdout.write(text)
+    return 0
