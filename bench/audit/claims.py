@@ -1,0 +1,210 @@
+"""The claims of a paper as data: claims/<name>.json, checked field by field when read.
+
+Numbers stand in quotes, as printed: '0.0760' and '0.076' are the same value, and say different things about rounding.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError
+
+from bench.schema import Strict, UserError
+
+NUMBER = r"^[+-]?[0-9]{1,15}(\.[0-9]{1,20})?$"
+Printed = Annotated[str, Field(pattern=NUMBER)]
+Positive = Annotated[int, Field(ge=1)]
+Column = str | tuple[Printed, ...]  # a name in the file's `columns`, or the numbers themselves
+DTYPES = {"float32": 4, "float16": 2, "bfloat16": 2, "int8": 1}
+UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "MiB": 2**20, "GiB": 2**30}
+
+
+class Claim(Strict):
+    """What every claim says: in words, where it stands, and what a reader must know to judge it (an assumption)."""
+
+    claim: str = Field(min_length=1)
+    source: str = Field(min_length=1)
+    note: str = ""
+
+
+class Difference(Claim):
+    """after - before, times `scale`, of two printed cells. With `n` and `sd` (of one item's difference, in the stated
+    unit) it is also asked whether so many items can show it."""
+
+    check: Literal["difference"]
+    before: Printed
+    after: Printed
+    stated: Printed | None = None
+    scale: int = Field(1, ge=1)
+    n: int | None = Field(None, ge=2)
+    sd: float | None = Field(None, gt=0, allow_inf_nan=False)
+
+
+class Mean(Claim):
+    """The mean of a list."""
+
+    check: Literal["mean"]
+    values: Column
+    stated: Printed
+
+
+class Paired(Claim):
+    """mean(after) - mean(before) of paired lists, and whether they show that `after` is what `direction` says."""
+
+    check: Literal["paired"]
+    before: Column
+    after: Column
+    stated: Printed | None = None
+    direction: Literal["higher", "lower", "different"] = "different"
+
+
+class Spread(Claim):
+    """Whether the standard deviation of `after` is what `direction` says."""
+
+    check: Literal["spread"]
+    before: Column
+    after: Column
+    direction: Literal["higher", "lower"]
+
+
+class Improvement(Claim):
+    """100 (before - after) / before, of two printed cells or of the means of paired lists."""
+
+    check: Literal["improvement"]
+    before: Column
+    after: Column
+    stated: Printed
+
+
+class Lora(Claim):
+    """Parameters that LoRA trains: r (d_in + d_out) for each adapted matrix, `blocks` blocks with these `modules`.
+
+    An encoder-decoder has one attention block an encoder layer and two a decoder layer. `stated` is a count, or with
+    `base_parameters` the share in per cent of all parameters, the adapter's included.
+    """
+
+    check: Literal["lora"]
+    blocks: int = Field(ge=1)
+    modules: dict[str, tuple[Positive, Positive]] = Field(min_length=1)
+    r: int = Field(ge=1)
+    base_parameters: int | None = Field(None, ge=1)
+    stated: Printed
+
+
+class Bytes(Claim):
+    """The size of so many parameters; `tolerance` (in `unit`) replaces half a unit of the last digit printed."""
+
+    check: Literal["bytes"]
+    parameters: int = Field(ge=1)
+    dtypes: tuple[Literal["float32", "float16", "bfloat16", "int8"], ...] = Field(("float32", "float16"), min_length=1)
+    unit: Literal["B", "kB", "MB", "GB", "MiB", "GiB"]
+    stated: Printed
+    tolerance: Printed | None = None
+
+
+class Count(Claim):
+    """How many items a list has, or how many every k-th of `total` makes."""
+
+    check: Literal["count"]
+    items: Column | None = None
+    total: int | None = Field(None, ge=1)
+    every: int = Field(1, ge=1)
+    stated: Printed
+
+
+class Divergence(Claim):
+    """A KL divergence in nats, a value or a range. Before the first update policy and start are the same weights."""
+
+    check: Literal["kl"]
+    stated: tuple[Printed, ...] = Field(min_length=1, max_length=2)
+    first_step: bool = False
+    tokens: int | None = Field(None, ge=1)
+
+
+AnyClaim = Annotated[
+    Difference | Mean | Paired | Spread | Improvement | Lora | Bytes | Count | Divergence, Field(discriminator="check")
+]
+
+
+class ClaimFile(Strict):
+    """A file: what it is about, columns of numbers that several claims use, and the claims."""
+
+    about: str = Field(min_length=1)
+    columns: dict[str, tuple[Printed, ...]] = Field(default_factory=dict)
+    claims: tuple[AnyClaim, ...] = Field(min_length=1)
+
+    def numbers(self, given: Column) -> tuple[str, ...]:
+        """The numbers that a claim names or holds."""
+        return given if isinstance(given, tuple) else self.columns.get(given, (given,))
+
+
+def read(path: Path) -> ClaimFile:
+    """Read a file of claims.
+
+    Raises:
+        UserError: the file is missing or broken, or one claim is wrong; the message names file, claim and field.
+    """
+    try:
+        file = ClaimFile.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; claims lie in claims/<name>.json.") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); name a JSON file of claims.") from None
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UserError(f"{path} is not valid JSON ({error}); mend it there.") from None
+    except ValidationError as error:
+        raise UserError(f"{path}: {_sentence(error)}") from None
+    for k, claim in enumerate(file.claims):
+        _check(file, claim, f"{path}: claims[{k}]")
+    return file
+
+
+def _sentence(error: ValidationError) -> str:
+    """The first mistake as `claims[3].stated: what is wrong; the fix`."""
+    first = error.errors()[0]
+    tags = {"difference", "mean", "paired", "spread", "improvement", "lora", "bytes", "count", "kl"}
+    place = [part for k, part in enumerate(first["loc"]) if not (k == 2 and part in tags)]
+    where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".") or "the file"
+    if first["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        given = str(first["input"].get("check", "")) if isinstance(first["input"], dict) else ""
+        close = difflib.get_close_matches(given, sorted(tags), n=1)
+        hint = f"did you mean '{close[0]}'?" if close else f"write one of: {', '.join(sorted(tags))}."
+        return f"{where}.check: there is no check '{given}'; {hint}"
+    if first["type"] in ("string_type", "string_pattern_mismatch"):
+        return f"{where}: {first['input']!r:.60} is no printed number; write it in quotes as printed, such as '0.0760'."
+    if first["type"] == "extra_forbidden":
+        return f"{where}: no such field; remove it, or write what it says into 'note'."
+    return f"{where}: {first['msg']}; mend that field."
+
+
+def _check(file: ClaimFile, claim: Claim, where: str) -> None:
+    """Every column that a claim names exists, and lists that belong together are equally long."""
+    lengths = {}
+    for field in ("values", "items", "before", "after"):
+        given = getattr(claim, field, None)
+        if given is None:
+            continue
+        if isinstance(given, str) and given not in file.columns and not re.fullmatch(NUMBER.strip("^$"), given):
+            close = difflib.get_close_matches(given, list(file.columns), n=1)
+            hint = f"did you mean '{close[0]}'?" if close else "name one, or write the numbers."
+            raise UserError(f"{where}.{field}: there is no column '{given}' in 'columns'; {hint}")
+        lengths[field] = len(file.numbers(given))
+    if "before" in lengths and lengths["before"] != lengths["after"]:
+        raise UserError(
+            f"{where}.after: {lengths['after']} numbers against {lengths['before']} in 'before'; pairs need equally many."
+        )
+    short = next((field for field in lengths if lengths[field] < 2), None)
+    if short and isinstance(claim, Paired | Spread | Mean):
+        raise UserError(f"{where}.{short}: {lengths[short]} number, and a '{claim.check}' needs two or more; add them.")
+    if isinstance(claim, Count) and (claim.items is None) == (claim.total is None):
+        raise UserError(f"{where}: a 'count' needs either 'items' or 'total'; write one of them.")
+    if isinstance(claim, Difference) and (claim.n is None) != (claim.sd is None):
+        raise UserError(f"{where}: 'n' and 'sd' belong together; write both or none.")
+    if isinstance(claim, Difference) and claim.stated is None and claim.n is None:
+        raise UserError(f"{where}.stated: a 'difference' needs 'stated', or 'n' and 'sd'; write what is to be judged.")
+    if isinstance(claim, Improvement) and sum(map(float, file.numbers(claim.before))) == 0:
+        raise UserError(f"{where}.before: its mean is 0, and an improvement is a share of it; use check 'paired'.")

@@ -1,0 +1,73 @@
+"""What an audit finds of one claim, and how numbers are compared at the precision they were printed with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Literal
+
+from bench.audit.claims import Claim
+
+HOLDS, FAILS, OPEN = "holds", "does not follow", "inconclusive"
+Agreement = Literal["same", "rounding", "off"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A claim with its verdict. `basis` is what it should follow from; `rounding` marks what rounding explains."""
+
+    claim: Claim
+    verdict: str
+    reason: str
+    stated: str
+    recomputed: str
+    interval: str = "–"
+    basis: str = "the table"
+    n: int | None = None
+    rounding: bool = False
+    numbers: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def words(self) -> str:
+        """The verdict as a table says it."""
+        if self.verdict == OPEN:
+            return f"{OPEN} at n = {self.n}"
+        return HOLDS if self.verdict == HOLDS else f"{FAILS} from {self.basis}"
+
+
+def half_unit(printed: str) -> Decimal:
+    """Half a unit of the last digit printed: what rounding may have taken or added."""
+    return Decimal((0, (5,), int(Decimal(printed).as_tuple().exponent) - 1))
+
+
+def decimals(printed: str | None, otherwise: int = 4) -> int:
+    """How many digits stand behind the point."""
+    return otherwise if printed is None else max(0, -int(Decimal(printed).as_tuple().exponent))
+
+
+def agreement(stated: str, found: Decimal, slack: Decimal = Decimal(0)) -> Agreement:
+    """`same` within half a unit of the last digit; `rounding` where the rounding of what went in (`slack`) explains it."""
+    gap = abs(Decimal(stated) - found)
+    return "same" if gap <= half_unit(stated) else "rounding" if gap <= half_unit(stated) + slack else "off"
+
+
+def mismatch(stated: str, found: Decimal, slack: Decimal = Decimal(0)) -> str:
+    """Why a stated number is not the recomputed one; empty where it is."""
+    state, digits = agreement(stated, found, slack), decimals(stated)
+    gap = shown(abs(Decimal(stated) - found), digits)
+    if state == "same":
+        return ""
+    if state == "rounding":
+        return f"off by {gap}, a rounding difference: inputs not yet rounded may give it"
+    return f"off by {gap}, more than rounding explains"
+
+
+def shown(value: float | Decimal, digits: int) -> str:
+    """A number with so many decimals and no negative zero."""
+    text = f"{value:.{digits}f}"
+    return text.removeprefix("-") if float(text) == 0 else text
+
+
+def bounds(low: float | Decimal, high: float | Decimal, digits: int) -> str:
+    """`[low, high]`."""
+    return f"[{shown(low, digits)}, {shown(high, digits)}]"
