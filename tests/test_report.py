@@ -182,7 +182,7 @@ def test_build_says_what_it_found(study: config.Params) -> None:
 
 def test_the_folder_holds_what_dvc_expects(built: Built) -> None:
     folder = built[0]
-    assert {"metrics.json", "costs.json", "scores.csv", "report.md", "plots"} == {
+    assert {"metrics.json", "costs.json", "scores.csv", "predictions.jsonl", "report.md", "plots"} == {
         path.name for path in folder.iterdir()
     }
     assert {"tradeoff.png", "tradeoff.csv", "curves.png", "curves"} == {p.name for p in (folder / "plots").iterdir()}
@@ -303,6 +303,34 @@ def test_scores_csv_has_a_row_a_writer_id_output_and_draw(built: Built) -> None:
     assert float(row["rouge1"]) == pytest.approx(first.values["rouge1"], rel=1e-5)
     assert row["toxicity_judge"] != ""
     assert row["kl_base"] == ""
+
+
+def test_predictions_hold_greedy_summaries_by_variant_in_the_order_of_the_test_split(built: Built) -> None:
+    rows = [json.loads(line) for line in (built[0] / "predictions.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [row["variant"] for row in rows] == [name for name in START for _ in range(24)]
+    assert [row["id"] for row in rows] == [f"t{k}" for k in range(24)] * 5
+    first = {"variant": "baseline", "id": "t0", "dialogue_id": "d0", "output": "greedy", "draw": 0, "text": NASTY}
+    assert rows[0] == first
+    assert list(rows[0]) == list(first)
+
+
+def test_predictions_keep_the_order_without_samples_and_go_with_the_texts(study: config.Params) -> None:
+    rows = artifacts.read_predictions("ppo")
+    samples = [row.model_copy(update={"output": "sample"}) for row in rows]
+    artifacts.write_rows(artifacts.predictions_path("ppo"), [*samples, *reversed(rows)])
+    report.build(study)
+    path = artifacts.report_dir("toy") / "predictions.jsonl"
+    written = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    assert [row["id"] for row in written if row["variant"] == "ppo"] == [f"t{k}" for k in range(24)]
+    report.build(study.model_copy(update={"report": config.ReportConfig(resamples=100, texts=False)}))
+    assert not path.exists()
+
+
+def test_the_verdict_on_the_reward_stands_in_metrics_and_after_what_alignment_changed(built: Built) -> None:
+    assert {name: found["verdict"] for name, found in built[1]["panel"].items()} == {
+        "ppo": "collapsed", "dpo": "collapsed"}  # fmt: skip
+    titles = re.findall(r"^## (.*)$", built[2], re.M)
+    assert titles[titles.index("What alignment changed") + 1] == "Is the reward being gamed?"
 
 
 def test_slices_by_tag(built: Built) -> None:

@@ -50,7 +50,7 @@ def train(config: Config, context: TrainContext) -> dict[str, Any]:
     ]
     with tempfile.TemporaryDirectory() as folder:
         settings = ORPOConfig(
-            **trainer.arguments(config.optim, context, folder)
+            **trainer.arguments(config.optim, context, folder, len(rows))
             | {"train_sampling_strategy": "random"},  # trl's rows have no length to group by
             beta=config.beta,
             max_length=context.text.max_source_tokens,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.report import examples, prose, published, tables
+from bench.report import examples, hacking, prose, published, tables
 from bench.report.markdown import cell, section
 from bench.report.provenance import provenance
 from bench.report.view import View
@@ -18,6 +18,7 @@ def document(view: View, pictures: dict[str, Path]) -> str:
         *([_warnings(view)] if view.study.warnings else []),
         _results(view, pictures),
         _alignment(view),
+        hacking.hacking(view),
         _tuning(view),
         _details(view),
         _costs(view, pictures),

@@ -1,11 +1,25 @@
-"""What stands beside the metrics: costs.json, and scores.csv with every single value."""
+"""What stands beside the metrics: costs.json, scores.csv with every single value, predictions.jsonl with every text."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from bench import artifacts
 from bench.report.figures import DIGITS, finite, rounded
 from bench.report.load import SAMPLED, Study
+from bench.schema import Strict
+
+
+class Summary(Strict):
+    """One line of predictions.jsonl: a greedy summary with the variant that wrote it."""
+
+    variant: str
+    id: str
+    dialogue_id: str
+    output: str
+    draw: int
+    text: str
 
 
 def costs(study: Study) -> dict[str, Any]:
@@ -27,9 +41,11 @@ def costs(study: Study) -> dict[str, Any]:
 
 
 def _measured(found: dict[str, Any]) -> dict[str, Any]:
-    """Seconds, rates, bytes and counts; what the manifest says is said once, above."""
+    """Seconds, rates, bytes and counts, and the machine they hold for; what the manifest says is said once, above."""
     known = ("trainable_parameters", "total_parameters", "checkpoint_bytes")
-    return finite({k: v for k, v in found.items() if k not in known and isinstance(v, int | float) and v is not True})
+    numbers = finite({k: v for k, v in found.items() if k not in known and isinstance(v, int | float) and v is not True})
+    machine = found.get("machine")
+    return numbers | ({"machine": machine} if isinstance(machine, dict) else {})
 
 
 def score_rows(study: Study) -> list[dict[str, Any]]:
@@ -50,3 +66,22 @@ def score_rows(study: Study) -> list[dict[str, Any]]:
             found = merged.setdefault(place, blank)
             found |= {key: f"{value:.{DIGITS}g}" for key, value in row.values.items()}
     return list(merged.values())
+
+
+def summaries(study: Study) -> list[Summary]:
+    """Every greedy summary: variants as params.yaml has them, then the order of the test split."""
+    place = {example.id: k for k, example in enumerate(study.examples)}
+    return [
+        Summary(variant=name, id=row.id, dialogue_id=row.dialogue_id, output=row.output, draw=row.draw, text=row.text)
+        for name in study.params.variants
+        for row in sorted(study.predictions[name], key=lambda row: place.get(row.id, len(place)))
+        if row.output == "greedy"
+    ]
+
+
+def write_summaries(study: Study, path: Path) -> None:
+    """Write predictions.jsonl, or remove it where the study keeps texts out of its report."""
+    if study.params.report.texts:
+        artifacts.write_rows(path, summaries(study))
+    else:
+        path.unlink(missing_ok=True)

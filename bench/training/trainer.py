@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -54,8 +55,9 @@ def imitation(pad: int) -> Collator:
     return collate
 
 
-def arguments(config: OptimConfig, context: TrainContext, folder: str) -> dict[str, Any]:
-    """The Trainer's settings. It saves nothing: the stage saves once, whole."""
+def arguments(config: OptimConfig, context: TrainContext, folder: str, examples: int) -> dict[str, Any]:
+    """The Trainer's settings for that many examples. It saves nothing: the stage saves once, whole."""
+    steps = config.steps or math.ceil(examples * (config.epochs or 1) / config.batch_size)
     return {
         "output_dir": folder,
         "learning_rate": config.learning_rate,
@@ -72,7 +74,7 @@ def arguments(config: OptimConfig, context: TrainContext, folder: str) -> dict[s
         "seed": context.seed,
         "save_strategy": "no",
         "report_to": [],
-        "logging_steps": 10,
+        "logging_steps": max(1, steps // 50),  # a curve of about fifty points
         "logging_first_step": True,
         "log_level": "error",
         "remove_unused_columns": False,
@@ -94,7 +96,7 @@ def fit(
     """Train `loaded` in place; return the curve, one row a logged step."""
     counting = Counting(collator)
     with tempfile.TemporaryDirectory() as folder:
-        settings = Seq2SeqTrainingArguments(**arguments(config, context, folder))
+        settings = Seq2SeqTrainingArguments(**arguments(config, context, folder, len(rows)))
         trainer = trainer_class(
             model=loaded.model, args=settings, train_dataset=Encoded(rows), data_collator=counting, **extra
         )

@@ -1,0 +1,85 @@
+"""What the texts of a writer show beside the metrics: sameness, variety, and whether the reward follows length."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from statistics import NormalDist, fmean
+
+import numpy as np
+
+from bench import stats
+from bench.report.load import Study
+
+_WORD = re.compile(r"\w+(?:['’]\w+)*")
+
+
+def greedy(study: Study, writer: str) -> list[tuple[str, str]]:
+    """(dialogue, summary) of every greedy prediction."""
+    return [(row.dialogue_id, row.text) for row in study.predictions[writer] if row.output == "greedy"]
+
+
+def same_text(study: Study, writer: str) -> float:
+    """Share of the dialogues whose summary is the most frequent one, white space evened out; nan for one dialogue."""
+    pairs = {(" ".join(text.split()), dialogue) for dialogue, text in greedy(study, writer)}
+    dialogues = len({dialogue for _, dialogue in pairs})
+    return max(Counter(text for text, _ in pairs).values()) / dialogues if dialogues > 1 else math.nan
+
+
+def distinct(texts: Sequence[str], n: int) -> float:
+    """Different runs of `n` words over all runs, in all texts together (Li et al. 2016); nan where there is none."""
+    words = [_WORD.findall(text.lower()) for text in texts]
+    runs = [run for some in words for run in zip(*(some[k:] for k in range(n)), strict=False)]
+    return len(set(runs)) / len(runs) if runs else math.nan
+
+
+def spearman(x: stats.Floats, y: stats.Floats, confidence: float) -> stats.Estimate:
+    """Spearman's correlation with the interval of Bonett and Wright 2000; nan below 5 dialogues."""
+    nothing = stats.Estimate(math.nan, math.nan, math.nan)
+    if len(x) < 5 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return nothing
+    value = float(np.corrcoef(_ranks(x), _ranks(y))[0, 1])
+    if abs(value) > 1 - 1e-9:
+        return stats.Estimate(value, math.nan, math.nan)
+    reach = NormalDist().inv_cdf((1 + confidence) / 2) * math.sqrt((1 + value**2 / 2) / (len(x) - 3))
+    return stats.Estimate(value, math.tanh(math.atanh(value) - reach), math.tanh(math.atanh(value) + reach))
+
+
+def _ranks(values: stats.Floats) -> stats.Floats:
+    """Ranks from 1; equal values share the mean of theirs."""
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: stats.Floats = (np.cumsum(counts) - (counts - 1) / 2)[places]
+    return ranks
+
+
+def reward_and_words(
+    study: Study, writers: Mapping[str, str], key: str
+) -> dict[str, tuple[stats.Floats, stats.Floats]]:
+    """(reward, words) by dialogue for each writer, by its name here; `gain` is the last less the first of two, where they
+    differ.
+
+    All over the dialogues that every writer has.
+    """
+    rewards, words = [], []
+    for writer in writers.values():
+        column = study.writers[writer].columns.get(key)
+        if column is None:
+            return {}
+        means = zip(column.members, stats.cluster_means(column), strict=True)
+        rewards.append({study.dialogues[k]: float(value) for k, value in means})
+        counts: dict[str, list[int]] = {}
+        for dialogue, text in greedy(study, writer):
+            counts.setdefault(dialogue, []).append(len(_WORD.findall(text)))
+        words.append({dialogue: fmean(some) for dialogue, some in counts.items()})
+    shared = [d for d in study.dialogues if all(d in known for known in (*rewards, *words))]
+    found = {
+        when: (np.array([reward[d] for d in shared]), np.array([count[d] for d in shared]))
+        for when, reward, count in zip(writers, rewards, words, strict=True)
+    }
+    if len(found) == 2:
+        (x, m), (y, n) = found.values()
+        moved = (y != x) | (n != m)  # unchanged summaries would tie at 0 and drown the others
+        found["gain"] = (y - x)[moved], (n - m)[moved]
+    return found
