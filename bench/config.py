@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, ValidationError
 from ruamel.yaml import YAML, YAMLError
 
 from bench import artifacts, plugins
+from bench.margins import GateConfig
 from bench.schema import (
     CheckpointConfig,
     ComputeConfig,
@@ -48,6 +49,7 @@ class Params(Strict):
     variants: dict[str, MethodConfig] = Field(min_length=1)
     metrics: dict[str, Strict] = Field(min_length=1)
     report: ReportConfig = ReportConfig()
+    gate: GateConfig = GateConfig()
 
     def seed_of(self, variant: str) -> int:
         """The variant's own seed, or the study's."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import random
 import resource
 import sys
@@ -10,6 +11,8 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
 from typing import Any, TypeVar
 
 from bench.schema import ComputeConfig, UserError
@@ -74,6 +77,19 @@ def progress(items: Iterable[Item], label: str, total: int | None = None) -> Ite
     return iter(tqdm(items, desc=label, total=total, leave=False, dynamic_ncols=True, disable=None))
 
 
+def machine() -> dict[str, Any]:
+    """What seconds and bytes depend on beside the code: processor, threads, GPU, versions."""
+    listing = Path("/proc/cpuinfo")
+    text = listing.read_text(encoding="utf-8", errors="replace") if listing.exists() else ""
+    named = (line.partition(":")[2].strip() for line in text.splitlines() if line.lower().startswith("model name"))
+    found: dict[str, Any] = {"cpu": next(named, platform.processor() or "unknown"), "cores": os.cpu_count()}
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+        found |= {"threads": torch.get_num_threads(), "gpu": gpu}
+    return found | {name: metadata.version(name) for name in ("torch", "transformers", "peft")}
+
+
 class Meter:
     """Wall seconds and peak memory of a stage. One process a stage: the kernel's high-water mark never falls."""
 
@@ -101,6 +117,7 @@ class Meter:
             self.facts,
             wall_seconds=round(time.perf_counter() - self.started, 3),
             peak_resident_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            machine=machine(),
         )
         torch = sys.modules.get("torch")
         if torch is not None and torch.cuda.is_available():

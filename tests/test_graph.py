@@ -11,17 +11,19 @@ from ruamel.yaml import YAML
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = [
     {"schema", "stats"},
+    {"margins"},
     {"artifacts", "runtime", "profanity", "miniature", "jsonl", "plugins"},
     {"context", "models", "generate", "classify"},
     {"training"},
     {"datasets", "checkpoints", "methods", "metrics"},
     {"config"},
     {"scoring", "report"},
+    {"audit", "compare", "seeds"},
     {"cli"},
 ]
 PLUGINS = {"datasets", "checkpoints", "methods", "metrics"}
 # Shared by every stage and free of arithmetic: a change here reruns nothing by itself.
-PLUMBING = {"schema", "artifacts", "runtime", "plugins", "config", "context", "jsonl", "scoring"}
+PLUMBING = {"schema", "artifacts", "runtime", "plugins", "config", "context", "jsonl", "scoring", "margins"}
 
 
 def part(path: Path) -> str:

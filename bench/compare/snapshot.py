@@ -1,0 +1,229 @@
+"""One state of a study: the report's numbers, every single value behind them, costs, params and summaries."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bench import artifacts, plugins, stats
+from bench.compare import lock
+from bench.compare.sources import NotComparable, Source
+from bench.compare.text import decode, mapping, number, parse_json, table, yaml
+from bench.schema import Column, UserError
+
+SAMPLED = "_sampled"
+PLACE = ("variant", "id", "dialogue_id", "output", "draw")
+
+
+class Key(NamedTuple):
+    """What a value is about: an example, and which text written for it."""
+
+    id: str
+    output: str
+    draw: str
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A study in one state.
+
+    `entries` are metrics.json's variants; `values` by variant and column; `dialogues` the cluster of an example;
+    `texts` are there only where the report holds summaries.
+    """
+
+    source: Source
+    study: str
+    entries: dict[str, dict[str, dict[str, Any]]]
+    values: dict[str, dict[str, dict[Key, float]]]
+    dialogues: dict[str, str]
+    costs: dict[str, Any] | None
+    params: dict[str, Any]
+    texts: dict[str, dict[Key, str]] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """How messages call it."""
+        return self.source.name
+
+    @cached_property
+    def columns(self) -> dict[str, Column]:
+        """What the columns mean, from the metrics that params names; a metric that no longer exists tells nothing.
+
+        A bare report has no params: there, every metric as it is by default.
+        """
+        found: dict[str, Column] = {}
+        blocks = self.params.get("metrics") or dict.fromkeys(plugins.names("metric"))
+        for metric, block in blocks.items():
+            try:
+                module = plugins.find("metric", str(metric))
+                found |= module.columns(module.Config.model_validate(block or {}))
+            except (UserError, ValueError):
+                continue
+        return found
+
+
+def study_of(given: str | None, sources: Iterable[Source]) -> str:
+    """The study to compare: the one named, else that of the first project's params, else that of the first report."""
+    if given:
+        return given
+    sources = list(sources)
+    for source in sorted(sources, key=lambda each: not each.is_project):
+        content = source.project(artifacts.PARAMS)
+        file = source.report("", "metrics.json") if not source.is_project else None
+        if content is not None:
+            return str(yaml(content, f"{artifacts.PARAMS} of {source.name}").get("study"))
+        if file is not None:
+            return str(parse_json(file, source.name).get("study"))
+    raise NotComparable(f"{artifacts.PARAMS} does not exist; run the command at the project's root, or give --study.")
+
+
+def read(source: Source, study: str, strict: bool = True) -> Snapshot:
+    """Read one state; `strict` also refuses a report that is not what dvc.lock says.
+
+    Raises:
+        NotComparable: a file is missing, broken, stale, or does not agree with the others.
+    """
+    content = source.report(study, "metrics.json")
+    where = source.where(study, "metrics.json")
+    if content is None:
+        raise NotComparable(f"{where} does not exist; run `dvc repro` there and commit the report.")
+    metrics = parse_json(content, where)
+    if metrics.get("study") != study:
+        raise NotComparable(
+            f"{where} is of study '{metrics.get('study')}', not of '{study}'; compare one study with itself."
+        )
+    entries = _entries(metrics, where)
+    rows, scores = source.report(study, "scores.csv"), source.where(study, "scores.csv")
+    if rows is None:
+        raise NotComparable(
+            f"{scores} does not exist, and without rows nothing can be compared; run `dvc repro` there."
+        )
+    values, dialogues = _values(rows, scores, set(entries))
+    _agree(entries, values, dialogues, scores)
+    params = _params(source, study)
+    if strict and source.is_project:
+        lock.check(source, study, params)
+    costs = source.report(study, "costs.json")
+    return Snapshot(
+        source=source,
+        study=study,
+        entries=entries,
+        values=values,
+        dialogues=dialogues,
+        costs=None if costs is None else parse_json(costs, source.where(study, "costs.json")),
+        params=params,
+        texts=_texts(source.report(study, "predictions.jsonl"), source.where(study, "predictions.jsonl")),
+    )
+
+
+def _entries(metrics: dict[str, Any], where: str) -> dict[str, dict[str, dict[str, Any]]]:
+    """The columns of every variant, each with a finite value, a signature and n."""
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for variant, columns in mapping(metrics.get("variants"), f"{where}: variants").items():
+        found[variant] = {}
+        for column, entry in mapping(columns, f"{where}: variants.{variant}").items():
+            place = f"{where}: variants.{variant}.{column}"
+            entry = mapping(entry, place)
+            for key, kinds in (("value", (int, float)), ("n", (int,)), ("signature", (str,))):
+                if not isinstance(entry.get(key), kinds) or isinstance(entry.get(key), bool):
+                    raise NotComparable(
+                        f"{place}.{key} is missing or of the wrong kind; run `dvc repro` to write it again."
+                    )
+            if not math.isfinite(entry["value"]):
+                raise NotComparable(f"{place}.value is not finite; run `dvc repro` to write it again.")
+            found[variant][column] = entry
+    if not found:
+        raise NotComparable(f"{where} holds no variant; run `dvc repro` to write it again.")
+    return found
+
+
+def _values(
+    content: bytes, where: str, variants: set[str]
+) -> tuple[dict[str, dict[str, dict[Key, float]]], dict[str, str]]:
+    """Every value by variant, column and key, and the dialogue of every example."""
+    found: dict[str, dict[str, dict[Key, float]]] = {name: {} for name in variants}
+    dialogues: dict[str, str] = {}
+    seen: set[tuple[str, Key]] = set()
+    for line, row in table(content, where, PLACE):
+        variant, key = row["variant"], Key(row["id"], row["output"], row["draw"])
+        if (variant, key) in seen:
+            raise NotComparable(f"{where} line {line}: row '{key.id}' of '{variant}' is there twice; restore the file.")
+        seen.add((variant, key))
+        if dialogues.setdefault(key.id, row["dialogue_id"]) != row["dialogue_id"]:
+            raise NotComparable(f"{where} line {line}: row '{key.id}' belongs to two dialogues; restore the file.")
+        if variant in artifacts.YARDSTICKS:
+            continue
+        if variant not in variants:
+            raise NotComparable(f"{where} line {line}: variant '{variant}' is not in metrics.json; run `dvc repro`.")
+        for name, text in row.items():
+            if text and name not in PLACE:
+                column = name + SAMPLED if key.output == "sample" else name
+                found[variant].setdefault(column, {})[key] = number(text, f"{where} line {line}, column {name}")
+    return found, dialogues
+
+
+def _agree(
+    entries: dict[str, dict[str, dict[str, Any]]],
+    values: dict[str, dict[str, dict[Key, float]]],
+    dialogues: dict[str, str],
+    where: str,
+) -> None:
+    """The rows must give the n and the value that metrics.json states, up to the six digits both are written with."""
+    for variant, columns in entries.items():
+        for column, entry in columns.items():
+            held = values[variant].get(column, {})
+            n = len({dialogues[key.id] for key in held})
+            if n != entry["n"] or n == 0:
+                raise NotComparable(
+                    f"{where}: rows of {n} dialogues for {column} of '{variant}', and metrics.json counts {entry['n']}; "
+                    "run `dvc repro`."
+                )
+            numbers = np.array(list(held.values()))
+            mean = float(stats.cluster_means(rows_of(held, dialogues)).mean())
+            if abs(mean - entry["value"]) > 2e-5 * float(np.abs(numbers).mean()) + 1e-9:
+                raise NotComparable(
+                    f"{where}: {column} of '{variant}' averages {mean:.6g}, and metrics.json says {entry['value']:.6g}; "
+                    "run `dvc repro`."
+                )
+
+
+def rows_of(values: dict[Key, float], dialogues: dict[str, str]) -> stats.Rows:
+    """The values as statistics take them; clusters are numbered in the order of their names, so files may be shuffled."""
+    names = {name: code for code, name in enumerate(sorted({dialogues[key.id] for key in values}))}
+    return stats.rows([names[dialogues[key.id]] for key in values], list(values.values()))
+
+
+def _params(source: Source, study: str) -> dict[str, Any]:
+    """The study's params: the active ones, else its file in studies/; a bare report has none."""
+    if not source.is_project:
+        return {}
+    for path in (artifacts.PARAMS, artifacts.STUDIES / f"{study}.yaml"):
+        content = source.project(path)
+        if content is not None:
+            params = yaml(content, f"{path} of {source.name}")
+            if params.get("study") == study:
+                return params
+    raise NotComparable(f"{artifacts.PARAMS} of {source.name} is not of study '{study}'; `bench use {study}` there.")
+
+
+def _texts(content: bytes | None, where: str) -> dict[str, dict[Key, str]]:
+    """The summaries by variant and key."""
+    found: dict[str, dict[Key, str]] = {}
+    for line, text in enumerate(decode(content, where).split("\n") if content else [], 1):
+        if not text.strip():
+            continue
+        try:
+            row = json.loads(text)
+            key = Key(str(row["id"]), str(row["output"]), str(row["draw"]))
+            found.setdefault(str(row["variant"]), {})[key] = str(row["text"])
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise NotComparable(
+                f"{where} line {line} is no summary ({error!r}); run `dvc repro` to write it again."
+            ) from None
+    return found

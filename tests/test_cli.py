@@ -1,0 +1,48 @@
+"""`bench use`: a study becomes the active one only when it is right."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench import cli
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def project(workdir: Path) -> Path:
+    shutil.copytree(ROOT / "studies", workdir / "studies")
+    (workdir / "params.yaml").write_text("kept")
+    return workdir
+
+
+def test_use_makes_a_study_active(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["use", "dialogsum-small"]) == 0
+    assert (project / "params.yaml").read_text() == (project / "studies" / "dialogsum-small.yaml").read_text()
+    assert "dvc repro" in capsys.readouterr().out
+
+
+def test_a_wrong_study_leaves_the_active_one(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = project / "studies" / "miniature.yaml"
+    path.write_text(path.read_text().replace("kl_coefficient", "kl_coeficient"))
+    assert cli.main(["use", "miniature"]) == 1
+    assert "did you mean 'kl_coefficient'" in capsys.readouterr().err
+    path.rename(project / "studies" / "other.yaml")
+    assert cli.main(["use", "other"]) == 1
+    assert cli.main(["use", "none-such"]) == 1
+    assert "dialogsum-small" in capsys.readouterr().err
+    assert (project / "params.yaml").read_text() == "kept"
+
+
+def test_the_command_is_there_and_light() -> None:
+    code = "import sys; from bench import cli; assert not {'torch', 'transformers', 'matplotlib'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, "-c", "from bench import cli; cli.main(['--help'])"], capture_output=True, text=True, cwd=ROOT
+    )
+    assert "gate" in done.stdout and "audit" in done.stdout
