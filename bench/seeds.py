@@ -12,7 +12,15 @@ from bench import artifacts
 from bench.report.markdown import cell, section, table
 from bench.schema import UserError
 
-QUALITY = ("rouge1", "rouge2", "rougeL", "toxicity_reward", "toxicity_judge", "toxicity_reward_sampled", "toxicity_judge_sampled")
+QUALITY = (
+    "rouge1",
+    "rouge2",
+    "rougeL",
+    "toxicity_reward",
+    "toxicity_judge",
+    "toxicity_reward_sampled",
+    "toxicity_judge_sampled",
+)
 DISTANCE = ("kl_start", "kl_base")
 
 
@@ -23,7 +31,9 @@ def load(folders: list[Path]) -> dict[str, dict[str, Any]]:
         UserError: fewer than two runs, a missing file, or runs whose variants differ.
     """
     if len(folders) < 2:
-        raise UserError("bench seeds: give at least two report folders, such as reports/miniature reports/miniature-seed1.")
+        raise UserError(
+            "bench seeds: give at least two report folders, such as reports/miniature reports/miniature-seed1."
+        )
     runs = {folder.name: artifacts.read_json(folder / "metrics.json") for folder in folders}
     variants = [list(run["variants"]) for run in runs.values()]
     if any(names != variants[0] for names in variants):
@@ -85,7 +95,15 @@ def _improvements(runs: dict[str, dict[str, Any]], names: list[str]) -> list[lis
             numbers = [100 * entry["mean_improvement"] for entry in entries if "mean_improvement" in entry]
             if len(numbers) == len(runs):
                 cells = [f"{number:.0f} %" for number in numbers]
-                rows.append([cell(variant), cell(key), *cells, f"{statistics.mean(numbers):.0f} %", f"{statistics.stdev(numbers):.0f} %"])
+                rows.append(
+                    [
+                        cell(variant),
+                        cell(key),
+                        *cells,
+                        f"{statistics.mean(numbers):.0f} %",
+                        f"{statistics.stdev(numbers):.0f} %",
+                    ]
+                )
     return rows
 
 

@@ -43,7 +43,9 @@ def costs(study: Study) -> dict[str, Any]:
 def _measured(found: dict[str, Any]) -> dict[str, Any]:
     """Seconds, rates, bytes and counts, and the machine they hold for; what the manifest says is said once, above."""
     known = ("trainable_parameters", "total_parameters", "checkpoint_bytes")
-    numbers = finite({k: v for k, v in found.items() if k not in known and isinstance(v, int | float) and v is not True})
+    numbers = finite(
+        {k: v for k, v in found.items() if k not in known and isinstance(v, int | float) and v is not True}
+    )
     machine = found.get("machine")
     return numbers | ({"machine": machine} if isinstance(machine, dict) else {})
 
