@@ -35,6 +35,7 @@ def tiny() -> dict[str, Any]:
     variants["ppo"] |= {"init": "lora", "iterations": 1, "batch_size": 4, "minibatch_size": 4, "max_new_tokens": 8}
     raw["variants"] = {name: variants[name] for name in ("baseline", "lora", "ppo")}
     raw["report"]["resamples"] = 200
+    raw["compute"]["threads"] = 1
     return raw
 
 
