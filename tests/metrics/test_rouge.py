@@ -18,6 +18,8 @@ from bench.context import ScoreContext
 from bench.metrics import rouge
 from bench.schema import Example, GenerationConfig, Prediction, TextConfig
 
+ROOT = Path(__file__).resolve().parents[2]
+
 DIALOGSUM = Path(__file__).parents[2] / ".." / "shared" / "data" / "dialogsum"
 VOCABULARY = [
     "Mr.",
@@ -203,3 +205,16 @@ def test_import_is_light():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_nltk_is_left_as_it_was() -> None:
+    """The stemmer is loaded without nltk's own code, and nltk can be imported whole afterwards."""
+    code = (
+        "import sys; from bench.metrics import rouge; "
+        "print(rouge.rouge_rows(['dogs ran'], [('a dog ran',)], rouge.Config())[0]['rouge1']); "
+        "assert not {'sklearn', 'scipy', 'nltk'} & set(sys.modules), sorted(sys.modules); "
+        "import nltk; assert nltk.stem.PorterStemmer().stem('running') == 'run' and nltk.__version__"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) == pytest.approx(0.8)
