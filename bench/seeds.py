@@ -61,14 +61,18 @@ def page(runs: dict[str, dict[str, Any]]) -> str:
         if (against := _start(runs, variant))
         for key in QUALITY
     ]
-    return (
-        "# The same study with other seeds\n\n"
-        + f"{len(runs)} runs; seeds of data, base model and training differ. Brackets are 95 % intervals over dialogues; the "
-        + "last column is the spread of training itself. Points (value times 100), KL in nats a sequence.\n\n"
-        + section("Values", table(head, [row for row in values if row]))
-        + section("Changes against the start", table(head, [row for row in changes if row]))
-        + section("Improvement of mean toxicity (eq. 3.8)", table(head, _improvements(runs, names)))
+    about = (
+        f"{len(runs)} runs; the seeds of data, models and training differ. Brackets are 95 % intervals over dialogues, the "
+        "last column is the spread of training itself. Points (value times 100); KL in nats a sequence."
     )
+    parts = [
+        "# The same study with other seeds",
+        about,
+        section("Values", table(head, [row for row in values if row])),
+        section("Changes against the start", table(head, [row for row in changes if row])),
+        section("Improvement of mean toxicity (eq. 3.8)", table(head, _improvements(runs, names))),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _start(runs: dict[str, dict[str, Any]], variant: str) -> str | None:
