@@ -1,0 +1,246 @@
+"""Run a whole study on a GPU machine without a network and without DVC: pack it here, unpack and run it there.
+
+Assumed there: a copy of this repository's tracked files, python3 (3.12, x86-64 Linux) with pip and torch, transformers,
+accelerate, numpy, safetensors, tokenizers, scipy and pillow. What else the stages import travels as wheels, locked.
+
+In this project's environment, at the repository's root; `local/` is ignored by git, so the parts are too:
+
+    python tools/offline_run.py pack dialogsum-small local/parts
+
+This prints one command a part, to be run there at the repository's root. Only one part need be there at a time, and
+the store stays outside the repository. The machine must not be given back in between:
+
+    python3 tools/offline_run.py unpack local/parts/part-00 /tmp/study     (and so on: part-01, ...)
+    python3 tools/offline_run.py run dialogsum-small --store /tmp/study --out "$OUT" --budget 540
+
+`run` stops before a stage that would not fit into the budget and ends one that outruns it; called again, it goes on
+where it stopped. OUT gets at most eight files: report.tar.xz and work.tar.xz (data left out), to be unpacked here with
+`tar -xf` at the root, and the small files beside them. `params.yaml` there becomes the study's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import lzma
+import re
+import shlex
+import subprocess
+import sys
+import tarfile
+import tempfile
+from importlib import metadata
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+import offline_stages
+from offline_stages import OfflineError, parsed, study_text
+
+MIB = 1 << 20
+WHEELS = [
+    "absl-py", "alt-profanity-check", "annotated-types", "click", "contourpy", "cycler", "defusedxml", "fonttools",
+    "joblib", "kiwisolver", "matplotlib", "narwhals", "nltk", "peft", "pydantic", "pydantic-core",
+    "pyparsing", "python-dateutil", "rouge-score", "ruamel-yaml", "scikit-learn", "six", "tabulate",
+    "threadpoolctl", "typing-extensions", "typing-inspection",
+]  # fmt: skip
+TAGS = [f"manylinux{tag}_x86_64" for tag in ("_2_28", "_2_27", "_2_17", "2014", "1")]
+TARGET = ["--python-version=3.12", "--implementation=cp", "--only-binary=:all:", *(f"--platform={tag}" for tag in TAGS)]
+
+
+def carried(study: dict[str, Any]) -> list[Path]:
+    """The files that the study reads from this machine."""
+    data, found = study["data"], []
+    if "path" in data:
+        found += [Path(data["path"]) / block["file"] for block in data.values() if isinstance(block, dict)]
+    for name, block in study["checkpoints"].items():
+        if block["source"] == "hub":
+            raise OfflineError(
+                f"checkpoints.{name}: a model of the hub cannot travel; save it in local/ as source: local."
+            )
+        if block["source"] == "local":
+            folder = Path(block["path"])
+            found += sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else [folder]
+    for path in found:
+        if not path.is_file() or path.is_absolute() or path.parts[0] != "local" or ".." in path.parts:
+            raise OfflineError(f"{path} is no file below local/; put or link it there and name it so in the study.")
+    return found
+
+
+def download(folder: Path) -> None:
+    """The locked wheels for the other machine's Python."""
+    lock = Path("requirements.lock").read_text(encoding="utf-8")
+    pins = dict(re.findall(r"^([\w.-]+)==([^\s;]+)", lock, re.MULTILINE))  # of two lines the last is for newer Pythons
+    for name in WHEELS:
+        wanted, pip = f"{name}=={pins[name]}", [sys.executable, "-m", "pip"]
+        common = ["--quiet", "--no-deps", "--disable-pip-version-check"]
+        done = subprocess.run([*pip, "download", *common, *TARGET, "--dest", str(folder), wanted], capture_output=True)
+        if done.returncode:  # published as source alone: good where it builds one wheel for every machine
+            built = subprocess.run([*pip, "wheel", *common, "--wheel-dir", str(folder), wanted], capture_output=True)
+            stem = name.replace("-", "_")
+            if built.returncode or not list(folder.glob(f"{stem}-*-none-any.whl")):
+                raise OfflineError(f"{wanted} has no wheel for CPython 3.12 on Linux; lock a version that has one.")
+
+
+class Splitter:
+    """A write-only file cut into `folder/part-NN/data`, each with its digest."""
+
+    def __init__(self, folder: Path, size: int) -> None:
+        self.folder, self.size, self.parts = folder, size, list[dict[str, Any]]()
+        self.total, self.digest, self.room = hashlib.sha256(), hashlib.sha256(), 0
+        self.file: IO[bytes] | None = None
+
+    def write(self, data: bytes) -> int:
+        rest = memoryview(data)
+        while rest:
+            if not self.room:
+                self.close()
+                part = self.folder / f"part-{len(self.parts):02}"
+                part.mkdir(parents=True)
+                self.file, self.room, self.digest = (part / "data").open("wb"), self.size, hashlib.sha256()
+                self.parts.append({"offset": len(self.parts) * self.size})
+            piece, rest = rest[: self.room], rest[self.room :]
+            assert self.file is not None
+            self.file.write(piece)
+            self.digest.update(piece)
+            self.total.update(piece)
+            self.room -= len(piece)
+        return len(data)
+
+    def close(self) -> None:
+        """End the part."""
+        if self.file is not None:
+            self.parts[-1] |= {"size": self.size - self.room, "sha256": self.digest.hexdigest()}
+            self.file.close()
+            self.file = None
+
+
+def pack(given: argparse.Namespace) -> None:
+    """Write OUT_DIR/part-NN/{data,manifest.json} and print what to run."""
+    files, out = carried(parsed(study_text(given.study))), Path(given.out_dir)
+    if out.exists() and any(out.iterdir()):
+        raise OfflineError(f"{out} is not empty; remove it or name another folder.")
+    splitter = Splitter(out, int(given.part_mib * MIB))
+    with tempfile.TemporaryDirectory() as folder:
+        if not given.no_wheels:
+            download(Path(folder))
+        with lzma.open(splitter, "wb", preset=given.preset) as packed, tarfile.open(fileobj=packed, mode="w|") as tar:  # type: ignore[call-overload,arg-type]
+            tar.dereference = True
+            for wheel in sorted(Path(folder).iterdir()):
+                tar.add(wheel, f"wheels/{wheel.name}")
+            for path in files:
+                tar.add(path.resolve(), path.as_posix())
+    splitter.close()
+    manifest = {"study": given.study, "sha256": splitter.total.hexdigest(), "parts": splitter.parts}
+    for i, part in enumerate(splitter.parts):
+        home = out / f"part-{i:02}"
+        (home / "manifest.json").write_text(json.dumps(manifest | {"part": i}, indent=1) + "\n", encoding="utf-8")
+        print(f"part {i + 1} of {len(splitter.parts)}, {part['size'] / MIB:.1f} MiB; carry {home} and run there:")
+        print(f"  python3 tools/offline_run.py unpack {shlex.quote(home.as_posix())} /tmp/study")
+    print(f"then:\n  python3 tools/offline_run.py run {given.study} --store /tmp/study --out OUT --budget 540")
+
+
+def unpack(given: argparse.Namespace) -> None:
+    """Append one part to the store; after the last one, put everything in its place."""
+    part, store = Path(given.part_dir), Path(given.store).resolve()
+    try:
+        manifest = json.loads((part / "manifest.json").read_text(encoding="utf-8"))
+        data = (part / "data").read_bytes()
+        number, parts = manifest["part"], manifest["parts"]
+        facts = parts[number]
+    except (OSError, ValueError, LookupError) as error:
+        raise OfflineError(f"{part} is no whole part ({type(error).__name__}); carry it again.") from None
+    if hashlib.sha256(data).hexdigest() != facts["sha256"]:
+        raise OfflineError(f"{part}/data does not have the digest of its manifest; carry it again.")
+    store.mkdir(parents=True, exist_ok=True)
+    joined = store / f"{manifest['sha256'][:16]}.tar.xz"
+    joined.touch()
+    if joined.stat().st_size < facts["offset"]:
+        raise OfflineError(
+            f"part {number + 1} of {len(parts)} came before the one it follows; unpack the parts in order."
+        )
+    if joined.stat().st_size < facts["offset"] + facts["size"]:
+        with joined.open("r+b") as file:
+            file.truncate(facts["offset"])  # what a broken call left of this part
+            file.seek(facts["offset"])
+            file.write(data)
+    print(f"part {number + 1} of {len(parts)} is in {store}", flush=True)
+    if number + 1 == len(parts):
+        with joined.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != manifest["sha256"]:
+                raise OfflineError(
+                    f"{joined} does not have the digest of the whole; remove it and unpack all parts again."
+                )
+        extract(joined, store)
+        install(store)
+
+
+def extract(joined: Path, store: Path) -> None:
+    """Study files into local/ here, wheels into the store; nothing else, and nothing but plain files."""
+    try:
+        with tarfile.open(joined, "r:xz") as tar:
+            for member in tar:
+                parts = PurePosixPath(member.name).parts
+                if not member.isfile() or ".." in parts or parts[0] not in ("local", "wheels"):
+                    raise OfflineError(f"the packed file '{member.name}' would lie outside local/; it is refused.")
+                tar.extract(member, "." if parts[0] == "local" else store, filter="data")
+    except (tarfile.TarError, lzma.LZMAError, OSError) as error:
+        raise OfflineError(f"{joined.name} cannot be unpacked ({error}); pack the study again.") from None
+
+
+def install(store: Path) -> None:
+    """Install those wheels into STORE/site that this Python does not hold in that very version."""
+
+    wanted = []
+    for wheel in sorted((store / "wheels").glob("*.whl")):
+        name, version = wheel.name.split("-")[:2]
+        try:
+            wanted += [] if metadata.version(name) == version else [str(wheel)]
+        except metadata.PackageNotFoundError:
+            wanted.append(str(wheel))
+    if wanted:
+        words = ["--quiet", "--no-index", "--no-deps", "--no-compile", "--no-cache-dir", "--upgrade", "--target"]
+        if subprocess.run([sys.executable, "-m", "pip", "install", *words, str(store / "site"), *wanted]).returncode:
+            raise OfflineError(f"pip could not install the wheels in {store / 'wheels'}; see above.")
+    print(f"unpacked; {len(wanted)} wheels installed into {store / 'site'}")
+
+
+def run(given: argparse.Namespace) -> None:
+    """Run the study's stages that are out of date."""
+    offline_stages.run(given.study, Path(given.store).resolve(), Path(given.out), given.budget)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point; a mistake is one sentence on the error stream and exit code 1."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True)
+    one = commands.add_parser("pack", help="collect a study's files and wheels into parts")
+    one.add_argument("study", help="the name of a file in studies/, without .yaml")
+    one.add_argument("out_dir")
+    one.add_argument("--part-mib", type=float, default=48, help="MiB of one part at most (48)")
+    one.add_argument(
+        "--preset", type=int, default=6, choices=range(10), help="xz's preset; 1 is seven times as fast (6)"
+    )
+    one.add_argument("--no-wheels", action="store_true", help="pack no packages")
+    one.set_defaults(act=pack)
+    one = commands.add_parser("unpack", help="append one part to a store; after the last, put all in place")
+    one.add_argument("part_dir")
+    one.add_argument("store")
+    one.set_defaults(act=unpack)
+    one = commands.add_parser("run", help="run the stages that are out of date")
+    one.add_argument("study")
+    one.add_argument("--store", required=True, help="where unpack put its wheels; also remembers what was run")
+    one.add_argument("--out", required=True, help="folder for at most eight files of results")
+    one.add_argument("--budget", type=float, help="seconds after which no stage goes on")
+    one.set_defaults(act=run)
+    given = parser.parse_args(arguments)
+    try:
+        given.act(given)
+    except OfflineError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
