@@ -12,7 +12,13 @@ from bench import plugins
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-ROWS = {"baseline": "baseline (zero-shot)", "full": "full fine-tune", "lora": "LoRA", "ppo": "PPO detox of full", "dpo": "DPO detox of full"}
+ROWS = {
+    "baseline": "baseline (zero-shot)",
+    "full": "full fine-tune",
+    "lora": "LoRA",
+    "ppo": "PPO detox of full",
+    "dpo": "DPO detox of full",
+}
 
 
 @pytest.mark.parametrize("variant", ROWS)
