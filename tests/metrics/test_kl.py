@@ -9,7 +9,7 @@ import torch
 
 from bench import generate, models, plugins
 from bench.context import ScoreContext
-from bench.schema import Example, GenerationConfig, MethodConfig, TextConfig
+from bench.schema import Example, GenerationConfig, TextConfig
 
 TEXT = TextConfig(max_source_tokens=40, max_target_tokens=8)
 EXAMPLES = [Example(id=c, dialogue_id=c, source=f"hello {c}", references=("a b",)) for c in "abc"]
@@ -38,8 +38,6 @@ def shifted(tiny_base: Path) -> str:
 
 
 def test_a_model_is_at_zero_from_itself(tiny_base: Path) -> None:
-    block = MethodConfig(method="none", init="base", learns_from="models/base")
-    assert block.init == "base"
     for row in rows("base", "base", draws=2):
         assert set(row.values.values()) == {0.0}
 
