@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedTokenizerBase
+from transformers.activations import NewGELUActivation
 
 from bench import artifacts
 from bench.schema import TextConfig, UserError
@@ -85,7 +86,16 @@ def _load_full(name: str, folder: Path, facts: dict[str, Any], device: str) -> L
     # transformers 5 says "tied" of every T5, and would tie the next load of what is saved under that word.
     model.config.tie_word_embeddings = head is not None and head.weight is embedding.weight
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    _fuse_gelu(model)
     return Loaded(name, model.to(device).eval(), tokenizer, "full", facts["parent"])
+
+
+def _fuse_gelu(model: torch.nn.Module) -> None:
+    """FLAN-T5's activation as one kernel instead of eight passes over memory: a tenth of the encoder's time on a CPU."""
+    for module in model.modules():
+        for name, child in module.named_children():
+            if isinstance(child, NewGELUActivation):
+                setattr(module, name, torch.nn.GELU(approximate="tanh"))
 
 
 def _load_adapter(name: str, folder: Path, facts: dict[str, Any], device: str) -> Loaded:

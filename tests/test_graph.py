@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = [
     {"schema", "stats"},
     {"margins"},
-    {"artifacts", "runtime", "profanity", "miniature", "jsonl", "plugins"},
+    {"artifacts", "runtime", "profanity", "miniature", "jsonl", "plugins", "batching"},
     {"context", "models", "generate", "classify"},
     {"training"},
     {"datasets", "checkpoints", "methods", "metrics"},
