@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
@@ -62,10 +63,11 @@ class Side:
             print(order, file=self.process.stdin, flush=True)
             return dict(json.loads(self.process.stdout.readline()))
         except (BrokenPipeError, json.JSONDecodeError):
-            self.process.kill()
+            code = self.process.wait(timeout=60)  # it has closed its end already
             lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["it said nothing"]
+            why = "killed, as when memory runs out" if code == -signal.SIGKILL else lines[-1][:300]
             raise UserError(
-                f"{self.function} ended early ({lines[-1][:300]}); leave its race out with --races, or mend that."
+                f"{self.function} ended early ({why}); leave its race out with --races, or mend that."
             ) from None
 
 
