@@ -2,7 +2,7 @@
 
 import sys
 
-from bench import artifacts, config, runtime
+from bench import artifacts, config, resume, runtime
 
 
 def main(variant: str) -> str:
@@ -11,15 +11,17 @@ def main(variant: str) -> str:
     from bench import generate, models
 
     loaded, examples, rows = models.load(variant, device), artifacts.read_split("test"), []
+    inputs = [artifacts.split_path("test"), *artifacts.lineage(variant)]
+    work = resume.Work.of("generate", variant, [params.generation, params.text], params.compute, inputs)
     for part, draws in (("generation", 0), ("sampling", params.generation.samples)):
         if part == "generation" or draws:
-            runtime.set_seed(params.generation.seed)
             with meter.timed(part) as counts:
-                new = generate.predict(loaded, examples, params.text, params.generation, draws)
+                new = generate.predict(loaded, examples, params.text, params.generation, draws, work)
                 counts.update(examples=len(new), tokens=sum(len(row.token_ids) for row in new))
             rows += new
     artifacts.write_rows(artifacts.predictions_path(variant), rows)
     artifacts.write_json(artifacts.cost_path("generate", variant), meter.costs())
+    work.finish()
     words = sum(len(row.text.split()) for row in rows) / len(rows)
     rate = meter.facts["generation_examples_per_second"]
     return f"generate {variant}: {len(rows)} summaries, {words:.1f} words on average, {rate:.0f} examples/s greedy"

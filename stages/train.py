@@ -1,8 +1,9 @@
 """The train stage: one variant, by its method -> models/<variant>/."""
 
 import sys
+from pathlib import Path
 
-from bench import artifacts, config, plugins, runtime
+from bench import artifacts, config, plugins, resume, runtime
 from bench.context import TrainContext
 
 
@@ -11,6 +12,7 @@ def main(variant: str) -> str:
     block, seed = params.variants[variant], params.seed_of(variant)
     method = plugins.find("method", block.method)
     device = "cpu" if method.LEARNS_FROM == "nothing" else runtime.prepare(params.compute, seed)
+    inputs = [artifacts.split_path("train"), *artifacts.lineage(block.init), Path(block.learns_from)]
     context = TrainContext(
         variant=variant,
         init=block.init,
@@ -22,16 +24,14 @@ def main(variant: str) -> str:
         train=artifacts.read_split("train"),
         validation=artifacts.read_split("validation"),
         meter=meter,
+        work=resume.Work.of("train", variant, [block, seed, params.text], params.compute, inputs),
     )
     record = method.train(block, context)
     meter.facts |= record | {"checkpoint_bytes": artifacts.stored_bytes(variant)}
     artifacts.write_json(artifacts.cost_path("train", variant), meter.costs())
-    facts = {
-        k: v
-        for k, v in record["facts"].items()
-        if k.startswith(("final", "validation", "pairs", "last_kl", "last_reward"))
-    }
-    shown = ", ".join(f"{key} {value:.4g}" for key, value in facts.items())
+    context.work.finish()
+    told = ("final", "validation", "pairs", "last_kl", "last_reward")
+    shown = ", ".join(f"{key} {value:.4g}" for key, value in record["facts"].items() if key.startswith(told))
     share = record["trainable_parameters"] / max(record["total_parameters"], 1)
     return f"train {variant}: {block.method} from {block.init}, {share:.2%} trainable{', ' if shown else ''}{shown}"
 
