@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import typing
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,8 @@ def _validated(model: type[Strict], value: Any, where: str, name: str) -> Any:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        first = error.errors()[0]
+        errors = error.errors()  # a misspelt key is also a missing one, and the spelling is what helps
+        first = next((each for each in errors if each["type"] == "extra_forbidden"), errors[0])
         loc = [str(part) for part in first["loc"]]
         field = ".".join(([where] if where else []) + loc)
         if first["type"] == "extra_forbidden":
@@ -139,14 +141,19 @@ def _validated(model: type[Strict], value: Any, where: str, name: str) -> Any:
 
 
 def _model_at(model: type[BaseModel], loc: list[str]) -> type[BaseModel]:
-    """The model that a nested location lies in, through optional and union types."""
+    """The model that a nested location lies in, through optional, union and mapping types."""
     for part in loc:
-        if part not in model.model_fields:
-            continue  # the tag of a union, or an index
-        annotation = model.model_fields[part].annotation
-        options = [annotation, *typing.get_args(annotation)]
-        model = next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), model)
+        if part in model.model_fields:  # else the tag of a union, an index, or the key of a mapping
+            model = next(_models_in(model.model_fields[part].annotation), model)
     return model
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models that a type holds, however deep."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in typing.get_args(annotation):
+        yield from _models_in(inner)
 
 
 def _check_graph(params: Params, name: str) -> None:

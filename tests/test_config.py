@@ -66,6 +66,8 @@ def change(raw: dict[str, Any], path: str, value: Any) -> None:
         ("study", "../other", "study"),
         ("data.dataset", "minature", "did you mean 'miniature'"),
         ("compute.threads", 0, "compute.threads"),
+        ("gate", {"metrics": {"rouge1": {"bettr": "higher"}}}, "gate.metrics.rouge1.bettr: unknown key; did you mean 'better'"),
+        ("metrics.toxicity", {"classifiers": {"judge": {"chekpoint": "judge"}}}, "did you mean 'checkpoint'"),
     ],
 )  # fmt: skip
 def test_a_wrong_field_is_named_with_the_fix(raw: dict[str, Any], path: str, value: Any, said: str) -> None:
