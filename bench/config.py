@@ -6,7 +6,7 @@ import re
 import typing
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, Field, ValidationError
 from ruamel.yaml import YAML, YAMLError
@@ -36,6 +36,14 @@ class ReportConfig(Strict):
     texts: bool = True
 
 
+class Training(NamedTuple):
+    """One training of a variant: the folder of its weights below models/, its seed, and the seed that its rows carry."""
+
+    name: str
+    seed: int
+    mark: int | None
+
+
 class Params(Strict):
     """A whole study."""
 
@@ -52,10 +60,13 @@ class Params(Strict):
     report: ReportConfig = ReportConfig()
     gate: GateConfig = GateConfig()
 
-    def seed_of(self, variant: str) -> int:
-        """The variant's own seed, or the study's."""
-        own = self.variants[variant].seed
-        return self.seed if own is None else own
+    def trainings_of(self, variant: str) -> list[Training]:
+        """Once with the variant's own seed or the study's, or once with each of its `seeds`, the first in its own folder."""
+        block = self.variants[variant]
+        if block.seeds is None:
+            return [Training(variant, self.seed if block.seed is None else block.seed, None)]
+        names = [variant, *(artifacts.training_name(variant, seed) for seed in block.seeds[1:])]
+        return [Training(name, seed, seed) for name, seed in zip(names, block.seeds, strict=True)]
 
     def start_of(self, variant: str) -> str:
         """The name of the checkpoint or variant that `variant` was trained from."""
@@ -180,6 +191,7 @@ def _check_graph(params: Params, name: str) -> None:
                 f"{name}: variants.{variant}.init: there is no '{block.init}'; {plugins.nearest(block.init, known)}"
             )
         _check_teacher(params, variant, name)
+        _check_seeds(block, f"{name}: variants.{variant}.seeds")
         seen, at = [variant], block.init
         while at in params.variants:
             if at in seen:
@@ -188,6 +200,18 @@ def _check_graph(params: Params, name: str) -> None:
                 )
             seen.append(at)
             at = params.variants[at].init
+
+
+def _check_seeds(block: MethodConfig, field: str) -> None:
+    """`seeds` are for variants that are trained, at least two different ones, and not beside `seed`."""
+    if block.seeds is None:
+        return
+    if plugins.find("method", block.method).LEARNS_FROM == "nothing":
+        raise UserError(f"{field}: method '{block.method}' trains nothing, so seeds change nothing; remove it.")
+    if block.seed is not None:
+        raise UserError(f"{field}: 'seed' is given too; keep one of them.")
+    if len(set(block.seeds)) < max(2, len(block.seeds)):
+        raise UserError(f"{field}: give at least two seeds, each once, got {list(block.seeds)}; for one write 'seed'.")
 
 
 def _check_teacher(params: Params, variant: str, name: str) -> None:

@@ -10,14 +10,16 @@ def main(variant: str) -> str:
     device = runtime.prepare(params.compute, params.generation.seed)
     from bench import generate, models
 
-    loaded, examples, rows = models.load(variant, device), artifacts.read_split("test"), []
-    for part, draws in (("generation", 0), ("sampling", params.generation.samples)):
-        if part == "generation" or draws:
-            runtime.set_seed(params.generation.seed)
-            with meter.timed(part) as counts:
-                new = generate.predict(loaded, examples, params.text, params.generation, draws)
-                counts.update(examples=len(new), tokens=sum(len(row.token_ids) for row in new))
-            rows += new
+    examples, rows = artifacts.read_split("test"), []
+    for training in params.trainings_of(variant):
+        loaded = models.load(training.name, device)
+        for part, draws in (("generation", 0), ("sampling", params.generation.samples)):
+            if part == "generation" or draws:
+                runtime.set_seed(params.generation.seed)
+                with meter.timed(part) as counts:
+                    new = generate.predict(loaded, examples, params.text, params.generation, draws)
+                    counts.update(examples=len(new), tokens=sum(len(row.token_ids) for row in new))
+                rows += [row.model_copy(update={"seed": training.mark}) for row in new]
     artifacts.write_rows(artifacts.predictions_path(variant), rows)
     artifacts.write_json(artifacts.cost_path("generate", variant), meter.costs())
     words = sum(len(row.text.split()) for row in rows) / len(rows)
