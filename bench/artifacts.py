@@ -191,6 +191,12 @@ def read_manifest(name: str) -> dict[str, Any]:
     return {"kind": "full", "parent": None} | (read_json(path) if path.exists() else {})
 
 
+def lineage(name: str) -> list[Path]:
+    """The folder of `name` and those of the weights it stands on."""
+    parent = read_manifest(name)["parent"]
+    return [model_path(name), *(lineage(parent) if parent else [])]
+
+
 def weights_digest(name: str) -> str:
     """Identity of the weights that `name` stands for: a sha256 over its own files and its parent's identity."""
     facts = read_manifest(name)

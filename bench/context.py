@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import artifacts, runtime
+from bench import artifacts, resume, runtime
 from bench.schema import ComputeConfig, Example, GenerationConfig, Prediction, TextConfig, UserError
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class TrainContext:
     train: Sequence[Example]
     validation: Sequence[Example]
     meter: runtime.Meter
+    work: resume.Work
     progress: runtime.Progress = runtime.progress
 
     @property

@@ -2,7 +2,7 @@
 
 import sys
 
-from bench import artifacts, config, plugins, runtime
+from bench import artifacts, config, plugins, resume, runtime
 
 
 def main(name: str) -> str:
@@ -11,7 +11,11 @@ def main(name: str) -> str:
     out, source = artifacts.model_path(name), plugins.find("checkpoint", block.source)
     if source.TRAINS:  # the thread count is part of the result
         runtime.prepare(params.compute, params.seed)
-    facts = source.build(block, out, runtime.progress)
+        work = resume.Work.of("checkpoint", name, block, params.compute, [])
+        facts = source.build(block, out, runtime.progress, work)
+        work.finish()
+    else:
+        facts = source.build(block, out, runtime.progress)
     artifacts.write_json(out / "facts.json", facts)
     artifacts.write_json(artifacts.cost_path("checkpoint", name), meter.costs())
     shown = ", ".join(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
-from bench.miniature import pretraining, seq2seq
+from bench import resume
+from bench.miniature import pretraining, seq2seq, steps
 from bench.schema import CheckpointConfig
 
 TRAINS = True
@@ -27,9 +27,9 @@ class Config(CheckpointConfig):
 
 
 def build(
-    config: Config, out: Path, progress: Callable[[Iterable[Any], str, int | None], Iterable[Any]] | None = None
+    config: Config, out: Path, progress: steps.Progress | None = None, work: resume.Work | None = None
 ) -> dict[str, Any]:
     """Pretrain and write the model and its tokenizer to `out`; returns parameters, steps and final loss."""
     return pretraining.build(
-        config.seed, config.pieces, config.pool, config.heated, config.shape, config.training, out, progress
+        config.seed, config.pieces, config.pool, config.heated, config.shape, config.training, out, progress, work
     )

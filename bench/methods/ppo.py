@@ -29,13 +29,24 @@ def train(config: Config, context: TrainContext) -> dict[str, Any]:
     from bench.training.reward import Reward
 
     learner = Learner(config, context, Reward(context.teacher(), config.reward))
-    curve, started = [], time.perf_counter()
+    seconds, started = 0.0, time.monotonic()
+    if state := context.work.load_state():
+        learner.restore(state["learner"])
+        seconds = state["seconds"]
+
     for step in context.progress(range(config.iterations), f"{context.variant}: PPO", config.iterations):
-        curve.append({"step": step, **learner.iteration()})
+        if step < len(learner.curve):
+            continue
+        learner.iteration()
+        if context.work.due() or step + 1 == config.iterations:
+            context.work.save_state({"learner": learner.state(), "seconds": seconds + time.monotonic() - started})
     context.meter.record(
-        "training", time.perf_counter() - started, examples=config.iterations * config.batch_size, tokens=learner.tokens
+        "training",
+        seconds + time.monotonic() - started,
+        examples=config.iterations * config.batch_size,
+        tokens=learner.tokens,
     )
-    artifacts.write_table(artifacts.curve_path(context.variant), curve)
+    artifacts.write_table(artifacts.curve_path(context.variant), learner.curve)
     runtime.set_seed(context.seed)
-    facts = {f"last_{key}": value for key, value in curve[-1].items()} | learner.validate()
+    facts = {f"last_{key}": value for key, value in learner.curve[-1].items() if key != "step"} | learner.validate()
     return models.save(learner.policy, context.variant, config.method, facts)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import runtime
+from bench import resume, runtime
 from bench.context import TrainContext
 from bench.schema import ComputeConfig, Example, TextConfig
 
@@ -32,6 +32,7 @@ def context(tiny_base: Path, tiny_reward: Path) -> Callable[..., TrainContext]:
         return TrainContext(
             variant=variant, init=init, learns_from=learns_from, seed=seed, text=TextConfig(max_target_tokens=12),
             compute=compute, device=device, train=EXAMPLES, validation=EXAMPLES[:4], meter=runtime.Meter(),
+            work=resume.Work("train", variant, f"{variant} {seed}"),
         )  # fmt: skip
 
     return make
