@@ -41,9 +41,14 @@ def model_path(name: str) -> Path:
     return MODELS / name
 
 
-def curve_path(variant: str) -> Path:
-    """The training curve of a variant: one row a logged step."""
-    return CURVES / f"{variant}.csv"
+def training_name(variant: str, seed: int) -> str:
+    """What a variant's further training with `seed` is called: its folder lies in that of the first training."""
+    return f"{variant}/seed-{seed}"
+
+
+def curve_path(name: str) -> Path:
+    """The training curve of a variant: one row a logged step. A further training's lies beside its weights."""
+    return model_path(name) / "curve.csv" if "/" in name else CURVES / f"{name}.csv"
 
 
 def predictions_path(variant: str) -> Path:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import typing
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, Field, ValidationError
 from ruamel.yaml import YAML, YAMLError
@@ -35,6 +36,14 @@ class ReportConfig(Strict):
     texts: bool = True
 
 
+class Training(NamedTuple):
+    """One training of a variant: the folder of its weights below models/, its seed, and the seed that its rows carry."""
+
+    name: str
+    seed: int
+    mark: int | None
+
+
 class Params(Strict):
     """A whole study."""
 
@@ -51,10 +60,13 @@ class Params(Strict):
     report: ReportConfig = ReportConfig()
     gate: GateConfig = GateConfig()
 
-    def seed_of(self, variant: str) -> int:
-        """The variant's own seed, or the study's."""
-        own = self.variants[variant].seed
-        return self.seed if own is None else own
+    def trainings_of(self, variant: str) -> list[Training]:
+        """Once with the variant's own seed or the study's, or once with each of its `seeds`, the first in its own folder."""
+        block = self.variants[variant]
+        if block.seeds is None:
+            return [Training(variant, self.seed if block.seed is None else block.seed, None)]
+        names = [variant, *(artifacts.training_name(variant, seed) for seed in block.seeds[1:])]
+        return [Training(name, seed, seed) for name, seed in zip(names, block.seeds, strict=True)]
 
     def start_of(self, variant: str) -> str:
         """The name of the checkpoint or variant that `variant` was trained from."""
@@ -127,7 +139,8 @@ def _validated(model: type[Strict], value: Any, where: str, name: str) -> Any:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        first = error.errors()[0]
+        errors = error.errors()  # a misspelt key is also a missing one, and the spelling is what helps
+        first = next((each for each in errors if each["type"] == "extra_forbidden"), errors[0])
         loc = [str(part) for part in first["loc"]]
         field = ".".join(([where] if where else []) + loc)
         if first["type"] == "extra_forbidden":
@@ -139,14 +152,19 @@ def _validated(model: type[Strict], value: Any, where: str, name: str) -> Any:
 
 
 def _model_at(model: type[BaseModel], loc: list[str]) -> type[BaseModel]:
-    """The model that a nested location lies in, through optional and union types."""
+    """The model that a nested location lies in, through optional, union and mapping types."""
     for part in loc:
-        if part not in model.model_fields:
-            continue  # the tag of a union, or an index
-        annotation = model.model_fields[part].annotation
-        options = [annotation, *typing.get_args(annotation)]
-        model = next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), model)
+        if part in model.model_fields:  # else the tag of a union, an index, or the key of a mapping
+            model = next(_models_in(model.model_fields[part].annotation), model)
     return model
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models that a type holds, however deep."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in typing.get_args(annotation):
+        yield from _models_in(inner)
 
 
 def _check_graph(params: Params, name: str) -> None:
@@ -173,6 +191,7 @@ def _check_graph(params: Params, name: str) -> None:
                 f"{name}: variants.{variant}.init: there is no '{block.init}'; {plugins.nearest(block.init, known)}"
             )
         _check_teacher(params, variant, name)
+        _check_seeds(block, f"{name}: variants.{variant}.seeds")
         seen, at = [variant], block.init
         while at in params.variants:
             if at in seen:
@@ -181,6 +200,18 @@ def _check_graph(params: Params, name: str) -> None:
                 )
             seen.append(at)
             at = params.variants[at].init
+
+
+def _check_seeds(block: MethodConfig, field: str) -> None:
+    """`seeds` are for variants that are trained, at least two different ones, and not beside `seed`."""
+    if block.seeds is None:
+        return
+    if plugins.find("method", block.method).LEARNS_FROM == "nothing":
+        raise UserError(f"{field}: method '{block.method}' trains nothing, so seeds change nothing; remove it.")
+    if block.seed is not None:
+        raise UserError(f"{field}: 'seed' is given too; keep one of them.")
+    if len(set(block.seeds)) < max(2, len(block.seeds)):
+        raise UserError(f"{field}: give at least two seeds, each once, got {list(block.seeds)}; for one write 'seed'.")
 
 
 def _check_teacher(params: Params, variant: str, name: str) -> None:

@@ -53,7 +53,10 @@ class TrainContext:
 
 @dataclass(frozen=True)
 class ScoreContext:
-    """Everything a metric needs beside its own block."""
+    """Everything a metric needs beside its own block.
+
+    `variant` is the name of the weights, `seed` that of the rows where a variant was trained with several.
+    """
 
     variant: str
     start: str | None
@@ -62,6 +65,7 @@ class ScoreContext:
     text: TextConfig
     generation: GenerationConfig
     device: str
+    seed: int | None = None
     progress: runtime.Progress = runtime.progress
     loaded: dict[tuple[str, str], Any] = field(default_factory=dict)
 
@@ -75,6 +79,10 @@ class ScoreContext:
         from bench import models
 
         return self._once("model", name, lambda: models.load(name, self.device))
+
+    def forget(self) -> None:
+        """Let go of the variant's own model: contexts that share `loaded` need the others again, but not this one."""
+        self.loaded.pop(("model", self.variant), None)
 
     def classifier(self, name: str) -> Classifier:
         """A text classifier among the checkpoints; the same object at every call."""

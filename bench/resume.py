@@ -114,7 +114,7 @@ class Work:
 
 
 def clear_finished(keep: Path | None = None) -> None:
-    """Remove the folders of finished work, but `keep`: when another stage runs, DVC has noted them."""
+    """Remove the folders of finished work, but that of `keep`: when another stage runs, DVC has noted them."""
     for note in WORK.glob("*/*/finished"):
-        if note.parent != keep:
+        if keep is None or not keep.is_relative_to(note.parent):
             shutil.rmtree(note.parent)

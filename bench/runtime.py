@@ -107,9 +107,11 @@ class Meter:
         self.record(name, time.perf_counter() - start, **counts)
 
     def record(self, name: str, seconds: float, **counts: int) -> None:
-        """Note a part timed elsewhere."""
+        """Note a part timed elsewhere. What is noted again under a name adds up: trainings with several seeds."""
+        seconds += self.facts.get(f"{name}_seconds", 0.0)
         self.facts[f"{name}_seconds"] = round(seconds, 3)
-        for key, count in counts.items():
+        for key, new in counts.items():
+            count = new + self.facts.get(f"{name}_{key}", 0)
             self.facts[f"{name}_{key}"] = count
             self.facts[f"{name}_{key}_per_second"] = round(count / max(seconds, 1e-9), 3)
 

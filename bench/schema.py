@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,6 +15,10 @@ class Strict(BaseModel):
     """Base of every configuration and row: unknown keys are errors, values do not change once read."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+# Of a row: which of a variant's `seeds` trained the model behind it. Absent, also in files, where there is one training.
+TrainedBy = Annotated[int | None, Field(exclude_if=lambda seed: seed is None)]
 
 
 class Example(Strict):
@@ -47,6 +51,7 @@ class Prediction(Strict):
     token_ids: tuple[int, ...] = ()
     hit_limit: bool = False
     source_truncated: bool = False
+    seed: TrainedBy = None
 
 
 class ScoreRow(Strict):
@@ -58,6 +63,7 @@ class ScoreRow(Strict):
     draw: int = Field(ge=0)
     metric: str
     values: dict[str, float]
+    seed: TrainedBy = None
 
 
 class TextConfig(Strict):
@@ -109,13 +115,16 @@ class MethodConfig(Strict):
 
     `init` names the checkpoint or variant that training starts from. `learns_from` is the path of what teaches it:
     the training split for methods that imitate references, a classifier's folder for methods that follow a reward.
-    DVC reruns the variant when either changes, and only then.
+    DVC reruns the variant when either changes, and only then. `seeds`, in place of `seed`, trains the variant once with
+    each: scores are averaged over the trainings, and the report adds their spread. What starts from the variant starts
+    from the first.
     """
 
     method: str
     init: str
     learns_from: str
     seed: int | None = None
+    seeds: tuple[int, ...] | None = None
 
 
 class Column(Strict):

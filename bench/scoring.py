@@ -13,16 +13,22 @@ from bench.schema import Example, Prediction, ScoreRow
 
 def score(params: Params, context: ScoreContext) -> list[ScoreRow]:
     """Every metric of the study, each in the order of the examples."""
-    return [row for name, block in params.metrics.items() for row in plugins.find("metric", name).score(context, block)]
+    rows = [row for name, block in params.metrics.items() for row in plugins.find("metric", name).score(context, block)]
+    return rows if context.seed is None else [row.model_copy(update={"seed": context.seed}) for row in rows]
 
 
 def score_and_write(params: Params, *contexts: ScoreContext) -> list[ScoreRow]:
     """Score the contexts of one variant; store the rows and, for each column among them, its signature.
 
-    What is about the dialogue and not about what was written counts once, however many contexts there are.
+    What is about the dialogue and not about what was written counts once, however many contexts there are; unless each
+    is a training of its own, whose KL stands on the dialogue.
     """
     context = contexts[0]
-    rows = [row for i, each in enumerate(contexts) for row in score(params, each) if i == 0 or row.output != "dialogue"]
+    rows = []
+    for each in contexts:
+        once = each is not context and each.seed is None
+        rows += [row for row in score(params, each) if not (once and row.output == "dialogue")]
+        each.forget()
     data = f"{params.data.dataset}@{artifacts.sha256_file(artifacts.split_path('test'))[:8]}"
     present = {column_of(row, key) for row in rows for key in row.values}
     signatures = {}

@@ -1,4 +1,4 @@
-"""The train stage: one variant, by its method -> models/<variant>/."""
+"""The train stage: one variant, by its method, once with each of its seeds -> models/<variant>/."""
 
 import sys
 from pathlib import Path
@@ -9,31 +9,32 @@ from bench.context import TrainContext
 
 def main(variant: str) -> str:
     params, meter = config.read(), runtime.Meter()
-    block, seed = params.variants[variant], params.seed_of(variant)
+    block, done = params.variants[variant], []
     method = plugins.find("method", block.method)
-    device = "cpu" if method.LEARNS_FROM == "nothing" else runtime.prepare(params.compute, seed)
     inputs = [artifacts.split_path("train"), *artifacts.lineage(block.init), Path(block.learns_from)]
-    context = TrainContext(
-        variant=variant,
-        init=block.init,
-        learns_from=block.learns_from,
-        seed=seed,
-        text=params.text,
-        compute=params.compute,
-        device=device,
-        train=artifacts.read_split("train"),
-        validation=artifacts.read_split("validation"),
-        meter=meter,
-        work=resume.Work.of("train", variant, [block, seed, params.text], params.compute, inputs),
-    )
-    record = method.train(block, context)
+    for name, seed, _ in params.trainings_of(variant):
+        context = TrainContext(
+            variant=name,
+            init=block.init,
+            learns_from=block.learns_from,
+            seed=seed,
+            text=params.text,
+            compute=params.compute,
+            device="cpu" if method.LEARNS_FROM == "nothing" else runtime.prepare(params.compute, seed),
+            train=artifacts.read_split("train"),
+            validation=artifacts.read_split("validation"),
+            meter=meter,
+            work=resume.Work.of("train", name, [block, seed, params.text], params.compute, inputs),
+        )
+        done.append((context.work, method.train(block, context)))
+    work, record = done[0]  # trainings differ by their seed alone; further ones have their work in the first's folder
     meter.facts |= record | {"checkpoint_bytes": artifacts.stored_bytes(variant)}
     artifacts.write_json(artifacts.cost_path("train", variant), meter.costs())
-    context.work.finish()
+    work.finish()
     told = ("final", "validation", "pairs", "last_kl", "last_reward")
-    shown = ", ".join(f"{key} {value:.4g}" for key, value in record["facts"].items() if key.startswith(told))
+    shown = "".join(f", {key} {value:.4g}" for key, value in record["facts"].items() if key.startswith(told))
     share = record["trainable_parameters"] / max(record["total_parameters"], 1)
-    return f"train {variant}: {block.method} from {block.init}, {share:.2%} trainable{', ' if shown else ''}{shown}"
+    return f"train {variant}: {block.method} from {block.init}, {share:.2%} trainable{shown}"
 
 
 if __name__ == "__main__":

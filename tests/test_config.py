@@ -66,6 +66,14 @@ def change(raw: dict[str, Any], path: str, value: Any) -> None:
         ("study", "../other", "study"),
         ("data.dataset", "minature", "did you mean 'miniature'"),
         ("compute.threads", 0, "compute.threads"),
+        ("gate", {"metrics": {"rouge1": {"bettr": "higher"}}}, "gate.metrics.rouge1.bettr: unknown key; did you mean 'better'"),
+        ("metrics.toxicity", {"classifiers": {"judge": {"chekpoint": "judge"}}}, "did you mean 'checkpoint'"),
+        ("variants.full.seeds", [0], "variants.full.seeds: give at least two seeds, each once, got [0]; for one write 'seed'"),
+        ("variants.full.seeds", [1, 1], "give at least two seeds, each once, got [1, 1]"),
+        ("variants.full", {"method": "sft", "init": "base", "learns_from": "data/train.jsonl", "seed": 1, "seeds": [0, 1],
+                           "optim": {"learning_rate": 1, "steps": 1}}, "variants.full.seeds: 'seed' is given too; keep one"),
+        ("variants.baseline.seeds", [0, 1], "variants.baseline.seeds: method 'none' trains nothing"),
+        ("variants.full.seeds", ["a", 1], "variants.full.seeds.0"),
     ],
 )  # fmt: skip
 def test_a_wrong_field_is_named_with_the_fix(raw: dict[str, Any], path: str, value: Any, said: str) -> None:
@@ -97,3 +105,13 @@ def test_an_unreadable_file_is_one_sentence(tmp_path: Path, content: bytes | Non
 
 def test_scientific_notation_is_a_number_as_it_is_to_dvc(raw: dict[str, Any]) -> None:
     assert config.parse(raw).variants["full"].optim.learning_rate == 1e-3  # type: ignore[attr-defined]
+
+
+def test_a_variant_is_trained_once_or_with_each_of_its_seeds(raw: dict[str, Any]) -> None:
+    raw["seed"] = 3
+    raw["variants"]["lora"]["seed"] = 5
+    raw["variants"]["dpo"]["seeds"] = [7, 0]
+    params = config.parse(raw)
+    assert params.trainings_of("full") == [("full", 3, None)]
+    assert params.trainings_of("lora") == [("lora", 5, None)]
+    assert params.trainings_of("dpo") == [("dpo", 7, 7), ("dpo/seed-0", 0, 0)]

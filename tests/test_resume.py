@@ -72,3 +72,13 @@ def test_states_are_read_without_running_their_code(workdir: Path) -> None:
     with pytest.raises(Exception, match="weights_only"):
         work.load_state()
     assert not (workdir / "ran").exists()
+
+
+def test_a_further_training_lies_in_the_folder_of_the_first_and_shares_its_end(workdir: Path) -> None:
+    first, second = Work("train", "lora", "one"), Work("train", "lora/seed-1", "two")
+    second.save_state({"step": 9})
+    first.finish()
+    assert Work("train", "lora", "one").resumed
+    assert Work("train", "lora/seed-1", "two").load_state() == {"step": 9}
+    Work("generate", "lora", "three")
+    assert not first.folder.exists()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.report import examples, hacking, prose, published, tables
+from bench.report import examples, hacking, prose, published, tables, trainings
 from bench.report.markdown import cell, section
 from bench.report.provenance import provenance
 from bench.report.view import View
@@ -20,6 +20,7 @@ def document(view: View, pictures: dict[str, Path]) -> str:
         _alignment(view),
         hacking.hacking(view),
         _tuning(view),
+        trainings.trainings(view),
         _details(view),
         _costs(view, pictures),
         examples.reward_table(view),
@@ -65,8 +66,7 @@ def _alignment(view: View) -> str:
         "Paired by dialogue. `improvement` is (mean before - mean after) / mean before: positive means less of it. "
         "`p` is a two-sided sign-flip test, corrected by Holm over the variants compared on the same measure. "
         "A change is claimed only where the interval of the difference excludes 0; elsewhere stands the difference that this many "
-        "dialogues would have found with 80 % power. One training run a variant: the noise of training again is not in "
-        "these intervals."
+        f"dialogues would have found with 80 % power. {trainings.left_out(view)}"
     )
     made = tables.change_table(view, study.aligned, list(dict.fromkeys(keys)), improvement=True)
     return section("What alignment changed", made, note if made else "")
@@ -111,7 +111,7 @@ def _costs(view: View, pictures: dict[str, Path]) -> str:
     return "\n\n".join(
         part
         for part in (
-            section("Cost", tables.cost_table(view)),
+            section("Cost", tables.cost_table(view), trainings.summed(view)),
             section("Where the time went", tables.time_table(view)),
             section("Training curves", _picture(pictures, "curves", "training curves, one panel a quantity")),
         )

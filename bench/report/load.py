@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any
+
+import numpy as np
 
 from bench import artifacts, plugins, stats
 from bench.config import Params
@@ -21,15 +24,26 @@ def is_toxicity(key: str) -> bool:
 
 @dataclass(frozen=True)
 class Scored:
-    """The scores of one writer (a variant or a yardstick): raw rows, one `stats.Rows` a column, signatures."""
+    """The scores of one writer (a variant or a yardstick): raw rows, one `stats.Rows` a column, signatures.
+
+    `by_seed` has a column's rows of each training apart, where the variant has `seeds`.
+    """
 
     raw: list[ScoreRow]
     columns: dict[str, stats.Rows]
     signatures: dict[str, str]
+    by_seed: dict[str, dict[int, stats.Rows]] = field(default_factory=dict)
 
-    def greedy(self, key: str) -> dict[str, float]:
-        """The value of a column by example id, samples left out."""
-        return {row.id: row.values[key] for row in self.raw if row.output != "sample" and key in row.values}
+    def greedy(self, key: str, seed: int | None = None) -> dict[str, float]:
+        """The value of a column by example id, samples left out, of one training."""
+        rows = [row for row in self.raw if row.output != "sample" and key in row.values and row.seed == seed]
+        return {row.id: row.values[key] for row in rows}
+
+    def crossed(self, key: str) -> stats.Floats:
+        """(n, S): means of the dialogues that every training has, by training."""
+        apart = list(self.by_seed[key].values())
+        shared = reduce(np.intersect1d, [column.members for column in apart])
+        return np.stack([stats.cluster_means(stats.restrict(column, shared)) for column in apart], axis=1)
 
 
 @dataclass(frozen=True)
@@ -87,6 +101,15 @@ class Study:
             name for name, other in self.params.variants.items() if other.method == "none" and other.init == block.init
         )
         return next(untrained, None)
+
+    def greedy(self, variant: str, key: str) -> dict[str, float]:
+        """The value of a column by example id, for the summaries that `summaries` shows."""
+        return self.writers[variant].greedy(key, self.params.trainings_of(variant)[0].mark)
+
+    def summaries(self, variant: str) -> dict[str, str]:
+        """The greedy summary of each example; the first training's, where a variant has several."""
+        mark = self.params.trainings_of(variant)[0].mark
+        return {row.id: row.text for row in self.predictions[variant] if row.output == "greedy" and row.seed == mark}
 
     @property
     def aligned(self) -> list[str]:
@@ -152,7 +175,7 @@ def _read_scores(name: str, examples: list[Example], metric_of: dict[str, str]) 
     path = artifacts.scores_path(name)
     order = {dialogue: k for k, dialogue in enumerate(dict.fromkeys(example.dialogue_id for example in examples))}
     cluster = {example.id: order[example.dialogue_id] for example in examples}
-    collected: dict[str, tuple[list[int], list[float]]] = {}
+    collected: dict[str, dict[int | None, tuple[list[int], list[float]]]] = {}
     rows, odd = [], set()
     for row in artifacts.read_rows(path, ScoreRow):
         if row.metric not in metric_of.values():
@@ -165,12 +188,16 @@ def _read_scores(name: str, examples: list[Example], metric_of: dict[str, str]) 
             column = key + SAMPLED if row.output == "sample" else key
             if column not in metric_of:
                 raise UserError(f"{path}: metric '{row.metric}' has no column '{column}'; add it to its columns().")
-            codes, values = collected.setdefault(column, ([], []))
-            codes.append(cluster[row.id])
-            values.append(value)
-    columns = {key: stats.rows(*collected[key]) for key in metric_of if key in collected}
-    signatures = _read_signatures(name, columns)
-    return Scored(rows, columns, signatures), [
+            for part in {None, row.seed}:  # all rows together, and those of each seed
+                codes, values = collected.setdefault(column, {}).setdefault(part, ([], []))
+                codes.append(cluster[row.id])
+                values.append(value)
+    made = {
+        key: {part: stats.rows(*held) for part, held in collected[key].items()} for key in metric_of if key in collected
+    }
+    columns = {key: parts[None] for key, parts in made.items()}
+    by_seed = {key: {seed: column for seed, column in parts.items() if seed is not None} for key, parts in made.items()}
+    return Scored(rows, columns, _read_signatures(name, columns), by_seed), [
         f"{path}: rows of '{metric}' were left out, params.yaml does not name that metric." for metric in sorted(odd)
     ]
 
@@ -193,9 +220,18 @@ def _check_complete(
     absent = set(params.metrics) - {metric_of[key] for key in scored.columns}
     if absent:
         raise UserError(f"{path}: no rows of metric '{min(absent)}', which params.yaml names; run `dvc repro`.")
-    missing = {example.id for example in examples} - {row.id for row in scored.raw}
-    if missing:
-        raise UserError(f"{path}: no row for '{min(missing)}' of {artifacts.split_path('test')}; run `dvc repro`.")
+    marks = [training.mark for training in params.trainings_of(name)]
+    held = {(row.seed, row.id) for row in scored.raw}
+    odd = {seed for seed, _ in held} - set(marks)
+    if odd:
+        raise UserError(f"{path}: rows of seed {odd.pop()}, which params.yaml does not give '{name}'; run `dvc repro`.")
+    for mark in marks:
+        missing = {example.id for example in examples} - {identity for seed, identity in held if seed == mark}
+        if missing:
+            which = "" if mark is None else f" and seed {mark}"
+            raise UserError(
+                f"{path}: no row for '{min(missing)}' of {artifacts.split_path('test')}{which}; run `dvc repro`."
+            )
 
 
 def _read_curve(name: str) -> Curve:

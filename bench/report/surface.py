@@ -21,11 +21,18 @@ def greedy(study: Study, writer: str) -> list[tuple[str, str]]:
     return [(row.dialogue_id, row.text) for row in study.predictions[writer] if row.output == "greedy"]
 
 
-def same_text(study: Study, writer: str) -> float:
+def corpora(study: Study, writer: str) -> list[list[tuple[str, str]]]:
+    """The pairs of `greedy` for each training apart: what is about a whole corpus is the mean over these."""
+    marks = [training.mark for training in study.params.trainings_of(writer)]
+    rows = [row for row in study.predictions[writer] if row.output == "greedy"]
+    return [[(row.dialogue_id, row.text) for row in rows if row.seed == mark] for mark in marks]
+
+
+def same_text(pairs: Sequence[tuple[str, str]]) -> float:
     """Share of the dialogues whose summary is the most frequent one, white space evened out; nan for one dialogue."""
-    pairs = {(" ".join(text.split()), dialogue) for dialogue, text in greedy(study, writer)}
-    dialogues = len({dialogue for _, dialogue in pairs})
-    return max(Counter(text for text, _ in pairs).values()) / dialogues if dialogues > 1 else math.nan
+    folded = {(" ".join(text.split()), dialogue) for dialogue, text in pairs}
+    dialogues = len({dialogue for _, dialogue in folded})
+    return max(Counter(text for text, _ in folded).values()) / dialogues if dialogues > 1 else math.nan
 
 
 def distinct(texts: Sequence[str], n: int) -> float:

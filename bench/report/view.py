@@ -62,6 +62,11 @@ class View:
         factor, decimals, _ = UNITS[self.study.columns[key].unit]
         return fixed(value * factor, decimals, sign)
 
+    def finer(self, key: str, value: float) -> str:
+        """A spread in its column's unit, with a digit more than the values."""
+        factor, decimals, _ = UNITS[self.study.columns[key].unit]
+        return fixed(value * factor, decimals + 1)
+
     def bounded(self, key: str, found: dict[str, Any], name: str = "value", sign: bool = False) -> str:
         """A value with its interval, `74.3 [72.9, 75.6]`."""
         if name not in found:
