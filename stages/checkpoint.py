@@ -14,11 +14,11 @@ def main(name: str) -> str:
             runtime.prepare(params.compute, params.seed)
             work = resume.Work.of("checkpoint", name, block, params.compute, [])
             facts = source.build(block, out, runtime.progress, work)
-            work.finish()
         else:
             facts = source.build(block, out, runtime.progress)
         artifacts.write_json(out / "facts.json", facts)
     artifacts.write_json(artifacts.cost_path("checkpoint", name), meter.costs())
+    resume.finish("checkpoint", name)
     shown = ", ".join(
         f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in facts.items()
     )

@@ -45,7 +45,7 @@ def test_a_folder_cut_short_before_its_fingerprint_starts_anew(workdir: Path) ->
 def test_finished_work_stays_until_another_stage_begins(workdir: Path) -> None:
     first = Work("train", "lora", "one")
     first.save_state({"step": 9})
-    first.finish()
+    resume.finish("train", "lora")
     assert Work("train", "lora", "one").load_state() == {"step": 9}
     unfinished = Work("train", "ppo", "two")
     assert not first.folder.exists()
@@ -77,7 +77,7 @@ def test_states_are_read_without_running_their_code(workdir: Path) -> None:
 def test_a_further_training_lies_in_the_folder_of_the_first_and_shares_its_end(workdir: Path) -> None:
     first, second = Work("train", "lora", "one"), Work("train", "lora/seed-1", "two")
     second.save_state({"step": 9})
-    first.finish()
+    resume.finish("train", "lora")
     assert Work("train", "lora", "one").resumed
     assert Work("train", "lora/seed-1", "two").load_state() == {"step": 9}
     Work("generate", "lora", "three")
