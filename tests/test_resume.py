@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from bench import resume
+from bench import generate, models, resume
 from bench.resume import Work
-from bench.schema import Prediction
+from bench.schema import Example, GenerationConfig, Prediction, TextConfig
 
 
 def row(number: int) -> Prediction:
@@ -82,3 +83,23 @@ def test_a_further_training_lies_in_the_folder_of_the_first_and_shares_its_end(w
     assert Work("train", "lora/seed-1", "two").load_state() == {"step": 9}
     Work("generate", "lora", "three")
     assert not first.folder.exists()
+
+
+def test_generation_goes_on_with_the_missing_batches(tiny_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded, config = models.load("base", "cpu"), GenerationConfig(max_new_tokens=6, batch_size=2)
+    examples = [Example(id=f"e{i}", dialogue_id=f"e{i}", source="a " * (i + 1), references=("a",)) for i in range(7)]
+    alone = generate.predict(loaded, examples, TextConfig(), config, draws=2)
+    real, calls = generate.write, 0
+
+    def dying(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    monkeypatch.setattr(generate, "write", dying)
+    with pytest.raises(KeyboardInterrupt):
+        generate.predict(loaded, examples, TextConfig(), config, 2, Work("generate", "base", "same"))
+    assert generate.predict(loaded, examples, TextConfig(), config, 2, Work("generate", "base", "same")) == alone
+    assert calls == 3 + 2  # two of four batches were kept
