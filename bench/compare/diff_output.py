@@ -67,7 +67,7 @@ def terminal(diff: Diff) -> str:
     for name, rows in diff.rows.items():
         lines = [f"{name}: rows that changed most ({plain(diff.units.title(diff.primary))})"]
         for row in rows:
-            lines.append("  " + "  ".join(plain(t) for t in (row.id, *_values(diff, row))))
+            lines.append("  " + "  ".join(plain(t) for t in (_named(row), *_values(diff, row))))
             if row.old_text is not None and row.new_text is not None:
                 lines += [
                     f"    {mark} {text}"
@@ -92,7 +92,7 @@ def as_json(diff: Diff) -> str:
         "params": [asdict(param) for param in diff.params],
         "scores": [_facts(each) for each in diff.scores],
         "costs": [asdict(cost) for cost in diff.costs],
-        "rows": {name: [asdict(row) for row in rows] for name, rows in diff.rows.items()},
+        "rows": {name: [_row_facts(row) for row in rows] for name, rows in diff.rows.items()},
         "not_compared": diff.refused,
         "notes": diff.notes,
     }
@@ -109,6 +109,14 @@ def _facts(each: Difference) -> dict[str, Any]:
     return {
         key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in found.items()
     }
+
+
+def _row_facts(row: Row) -> dict[str, Any]:
+    return {key: value for key, value in asdict(row).items() if key != "seed" or value}
+
+
+def _named(row: Row) -> str:
+    return f"{row.id}, seed {row.seed}" if row.seed else row.id
 
 
 def _said(diff: Diff) -> list[str]:
@@ -162,7 +170,7 @@ def _rows(diff: Diff, name: str) -> str:
     shown = all(row.old_text is not None and row.new_text is not None for row in rows)
     for row in rows:
         texts = words.markdown(row.old_text or "", row.new_text or "") if shown else ()
-        made.append([cell(row.id), *_values(diff, row), *texts])
+        made.append([cell(_named(row)), *_values(diff, row), *texts])
     headers = ["example", "before", "now", "change", *(("summary before", "summary now") if shown else ())]
     sides = "lrrrll" if shown else "lrrr"
     reason = "" if shown else "The reports hold no summaries (`report.texts`), so only the values are shown."
