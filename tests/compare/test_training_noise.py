@@ -15,7 +15,6 @@ from bench.compare import training_noise
 from bench.compare.snapshot import read
 from bench.compare.sources import Tree
 
-
 N = 60  # dialogues of the project
 Bench = Callable[..., tuple[int, str, str]]
 Refused = Callable[..., None]
