@@ -175,7 +175,7 @@ def crossed(values: Floats) -> Crossed:
     return Crossed(float(values.mean()), standard_error(dialogues), float(np.std(seeds, ddof=1)), training)
 
 
-def training_reach(sd: float, trainings: float, df: int, confidence: float) -> float:
+def training_reach(sd: float, trainings: int, df: int, confidence: float) -> float:
     """How far the noise of training moves a mean over so many trainings, one-sided: Student's t with the df of sd."""
     from scipy.special import stdtrit  # late: what has no seeds is spared the import
 
@@ -217,9 +217,12 @@ def holm(p: ArrayLike) -> Floats:
     return result
 
 
-def smallest_detectable(differences: Floats) -> float:
-    """The true mean difference that n paired differences (n,) find with 80 % power at two-sided 5 %."""
-    return (1.96 + 0.84) * standard_error(differences)
+def smallest_detectable(differences: Floats, further_error: float = 0.0) -> float:
+    """The true mean difference that n paired differences (n,) find with 80 % power at two-sided 5 %.
+
+    `further_error` is the standard error of what else moves their mean.
+    """
+    return (1.96 + 0.84) * math.hypot(standard_error(differences), further_error)
 
 
 def rule_of_three(n: int) -> float:

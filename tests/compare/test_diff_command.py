@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +26,7 @@ NASTY = "evil|pipe `tick` <b>x</b> [a](http://x.y) ~~no~~ **so** \x1b[31mred\x1b
 HOSTILE = st.lists(
     st.sampled_from(
         ["|", "\\", "`", "\n", "<b>", "</td>", "<!--", "[a](b)", "![", "*", "**", "_", "~~", "~", "&lt;", "\x1b[31m", "\x00",
-         "\u202e", "\ud800", "#", "- ", "> ", "$x$", "http://a.b", "a@b.c", " ", " ", "word", "same", "é", "日本", '"', "(", ")"]
+         "\u202e", "\ud800", "#", "- ", "> ", "$x$", "http://a.b", "a@b.c", "@name", "#12", "GH-3", " ", " ", "word", "same", "é", "日本", '"', "(", ")"]
     ),
     max_size=14,
 ).map("".join)  # fmt: skip
@@ -181,6 +182,8 @@ def test_marked_words_show_both_texts_and_nothing_else(old: str, new: str) -> No
     [rows] = rows_of(PARSER.parse(made))
     assert [len(row) for row in rows] == [2, 2]
     for cell, text, mark in zip(rows[1], (old, new), ("s_open", "strong_open"), strict=True):
+        page = "".join(child.content for child in cell.children or [])
+        assert not re.search(r"(?i)@[a-z0-9]|#\d|\bgh-\d", page)  # nobody is called, no issue is mentioned
         if plain(text):
             assert {child.type for child in cell.children or []} <= {
                 "text",
@@ -222,8 +225,9 @@ def rows_of(tokens: list[Token]) -> list[list[list[Token]]]:
 
 
 def shown(inline: Token) -> str:
-    """What a reader sees."""
-    return "".join(child.content for child in inline.children or [] if child.type in ("text", "text_special"))
+    """What a reader sees; the spaces without width that keep names from being called are not seen."""
+    text = "".join(child.content for child in inline.children or [] if child.type in ("text", "text_special"))
+    return text.replace("\u200b", "")
 
 
 def marked(inline: Token, mark: str) -> str:
