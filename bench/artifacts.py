@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -26,6 +27,7 @@ DATA, MODELS, CURVES, PREDICTIONS, SCORES, COSTS = (
 REPORTS, STUDIES, PARAMS = Path("reports"), Path("studies"), Path("params.yaml")
 
 WEIGHTS = (".safetensors",)  # pickles are never read
+KINDS = ("full", "adapter", "alias")
 
 # Rows of the table that no model wrote: the first three turns, and one human reference held against the others.
 YARDSTICKS = ("lead-3", "human")
@@ -107,8 +109,18 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; run `dvc repro` to make it.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); make it a readable file.") from None
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not valid JSON ({error}); restore it or run `dvc repro`.") from None
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Read a JSON file that holds an object."""
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise UserError(f"{path} must hold a JSON object; restore it or run `dvc repro`.")
+    return value
 
 
 def write_rows(path: Path, rows: Iterable[Strict]) -> None:
@@ -181,9 +193,42 @@ def sha256_folder(folder: Path, suffixes: tuple[str, ...] = ()) -> str:
 
 
 def read_manifest(name: str) -> dict[str, Any]:
-    """How the weights of `models/<name>` are stored; an untouched checkpoint counts as a full model without parent."""
-    path = model_path(name) / "manifest.json"
-    return {"kind": "full", "parent": None} | (read_json(path) if path.exists() else {})
+    """How the weights of `models/<name>` are stored; an untouched checkpoint counts as a full model without parent.
+
+    Raises:
+        UserError: the manifest is broken, or its parents lead back to it.
+    """
+    own = _manifest(name)
+    seen, parent = [name], own["parent"]
+    while parent is not None:
+        if parent in seen:
+            raise UserError(
+                f"{_manifest_path(name)}: parent: leads back to '{parent}'; run `dvc repro` to train it again."
+            )
+        seen.append(parent)
+        parent = _manifest(parent)["parent"]
+    return own
+
+
+def _manifest_path(name: str) -> Path:
+    return model_path(name) / "manifest.json"
+
+
+def _manifest(name: str) -> dict[str, Any]:
+    """One manifest, its kind and its parent checked: a parent is a name, never a path."""
+    path = _manifest_path(name)
+    found = {"kind": "full", "parent": None} | (read_object(path) if path.exists() else {})
+    kind, parent = found["kind"], found["parent"]
+    if kind not in KINDS:
+        raise UserError(f"{path}: kind: must be one of {', '.join(KINDS)}; run `dvc repro` to train '{name}' again.")
+    named = isinstance(parent, str) and re.fullmatch(r"[a-z0-9][a-z0-9_-]*", parent)
+    if (parent is not None and not named) or (kind == "full") != (parent is None):
+        raise UserError(
+            f"{path}: parent: must name the model it was made from; run `dvc repro` to train '{name}' again."
+        )
+    if kind == "adapter" and not isinstance(found.get("parent_digest"), str):
+        raise UserError(f"{path}: parent_digest: missing; run `dvc repro` to train '{name}' again.")
+    return found
 
 
 def weights_digest(name: str) -> str:
@@ -195,14 +240,23 @@ def weights_digest(name: str) -> str:
     return own if facts["parent"] is None else sha256_text(own + weights_digest(facts["parent"]))
 
 
+def tensor_shapes(path: Path) -> dict[str, list[int]]:
+    """Names and shapes in a safetensors file, from its header, which must account for every byte of the file."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "numpy") as file:
+            return {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118 - it is no mapping
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path} is no whole safetensors file ({error}); restore it or save the model again.") from None
+
+
 def stored_parameters(name: str) -> int:
     """Parameters in the safetensors files of `models/<name>` and its parents, read from their headers alone."""
-    facts, count = read_manifest(name), 0
-    for path in model_path(name).glob("*.safetensors"):
-        with path.open("rb") as file:
-            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-        count += sum(math.prod(tensor["shape"]) for key, tensor in header.items() if key != "__metadata__")
-    return count if facts["parent"] is None else count + stored_parameters(facts["parent"])
+    facts = read_manifest(name)
+    shapes = [shape for path in model_path(name).glob("*.safetensors") for shape in tensor_shapes(path).values()]
+    own = sum(map(math.prod, shapes))
+    return own if facts["parent"] is None else own + stored_parameters(facts["parent"])
 
 
 def stored_bytes(name: str) -> int:

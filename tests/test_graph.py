@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = [
     {"plain", "schema", "stats"},
     {"margins"},
-    {"artifacts", "runtime", "profanity", "miniature", "jsonl", "plugins", "splits"},
+    {"artifacts", "runtime", "profanity", "miniature", "jsonl", "plugins", "splits", "intake"},
     {"context", "models", "generate", "classify"},
     {"training"},
     {"datasets", "checkpoints", "methods", "metrics"},
@@ -23,19 +23,7 @@ LAYERS = [
 ]
 PLUGINS = {"datasets", "checkpoints", "methods", "metrics"}
 # Shared by every stage and free of arithmetic: a change here reruns nothing by itself.
-PLUMBING = {
-    "plain",
-    "schema",
-    "artifacts",
-    "runtime",
-    "plugins",
-    "config",
-    "context",
-    "jsonl",
-    "scoring",
-    "margins",
-    "splits",
-}
+PLUMBING = set("plain schema artifacts runtime plugins config context jsonl scoring margins splits intake".split())
 
 
 def part(path: Path) -> str:
