@@ -106,13 +106,21 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """Read a JSON file; a missing or broken one is the user's error with its name and line."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"), parse_float=_finite, parse_constant=_finite)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; run `dvc repro` to make it.") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); make it a readable file.") from None
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not valid JSON ({error}); restore it or run `dvc repro`.") from None
+
+
+def _finite(text: str) -> float:
+    """A number of a JSON file; NaN, infinities and what is too large for a float are none."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:40]} is no finite number")
+    return value
 
 
 def read_object(path: Path) -> dict[str, Any]:
@@ -139,6 +147,8 @@ def read_rows(path: Path, kind: type[Row]) -> list[Row]:
                 rows.append(kind.model_validate_json(line))
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; run `dvc repro` to make it.") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); make it a readable file.") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8.") from None
     except ValidationError as error:
@@ -158,8 +168,16 @@ def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def read_split(split: str) -> list[Example]:
-    """The examples of one split."""
-    return read_rows(split_path(split), Example)
+    """The examples of one split: at least one, each id once."""
+    path, seen = split_path(split), set[str]()
+    rows = read_rows(path, Example)
+    for line, row in enumerate(rows, 1):
+        if row.id in seen:
+            raise UserError(f"{path} line {line}: the id '{row.id}' stands twice; run `dvc repro` to write it again.")
+        seen.add(row.id)
+    if not rows:
+        raise UserError(f"{path} holds no dialogue; run `dvc repro` to write it again.")
+    return rows
 
 
 def read_predictions(variant: str) -> list[Prediction]:

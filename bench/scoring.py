@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
-from bench import artifacts, plugins
+from bench import artifacts, plugins, splits
 from bench.config import Params
 from bench.context import ScoreContext
-from bench.schema import Example, Prediction, ScoreRow
+from bench.schema import Example, Prediction, ScoreRow, UserError
 
 
 def score(params: Params, context: ScoreContext) -> list[ScoreRow]:
@@ -22,7 +23,10 @@ def score_and_write(params: Params, *contexts: ScoreContext) -> list[ScoreRow]:
     What is about the dialogue and not about what was written counts once, however many contexts there are.
     """
     context = contexts[0]
+    if context.has_model:
+        splits.check_predictions(context.variant, context.examples, context.predictions, context.generation.samples)
     rows = [row for i, each in enumerate(contexts) for row in score(params, each) if i == 0 or row.output != "dialogue"]
+    _check_finite(context.variant, rows)
     data = f"{params.data.dataset}@{artifacts.sha256_file(artifacts.split_path('test'))[:8]}"
     present = {column_of(row, key) for row in rows for key in row.values}
     signatures = {}
@@ -33,6 +37,17 @@ def score_and_write(params: Params, *contexts: ScoreContext) -> list[ScoreRow]:
     artifacts.write_rows(artifacts.scores_path(context.variant), rows)
     artifacts.write_json(artifacts.signatures_path(context.variant), {"signatures": signatures})
     return rows
+
+
+def _check_finite(variant: str, rows: Sequence[ScoreRow]) -> None:
+    """A score that is no number comes from a broken model or classifier, and would spoil every mean."""
+    for row in rows:
+        for key, value in row.values.items():
+            if not math.isfinite(value):
+                raise UserError(
+                    f"variant '{variant}': metric '{row.metric}' gives {value} as {key} of '{row.id}'; the model or the "
+                    "classifier is broken, so train or restore it."
+                )
 
 
 def column_of(row: ScoreRow, key: str) -> str:

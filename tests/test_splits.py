@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from bench import splits
-from bench.schema import DatasetConfig, Example, UserError
+from bench.schema import DatasetConfig, Example, Prediction, UserError
 
 REFUSE, DROP = DatasetConfig(dataset="any"), DatasetConfig(dataset="any", overlap="drop")
 
@@ -67,3 +69,34 @@ def test_a_text_of_a_hundred_thousand_characters_is_a_broken_row_unless_the_stud
     long_summary = Example(id="s", dialogue_id="s", source="q", references=("short", "w" * 50_001))
     with pytest.raises(UserError, match="'s' holds a text of 50,001 characters"):
         splits.checked(whole | {"test": [long_summary]}, REFUSE)
+
+
+EXAMPLES = rows("test", "a", "b")
+WRITTEN = [
+    Prediction(id=example.id, dialogue_id=example.dialogue_id, output=output, draw=draw, text="x")
+    for example in EXAMPLES
+    for output, draw in (("greedy", 0), ("sample", 0), ("sample", 1))
+]
+Change = Callable[[list[Prediction]], list[Prediction]]
+
+
+def test_whole_summaries_are_taken_in_any_order() -> None:
+    splits.check_predictions("lora", EXAMPLES, WRITTEN[::-1], samples=2)
+    splits.check_predictions("lora", EXAMPLES, WRITTEN)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda rows: rows[1:], "greedy summary 0 of 'test-0' is missing"),
+        (lambda rows: rows[:-1], "sample summary 1 of 'test-1' is missing"),
+        (lambda rows: [*rows, rows[0]], "greedy summary 0 of 'test-0' is one too many"),
+        (lambda rows: [*rows, rows[1].model_copy(update={"draw": 2})], "sample summary 2 of 'test-0' is one too many"),
+        (lambda rows: [*rows, rows[0].model_copy(update={"draw": 1})], "greedy summary 1 of 'test-0' is one too many"),
+        (lambda rows: [*rows, rows[0].model_copy(update={"id": "other"})], "'other' of dialogue 'test-0' is not in data"),
+        (lambda rows: [rows[0].model_copy(update={"dialogue_id": "z"}), *rows[1:]], "'test-0' of dialogue 'z' is not"),
+    ],
+)  # fmt: skip
+def test_summaries_that_somebody_edited_are_named(change: Change, said: str) -> None:
+    with pytest.raises(UserError, match=rf"predictions/lora\.jsonl: {said}.*; run `dvc repro generate@lora`"):
+        splits.check_predictions("lora", EXAMPLES, change(WRITTEN), samples=2)
