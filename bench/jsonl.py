@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from bench import artifacts
-from bench.schema import DatasetConfig, Example, Strict, UserError
+from bench.schema import DatasetConfig, Example, Strict, UserError, readable
 
 
 class File(Strict):
@@ -20,16 +20,23 @@ class File(Strict):
     then the first so many of those.
     """
 
-    file: str
-    sha256: str | None = None
+    file: str = Field(min_length=1)
+    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
     every: int = Field(1, ge=1)
     first: int | None = Field(None, ge=1)
+
+    @field_validator("file")
+    @classmethod
+    def _inside(cls, file: str) -> str:
+        if Path(file).is_absolute() or ".." in Path(file).parts:
+            raise ValueError("must lie below data.path; name it from there")
+        return file
 
 
 class JsonlConfig(DatasetConfig):
     """`path` is the folder that holds the three files; a relative one starts at the project's root."""
 
-    path: str
+    path: str = Field(min_length=1)
     train: File
     validation: File
     test: File
@@ -46,11 +53,16 @@ def load(config: JsonlConfig, example: Callable[[dict[str, Any], str], Example |
     for split in artifacts.SPLITS:
         chosen: File = getattr(config, split)
         path = Path(config.path) / chosen.file
-        if not path.is_file():
+        try:
+            found = artifacts.sha256_file(path)
+        except FileNotFoundError:
             raise UserError(
                 f"params.yaml: data.{split}.file: {path} does not exist; correct data.path or put the file there."
-            )
-        found = artifacts.sha256_file(path)
+            ) from None
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"params.yaml: data.{split}.file: {path} cannot be read ({error}); name a readable file."
+            ) from None
         if chosen.sha256 not in (None, found):
             raise UserError(
                 f"params.yaml: data.{split}.sha256: {path} has {found}, not the pinned {chosen.sha256}; "
@@ -63,26 +75,54 @@ def load(config: JsonlConfig, example: Callable[[dict[str, Any], str], Example |
     return splits
 
 
+def text(row: dict[str, Any], field: str) -> str:
+    """A field of a row that must hold text, without the white space round it.
+
+    Raises:
+        KeyError: there is no such field.
+        ValueError: it holds something else, nothing, or control characters.
+    """
+    value = row[field]
+    if not isinstance(value, str):
+        raise ValueError(f"field '{field}' must hold text, and holds {json.dumps(value)[:40]}")
+    try:
+        return readable(value.strip())
+    except ValueError as error:
+        raise ValueError(f"field '{field}' {error}") from None
+
+
 def _examples(
     path: Path, split: str, example: Callable[[dict[str, Any], str], Example | None]
 ) -> Iterator[Example | None]:
-    seen: set[str] = set()
+    lines: dict[str, int] = {}
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             try:
-                one = example(json.loads(line), split)
+                one = example(_row(line, number), split)
             except KeyError as error:
                 raise UserError(f"{path} line {number}: field {error} is missing; mend that line.") from None
-            except (ValueError, TypeError, AttributeError) as error:
-                reason = _reason(error)
+            except UnicodeDecodeError as error:
                 raise UserError(
-                    f"{path} line {number}: not a row of this dataset ({reason}); mend that line."
+                    f"{path} line {number}: not UTF-8 text ({error.reason} at byte {error.start} of the line); "
+                    "save the file as UTF-8."
                 ) from None
-            if one is not None and one.id in seen:
-                raise UserError(f"{path} line {number}: the id '{one.id}' stands twice; give each dialogue its own.")
+            except (ValueError, RecursionError) as error:
+                raise UserError(f"{path} line {number}: {_reason(error)}; mend that line.") from None
+            if one is not None and one.id in lines:
+                raise UserError(
+                    f"{path} line {number}: the id '{one.id}' stands in line {lines[one.id]} too; give each its own."
+                )
             if one is not None:
-                seen.add(one.id)
+                lines[one.id] = number
             yield one
+
+
+def _row(line: bytes, number: int) -> dict[str, Any]:
+    """The JSON object in a line; the first line may start with a byte order mark."""
+    row = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+    if not isinstance(row, dict):
+        raise ValueError("not a JSON object")
+    return row
 
 
 def _reason(error: Exception) -> str:
@@ -90,4 +130,6 @@ def _reason(error: Exception) -> str:
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-    return str(error).splitlines()[0]
+    if isinstance(error, json.JSONDecodeError):
+        return f"not valid JSON ({error.msg} at column {error.colno})"
+    return "nested too deeply" if isinstance(error, RecursionError) else str(error)

@@ -7,7 +7,7 @@ from bench import artifacts, config, plugins, resume, runtime
 
 def main(name: str) -> str:
     params, meter = config.read(), runtime.Meter()
-    block = params.checkpoints[name]
+    block = params.checkpoint(name)
     source = plugins.find("checkpoint", block.source)
     with artifacts.whole_folder(artifacts.model_path(name)) as out:
         if source.TRAINS:  # the thread count is part of the result

@@ -10,9 +10,9 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = [
-    {"schema", "stats"},
+    {"plain", "schema", "stats"},
     {"margins"},
-    {"artifacts", "runtime", "profanity", "miniature", "jsonl", "plugins", "resume"},
+    {"artifacts", "runtime", "profanity", "miniature", "jsonl", "plugins", "splits", "intake", "resume"},
     {"context", "models", "generate", "classify"},
     {"training"},
     {"datasets", "checkpoints", "methods", "metrics"},
@@ -23,7 +23,9 @@ LAYERS = [
 ]
 PLUGINS = {"datasets", "checkpoints", "methods", "metrics"}
 # Shared by every stage and free of arithmetic: a change here reruns nothing by itself.
-PLUMBING = {"schema", "artifacts", "runtime", "plugins", "config", "context", "jsonl", "scoring", "margins", "resume"}
+PLUMBING = set(
+    "plain schema artifacts runtime plugins config context jsonl scoring margins splits intake resume".split()
+)
 
 
 def part(path: Path) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import Field
 
-from bench import artifacts, runtime
+from bench import artifacts, intake, runtime
 from bench.schema import CheckpointConfig, UserError
 
 KEPT = (".safetensors", ".json", ".model", ".txt", ".jinja", ".spm")  # weights, config, tokenizer: nothing that runs
@@ -34,7 +34,8 @@ def build(config: Config, out: Path, progress: runtime.Progress | None = None) -
     """Link or copy weights, config and tokenizer into `out`, which is replaced; return name, sha256 and bytes.
 
     Raises:
-        UserError: the folder is missing, holds no safetensors weights or no config, or is not the pinned one.
+        UserError: the folder is missing or broken, holds no safetensors weights or no config, asks to run code, or is
+            not the pinned one.
     """
     folder = Path(config.path).expanduser()
     where = "params.yaml: a checkpoint with source 'local': path"
@@ -65,6 +66,7 @@ def build(config: Config, out: Path, progress: runtime.Progress | None = None) -
             f"params.yaml: a checkpoint with source 'local': sha256: {config.sha256} is asked for and the weights in "
             f"'{config.path}' have {digest}; restore that folder or write its digest."
         )
+    intake.check(folder)
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     for name in sorted(names):

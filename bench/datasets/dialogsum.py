@@ -18,11 +18,11 @@ def load(config: Config) -> dict[str, list[Example]]:
 
 
 def _example(row: dict[str, Any], split: str) -> Example:
-    summaries = [row["summary"]] if "summary" in row else [row[f"summary{k}"] for k in (1, 2, 3)]
+    fields = ["summary"] if "summary" in row else ["summary1", "summary2", "summary3"]
+    name = jsonl.text(row, "fname")
     return Example(
-        id=row["fname"],
-        dialogue_id=row["fname"],
-        source=row["dialogue"].strip(),
-        references=tuple(text.strip() for text in summaries),
-        tags=(),
+        id=name,
+        dialogue_id=name,
+        source=jsonl.text(row, "dialogue"),
+        references=tuple(jsonl.text(row, field) for field in fields),
     )
