@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import random
@@ -125,6 +126,13 @@ class Meter:
         return facts
 
 
+def no_room(error: BaseException) -> bool:
+    """Whether an error says that the disk is full, or a quota or file size limit is reached."""
+    full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    # Libraries not written in Python hand on the system's words alone.
+    return (isinstance(error, OSError) and error.errno in full) or os.strerror(errno.ENOSPC) in str(error)
+
+
 def stage(main: Callable[..., str], *arguments: str) -> None:
     """Run a stage's main function; print its headline, or one sentence and a non-zero exit for a user's mistake."""
     quiet()
@@ -135,4 +143,9 @@ def stage(main: Callable[..., str], *arguments: str) -> None:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit("error: interrupted; `dvc repro` starts this stage again.")
+    except Exception as error:
+        if not no_room(error):
+            raise
+        reason = " ".join(str(error).split())
+        sys.exit(f"error: there is no room left on the disk ({reason}); free some, then `dvc repro` goes on from here.")
     print(f"{headline} ({time.perf_counter() - started:.0f} s)", flush=True)

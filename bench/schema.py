@@ -93,11 +93,17 @@ class DatasetConfig(Strict):
 
     dataset: str
 
+    def check(self) -> None:
+        """Raise UserError when what the block names is not at hand. Nothing is read or fetched."""
+
 
 class CheckpointConfig(Strict):
     """Base of a checkpoint source's own Config. `source` names the file in bench/checkpoints/."""
 
     source: str
+
+    def check(self) -> None:
+        """Raise UserError when what the block names is not at hand. Nothing is read or fetched."""
 
 
 class MethodConfig(Strict):

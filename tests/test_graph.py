@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = [
     {"schema", "stats"},
     {"margins"},
-    {"artifacts", "runtime", "profanity", "miniature", "jsonl", "plugins"},
+    {"artifacts", "runtime", "profanity", "miniature", "hub", "tables", "jsonl", "plugins"},
     {"context", "models", "generate", "classify"},
     {"training"},
     {"datasets", "checkpoints", "methods", "metrics"},
@@ -23,7 +23,9 @@ LAYERS = [
 ]
 PLUGINS = {"datasets", "checkpoints", "methods", "metrics"}
 # Shared by every stage and free of arithmetic: a change here reruns nothing by itself.
-PLUMBING = {"schema", "artifacts", "runtime", "plugins", "config", "context", "jsonl", "scoring", "margins"}
+PLUMBING = {
+    "schema", "artifacts", "runtime", "plugins", "config", "context", "hub", "tables", "jsonl", "scoring", "margins",
+}  # fmt: skip
 
 
 def part(path: Path) -> str:
