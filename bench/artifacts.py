@@ -72,6 +72,15 @@ def report_dir(study: str) -> Path:
     return REPORTS / study
 
 
+def study_path(study: str) -> Path:
+    """The file of a study; one that is not there is the user's error, which names those that are."""
+    path = STUDIES / f"{study}.yaml"
+    if not path.exists():
+        known = ", ".join(sorted(p.stem for p in STUDIES.glob("*.yaml"))) or "none here"
+        raise UserError(f"{path} does not exist; studies: {known}. Run the command at the project's root.")
+    return path
+
+
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is flushed to disk and renamed, on failure removed."""

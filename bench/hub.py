@@ -82,7 +82,7 @@ def resolve(kind: Kind, repo: str, revision: str) -> tuple[str, list[str]]:
 
     why = unreachable()
     if why is not None:
-        raise UserError(f"{_address()} cannot be reached ({why}); pin on a machine that reaches it.")
+        raise UserError(f"{address()} cannot be reached ({why}); pin on a machine that reaches it.")
     with _one_sentence(kind, repo, revision):
         api = HfApi()
         info = (api.model_info if kind == "model" else api.dataset_info)(repo, revision=revision)
@@ -110,7 +110,8 @@ def _refuse_unpinned(kind: Kind, repo: str, revision: str) -> None:
         )
 
 
-def _address() -> str:
+def address() -> str:
+    """The hub as messages call it."""
     from huggingface_hub import constants
 
     return f"the hub at {constants.ENDPOINT}"
@@ -146,7 +147,7 @@ def _told(error: BaseException, kind: Kind, repo: str, revision: str) -> str:
         return f"the hub answers with an error ({status}); try again later."
     if isinstance(error, errors.LocalEntryNotFoundError):
         return (
-            f"{_address()} cannot be reached ({unreachable() or type(error).__name__}) and the cache in "
+            f"{address()} cannot be reached ({unreachable() or type(error).__name__}) and the cache in "
             f"{constants.HF_HUB_CACHE} does not hold all of it; run again with a network, copy that cache here from "
             "a machine that has it, or name local files instead (see studies/dialogsum-small.yaml)."
         )

@@ -79,17 +79,17 @@ class Hub:
 
     def __init__(self) -> None:
         self.commits: dict[tuple[str, str], dict[str, dict[str, bytes]]] = {}  # files by commit
-        self.main: dict[tuple[str, str], str] = {}
+        self.names: dict[tuple[str, str], dict[str, str]] = {}  # commits by branch or tag
         self.refusals: dict[str, tuple[int, str]] = {}  # status and error code by name
         self.cut: set[str] = set()  # files of which half is sent before the line goes dead
         self.short: set[str] = set()  # files that arrive whole and smaller than announced
         self.asked: list[str] = []
         self.address = ""
 
-    def add(self, kind: str, repo: str, commit: str, files: dict[str, bytes]) -> None:
-        """A commit, which becomes the newest."""
+    def add(self, kind: str, repo: str, commit: str, files: dict[str, bytes], name: str = "main") -> None:
+        """A commit, and the name that now stands for it."""
         self.commits.setdefault((kind, repo), {})[commit] = files
-        self.main[kind, repo] = commit
+        self.names.setdefault((kind, repo), {})[name] = commit
 
 
 class Answer(BaseHTTPRequestHandler):
@@ -115,7 +115,7 @@ class Answer(BaseHTTPRequestHandler):
             return self.answer(status, headers={"X-Error-Code": code, "X-Error-Message": code})
         if (kind, repo) not in self.hub.commits:
             return self.answer(404, headers={"X-Error-Code": "RepoNotFound"})
-        commit = self.hub.main[kind, repo] if revision == "main" else revision
+        commit = self.hub.names[kind, repo].get(revision, revision)
         files = self.hub.commits[kind, repo].get(commit)
         if files is None:
             return self.answer(404, headers={"X-Error-Code": "RevisionNotFound"})
