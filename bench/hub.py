@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import re
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -95,11 +96,20 @@ def unreachable() -> str | None:
     from huggingface_hub import constants
     from huggingface_hub.utils import get_session
 
-    try:
-        get_session().head(constants.ENDPOINT, timeout=PATIENCE)
-    except Exception as error:  # the library behind get_session has changed twice: its errors cannot be named here
-        return type(error).__name__
-    return None
+    answers: list[str | None] = []
+
+    def ask() -> None:
+        try:
+            get_session().head(constants.ENDPOINT, timeout=PATIENCE)
+            answers.append(None)
+        except Exception as error:  # the library behind get_session has changed twice: its errors cannot be named here
+            answers.append(type(error).__name__)
+
+    # Looking up a name, and trying one address after another, heed no timeout of the request.
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+    return answers[0] if answers else f"no answer in {PATIENCE} s"
 
 
 def _refuse_unpinned(kind: Kind, repo: str, revision: str) -> None:

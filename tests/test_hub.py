@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import resource
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,15 @@ def test_out_of_reach_without_and_with_a_cache(hub_with: Any, hub_gone: Any, tmp
     (prepared / "train.csv").write_bytes(b"id\n")
     assert fetch() == prepared
     hub.check("dataset", "org/talk", COMMIT, ["train.csv"])
+
+
+def test_a_hub_that_is_silent_is_not_waited_for(hub_here: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts, and never answers
+        monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        monkeypatch.setattr(hub, "PATIENCE", 0.05)
+        assert hub.unreachable() in ("no answer in 0.05 s", "ReadTimeout")
 
 
 def test_a_name_is_resolved_to_its_commit_and_files(hub_with: Any) -> None:

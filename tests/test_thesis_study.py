@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench import artifacts, classify, cli, config, models
-from stages import checkpoint, data
+from bench import artifacts, classify, cli, config, models, runtime
 
 ROOT = Path(__file__).resolve().parents[1]
 BASE, REWARD = "7bcac572ce56db69c1ea7c8af255c5d7c9672fc2", "391c99ab8b3f65beb77746a2cf6ddf1ddf9817e6"
@@ -21,8 +21,9 @@ def table(*names: str) -> bytes:
 
 
 @pytest.fixture
-def project(workdir: Path, hub_here: Any, tiny_base: Path, tiny_reward: Path) -> Path:
+def project(workdir: Path, hub_here: Any, tiny_base: Path, tiny_reward: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project with the studies alone; the models are on the hub."""
+    monkeypatch.syspath_prepend(str(ROOT))  # for `stages`
     for folder, repo, commit in (
         (tiny_base, "google/flan-t5-base", BASE),
         (tiny_reward, "facebook/roberta-hate-speech-dynabench-r4-target", REWARD),
@@ -38,6 +39,8 @@ def project(workdir: Path, hub_here: Any, tiny_base: Path, tiny_reward: Path) ->
 
 
 def test_pinned_and_used_it_fetches_what_the_other_stages_load(project: Path) -> None:
+    from stages import checkpoint, data
+
     assert cli.main(["pin", "thesis"]) == 0 and cli.main(["use", "thesis"]) == 0
     assert "2 train, 1 validation, 2 test" in data.main()
     assert len(artifacts.read_split("test")[0].references) == 3
@@ -52,7 +55,7 @@ def test_pinned_and_used_it_fetches_what_the_other_stages_load(project: Path) ->
 def test_out_of_reach_each_stage_ends_with_one_sentence(
     project: Path, hub_gone: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from bench import runtime
+    from stages import checkpoint, data
 
     assert cli.main(["use", "thesis"]) == 0
     for stage, arguments, said in (
@@ -66,9 +69,7 @@ def test_out_of_reach_each_stage_ends_with_one_sentence(
 
 
 def test_a_full_disk_ends_a_stage_with_one_sentence(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import errno
-
-    from bench import runtime
+    from stages import checkpoint
 
     assert cli.main(["pin", "thesis"]) == 0 and cli.main(["use", "thesis"]) == 0
 
