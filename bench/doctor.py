@@ -79,7 +79,7 @@ def machine(cards: list[GPU]) -> list[Fact]:
         _gpu(cards),
         Fact("hub", f"{hub.address()} answers" if away is None else f"{hub.address()} cannot be reached ({away})",
              "" if away is None else "a study of local files needs none; for others copy the cache of a machine that reaches it"),
-        Fact("hub's token", "there is one" if _has_token() else "none", "" if _has_token() else "only gated or private models and data need one: `hf auth login`"),
+        Fact("token", "there is one" if _has_token() else "none", "" if _has_token() else "only gated or private models and data need one: `hf auth login`"),
     ]  # fmt: skip
 
 
