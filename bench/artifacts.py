@@ -78,6 +78,15 @@ def report_dir(study: str) -> Path:
     return REPORTS / study
 
 
+def study_path(study: str) -> Path:
+    """The file of a study; one that is not there is the user's error, which names those that are."""
+    path = STUDIES / f"{study}.yaml"
+    if not path.exists():
+        known = ", ".join(sorted(p.stem for p in STUDIES.glob("*.yaml"))) or "none here"
+        raise UserError(f"{path} does not exist; studies: {known}. Run the command at the project's root.")
+    return path
+
+
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Yield a path beside `path` to write to; on success it is flushed to disk and renamed, on failure removed.
@@ -110,6 +119,15 @@ def whole_folder(path: Path) -> Iterator[Path]:
         aside.rename(path)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Make `target` the same file as `source` without taking its room twice, or a copy across file systems."""
+    source = source.resolve()  # a hard link to a symbolic link would dangle
+    try:
+        target.hardlink_to(source)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def write_text(path: Path, text: str) -> None:

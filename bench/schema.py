@@ -163,11 +163,17 @@ class DatasetConfig(Strict):
     overlap: Literal["refuse", "drop"] = "refuse"
     max_characters: int = Field(50_000, ge=1)
 
+    def check(self) -> None:
+        """Raise UserError when what the block names is not at hand. Nothing is read or fetched."""
+
 
 class CheckpointConfig(Strict):
     """Base of a checkpoint source's own Config. `source` names the file in bench/checkpoints/."""
 
     source: str
+
+    def check(self) -> None:
+        """Raise UserError when what the block names is not at hand. Nothing is read or fetched."""
 
 
 class MethodConfig(Strict):

@@ -18,7 +18,8 @@ def main(name: str) -> str:
             facts = source.build(block, out, runtime.progress)
         artifacts.write_json(out / "facts.json", facts)
     artifacts.write_json(artifacts.cost_path("checkpoint", name), meter.costs())
-    resume.finish("checkpoint", name)
+    if source.TRAINS:
+        resume.finish("checkpoint", name)
     shown = ", ".join(
         f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in facts.items()
     )

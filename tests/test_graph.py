@@ -12,19 +12,31 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = [
     {"plain", "schema", "stats"},
     {"margins"},
-    {"artifacts", "runtime", "profanity", "miniature", "jsonl", "plugins", "splits", "intake", "resume"},
+    {
+        "artifacts",
+        "runtime",
+        "profanity",
+        "miniature",
+        "hub",
+        "tables",
+        "jsonl",
+        "plugins",
+        "splits",
+        "intake",
+        "resume",
+    },
     {"context", "models", "generate", "classify"},
     {"training"},
     {"datasets", "checkpoints", "methods", "metrics"},
     {"config"},
-    {"scoring", "report"},
+    {"scoring", "report", "pin", "doctor"},
     {"audit", "compare", "seeds"},
     {"cli"},
 ]
 PLUGINS = {"datasets", "checkpoints", "methods", "metrics"}
 # Shared by every stage and free of arithmetic: a change here reruns nothing by itself.
 PLUMBING = set(
-    "plain schema artifacts runtime plugins config context jsonl scoring margins splits intake resume".split()
+    "plain schema artifacts runtime plugins config context hub tables jsonl scoring margins splits intake resume".split()
 )
 
 

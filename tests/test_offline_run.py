@@ -32,6 +32,7 @@ variants:
   first: {method: none, init: base, learns_from: models/base}
 metrics:
   text: {}
+report: {primary: words}
 """
 
 
@@ -164,6 +165,8 @@ def test_what_cannot_travel_is_one_sentence(tool: ModuleType, here: Path, capsys
     assert "studies/none.yaml" in error(STUDY, "none")
     hub = STUDY.replace("{source: local, path: local/base, name: base}", "{source: hub, repo: a/b}")
     assert "checkpoints.base: a model of the hub cannot travel" in error(hub)
+    table = STUDY.replace("path: local/dialogsum", "repo: a/b")
+    assert "data: a dataset of the hub cannot travel" in error(table)
     assert "local/absent is no file below local/" in error(STUDY.replace("local/base", "local/absent"))
     assert "elsewhere/train.jsonl is no file below local/" in error(STUDY.replace("local/dialogsum", "elsewhere"))
 

@@ -1,4 +1,4 @@
-"""SAMSum (Gliwa et al. 2019) from JSONL files with `id`, `dialogue`, `summary`."""
+"""SAMSum (Gliwa et al. 2019) from files with `id`, `dialogue`, `summary`."""
 
 from __future__ import annotations
 

@@ -59,5 +59,6 @@ def train(config: Config, context: TrainContext) -> dict[str, Any]:
         "final_loss": curve[-1]["loss"],
         "examples": len(examples),
     }
+    record = models.save(loaded, context.variant, config.method, facts)
     artifacts.write_table(artifacts.curve_path(context.variant), curve)
-    return models.save(loaded, context.variant, config.method, facts)
+    return record
