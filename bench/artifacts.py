@@ -10,12 +10,14 @@ import math
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from bench import processes
 from bench.schema import Example, Prediction, ScoreRow, Strict, UserError
 
 Row = TypeVar("Row", bound=Strict)
@@ -94,6 +96,10 @@ def whole_file(path: Path) -> Iterator[Path]:
     Its name is always the same, so what a killed process left behind goes when the file is written again.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    if processes.rank():  # the first process writes it
+        with tempfile.TemporaryDirectory() as elsewhere:
+            yield Path(elsewhere) / path.name
+        return
     aside = path.with_name(f".{path.name}.part")
     try:
         yield aside
@@ -107,6 +113,10 @@ def whole_file(path: Path) -> Iterator[Path]:
 @contextlib.contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
     """Yield an empty folder beside `path` to write to; on success it takes the place of `path`, on failure it goes."""
+    if processes.rank():
+        with tempfile.TemporaryDirectory() as elsewhere:
+            yield Path(elsewhere)
+        return
     aside = path.with_name(f".{path.name}.part")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)

@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from transformers import GenerationConfig as Decoding
 
-from bench import models, resume, runtime
+from bench import models, processes, resume, runtime
 from bench.models import Loaded
 from bench.schema import Example, GenerationConfig, Prediction, TextConfig
 
@@ -74,9 +74,9 @@ def text_of(loaded: Loaded, written: Written) -> str:
     return str(loaded.tokenizer.decode(list(written.token_ids), skip_special_tokens=True)).strip()
 
 
-def kept(draws: int) -> str:
-    """The name under which finished summaries are kept in a stage's work."""
-    return "samples.jsonl" if draws else "greedy.jsonl"
+def kept(draws: int, rank: int | None = None) -> str:
+    """The name under which a process keeps its finished summaries in a stage's work; this process, if none is named."""
+    return f"{'samples' if draws else 'greedy'}.{processes.rank() if rank is None else rank}.jsonl"
 
 
 def predict(
@@ -91,14 +91,15 @@ def predict(
     """Summaries of all examples, in their order. Batches hold dialogues of like length, longest first.
 
     With `work`, each finished batch is kept there, and a run that goes on writes only what is missing. Every batch has
-    a seed of its own, so its samples do not depend on the batches before it.
+    a seed of its own, so its samples do not depend on the batches before it, nor on which of several processes has it.
     """
     output: Literal["sample", "greedy"] = "sample" if draws else "greedy"
     encoded = [models.encode_source(loaded.tokenizer, example.source, text) for example in examples]
     order = sorted(range(len(examples)), key=lambda i: (-len(encoded[i][0]), i))
     batches = [order[i : i + config.batch_size] for i in range(0, len(order), config.batch_size)]
     found = {(row.id, row.draw): row for row in (work.rows(kept(draws), Prediction) if work else [])}
-    for number, batch in enumerate(progress(batches, f"{loaded.name}: {output} summaries", len(batches))):
+    mine = list(enumerate(batches))[processes.rank() :: processes.count()]
+    for number, batch in progress(mine, f"{loaded.name}: {output} summaries", len(mine)):
         if all((examples[i].id, draw) in found for i in batch for draw in range(max(draws, 1))):
             continue
         runtime.set_seed(config.seed * 100_003 + number)
@@ -120,4 +121,8 @@ def predict(
         found.update(((row.id, row.draw), row) for row in rows)
         if work:
             work.append(kept(draws), rows)
+    processes.wait()
+    for other in range(processes.count()):
+        if work and other != processes.rank():
+            found.update(((row.id, row.draw), row) for row in work.rows(kept(draws, other), Prediction))
     return [found[example.id, draw] for example in examples for draw in range(max(draws, 1))]

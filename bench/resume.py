@@ -18,7 +18,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bench import artifacts
+from bench import artifacts, processes
 from bench.artifacts import Row
 from bench.schema import ComputeConfig, Strict
 
@@ -51,14 +51,15 @@ class Work:
     """The folder of one stage run. Rows are appended as they are finished; states are files written whole."""
 
     def __init__(self, stage: str, name: str, identity: str, save_seconds: float = 300.0) -> None:
-        clear_finished(WORK / stage / name)
         self.folder = WORK / stage / name
-        note = self.folder / "fingerprint"
-        if self.folder.exists() and not (note.exists() and note.read_text() == identity):
-            shutil.rmtree(self.folder)
-        self.resumed = self.folder.exists()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        artifacts.write_text(note, identity)
+        if processes.rank() == 0:
+            clear_finished(self.folder)
+            note = self.folder / "fingerprint"
+            if self.folder.exists() and not (note.exists() and note.read_text() == identity):
+                shutil.rmtree(self.folder)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            artifacts.write_text(note, identity)
+        processes.wait()
         self.save_seconds, self.saved = save_seconds, time.monotonic()
         self.started: dict[str, float] = {}
 
@@ -124,7 +125,8 @@ class Work:
 
 def finish(stage: str, name: str) -> None:
     """The outputs of a stage are written: the next stage may clear its work."""
-    (WORK / stage / name / "finished").touch()
+    if processes.rank() == 0:
+        (WORK / stage / name / "finished").touch()
 
 
 def clear_finished(keep: Path | None = None) -> None:

@@ -17,6 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeVar
 
+from bench import processes
 from bench.schema import ComputeConfig, UserError
 
 Item = TypeVar("Item")
@@ -53,6 +54,7 @@ def prepare(compute: ComputeConfig, seed: int) -> str:
     device = "cuda" if compute.device != "cpu" and torch.cuda.is_available() else "cpu"
     torch.set_num_threads(compute.threads)
     if device == "cpu":
+        os.environ[processes.CPU] = "true"
         torch.use_deterministic_algorithms(True)
         # Filling fresh tensors guards against reading uninitialised memory; it costs 6 % of a step on a CPU.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
@@ -175,4 +177,5 @@ def stage(main: Callable[..., str], *arguments: str) -> None:
         if (found := unwritable(error)) is None:
             raise
         sys.exit(f"error: {found[1]}: {UNWRITABLE[found[0]]}; `dvc repro` then goes on from what this stage has kept.")
-    print(f"{headline} ({time.perf_counter() - started:.0f} s)", flush=True)
+    if headline and processes.rank() == 0:
+        print(f"{headline} ({time.perf_counter() - started:.0f} s)", flush=True)

@@ -2,11 +2,13 @@
 
 import sys
 
-from bench import artifacts, config, resume, runtime
+from bench import artifacts, config, processes, resume, runtime
 
 
 def main(variant: str) -> str:
     params, meter = config.read(), runtime.Meter()
+    if processes.spread("stages.generate", params.compute, variant):
+        return ""
     device = runtime.prepare(params.compute, params.generation.seed)
     from bench import generate, models
 

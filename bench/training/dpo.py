@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from accelerate.utils import extract_model_from_parallel
 from transformers.modeling_outputs import BaseModelOutput
 
 from bench import models
@@ -31,7 +32,10 @@ def dpo_loss(
 def pair_logprobs(model: Any, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
     """Log-probabilities (B, 2) of the chosen and the rejected summary: `labels` (B, 2, T) of sources (B, S)."""
     mask, labels = inputs["attention_mask"], inputs["labels"].flatten(0, 1)
-    hidden = model.get_encoder()(input_ids=inputs["input_ids"], attention_mask=mask).last_hidden_state
+    encoder = extract_model_from_parallel(
+        model
+    ).get_encoder()  # several processes wrap the model, for the decoder's pass
+    hidden = encoder(input_ids=inputs["input_ids"], attention_mask=mask).last_hidden_state
     out = model(
         encoder_outputs=BaseModelOutput(last_hidden_state=hidden.repeat_interleave(2, 0)),
         attention_mask=mask.repeat_interleave(2, 0),

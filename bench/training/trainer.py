@@ -24,7 +24,7 @@ from transformers import (
     TrainerState,
 )
 
-from bench import artifacts, models, resume
+from bench import artifacts, models, processes, resume
 from bench.context import TrainContext
 from bench.models import Loaded
 from bench.schema import UserError
@@ -89,17 +89,16 @@ def steps_of(config: OptimConfig, examples: int) -> int:
 
 def arguments(config: OptimConfig, context: TrainContext, steps: int) -> dict[str, Any]:
     """The Trainer's settings. It keeps its states in the stage's work folder, when `Keeper` says."""
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
-    if config.batch_size % processes:
+    if config.batch_size % processes.count():
         raise UserError(
             f"params.yaml: variants.{context.variant}.optim.batch_size: {config.batch_size} examples cannot be shared "
-            f"by {processes} processes; give a multiple."
+            f"by {processes.count()} processes; give a multiple."
         )
     return {
         "output_dir": str(context.work.folder / "trainer"),
         "learning_rate": config.learning_rate,
         "max_steps": steps,
-        "per_device_train_batch_size": config.batch_size // processes,
+        "per_device_train_batch_size": config.batch_size // processes.count(),
         "warmup_steps": config.warmup_steps,
         "lr_scheduler_type": config.schedule,
         "weight_decay": config.weight_decay,
@@ -155,9 +154,8 @@ class LossTrainer(Seq2SeqTrainer):
         self, model: Any, inputs: dict[str, torch.Tensor], num_items_in_batch: Any = None
     ) -> torch.Tensor:
         """Gradients of one optimiser step; returns its loss, whose mean over the processes is the batch's."""
-        processes = self.accelerator.num_processes
         count = self.accelerator.gather(self.units(inputs).to(self.args.device)).sum()
-        self.scale = processes / count  # gradients are averaged over the processes
+        self.scale = processes.count() / count  # gradients are averaged over the processes
         while True:
             try:
                 loss = self._pieces(model, inputs)
