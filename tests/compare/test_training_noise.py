@@ -146,5 +146,8 @@ def test_the_diff_names_the_seed_of_a_row_and_other_seeds(project: Any, bench: B
     project.write()
     told = json.loads(bench("diff", "HEAD", "--format", "json")[1])
     assert told["rows"] == {}
-    assert told["notes"] == ["lora: means over seeds 0, 1, 2 before and 5, 6 now; only rows of the same seed are shown"]
+    assert told["notes"] == [
+        "lora: seeds 0, 1, 2 before, seeds 5, 6 now; means are compared, rows are shown of a seed that both have"
+    ]
     assert told["not_compared"] == []
+    assert [score["column"] for score in told["scores"]] == ["rouge1"]  # words and toxicity are the same, seed by seed
