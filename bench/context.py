@@ -66,6 +66,7 @@ class ScoreContext:
     generation: GenerationConfig
     device: str
     seed: int | None = None
+    work: resume.Work | None = None
     progress: runtime.Progress = runtime.progress
     loaded: dict[tuple[str, str], Any] = field(default_factory=dict)
 

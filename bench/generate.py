@@ -74,6 +74,11 @@ def text_of(loaded: Loaded, written: Written) -> str:
     return str(loaded.tokenizer.decode(list(written.token_ids), skip_special_tokens=True)).strip()
 
 
+def kept(draws: int) -> str:
+    """The name under which finished summaries are kept in a stage's work."""
+    return "samples.jsonl" if draws else "greedy.jsonl"
+
+
 def predict(
     loaded: Loaded,
     examples: Sequence[Example],
@@ -92,7 +97,7 @@ def predict(
     encoded = [models.encode_source(loaded.tokenizer, example.source, text) for example in examples]
     order = sorted(range(len(examples)), key=lambda i: (-len(encoded[i][0]), i))
     batches = [order[i : i + config.batch_size] for i in range(0, len(order), config.batch_size)]
-    found = {(row.id, row.draw): row for row in (work.rows(f"{output}.jsonl", Prediction) if work else [])}
+    found = {(row.id, row.draw): row for row in (work.rows(kept(draws), Prediction) if work else [])}
     for number, batch in enumerate(progress(batches, f"{loaded.name}: {output} summaries", len(batches))):
         if all((examples[i].id, draw) in found for i in batch for draw in range(max(draws, 1))):
             continue
@@ -114,5 +119,5 @@ def predict(
         ]
         found.update(((row.id, row.draw), row) for row in rows)
         if work:
-            work.append(f"{output}.jsonl", rows)
+            work.append(kept(draws), rows)
     return [found[example.id, draw] for example in examples for draw in range(max(draws, 1))]

@@ -146,8 +146,6 @@ def count_parameters(model: torch.nn.Module) -> tuple[int, int]:
 
 def save(loaded: Loaded, variant: str, method: str, facts: dict[str, Any]) -> dict[str, Any]:
     """Write weights, tokenizer and manifest of a trained variant; return the manifest."""
-    folder = artifacts.model_path(variant)
-    folder.mkdir(parents=True, exist_ok=True)
     count, total = count_parameters(loaded.model)
     record: dict[str, Any] = {
         "variant": variant,
@@ -160,13 +158,15 @@ def save(loaded: Loaded, variant: str, method: str, facts: dict[str, Any]) -> di
     }
     if loaded.kind == "adapter":
         record |= {"parent": loaded.parent, "parent_digest": artifacts.weights_digest(str(loaded.parent))}
-        # 'auto' would store whole embeddings whenever the head carries an adapter, and ask the hub about them.
-        loaded.model.save_pretrained(folder, save_embedding_layers=False)
-        (folder / "README.md").unlink(missing_ok=True)
-    else:
-        loaded.model.save_pretrained(folder)
-        loaded.tokenizer.save_pretrained(folder)
-    artifacts.write_json(folder / "manifest.json", record)
+    with artifacts.whole_folder(artifacts.model_path(variant)) as folder:
+        if loaded.kind == "adapter":
+            # 'auto' would store whole embeddings whenever the head carries an adapter, and ask the hub about them.
+            loaded.model.save_pretrained(folder, save_embedding_layers=False)
+            (folder / "README.md").unlink(missing_ok=True)
+        else:
+            loaded.model.save_pretrained(folder)
+            loaded.tokenizer.save_pretrained(folder)
+        artifacts.write_json(folder / "manifest.json", record)
     return record
 
 

@@ -58,6 +58,7 @@ class Work:
         self.folder.mkdir(parents=True, exist_ok=True)
         artifacts.write_text(note, identity)
         self.save_seconds, self.saved = save_seconds, time.monotonic()
+        self.started: dict[str, float] = {}
 
     @classmethod
     def of(cls, stage: str, name: str, settings: Any, compute: ComputeConfig, inputs: Iterable[Path]) -> Work:
@@ -72,6 +73,7 @@ class Work:
     def rows(self, name: str, kind: type[Row]) -> list[Row]:
         """The rows kept under `name`. A last line that a crash cut short is dropped, from the file as well."""
         path, rows, good = self.folder / name, list[Row](), 0
+        self.seconds(name)
         if not path.exists():
             return rows
         with path.open("rb") as file:
@@ -92,6 +94,15 @@ class Work:
         """Keep rows under `name`, after those kept before."""
         with (self.folder / name).open("a", encoding="utf-8", newline="\n") as file:
             file.write("".join(row.model_dump_json() + "\n" for row in rows))
+        artifacts.write_json(self.folder / f"{name}.seconds", self.seconds(name))
+
+    def seconds(self, name: str) -> float:
+        """The time since `name` was first asked for, with that of the runs before."""
+        if name not in self.started:
+            note = self.folder / f"{name}.seconds"
+            earlier = float(artifacts.read_json(note)) if note.exists() else 0.0
+            self.started[name] = time.monotonic() - earlier
+        return time.monotonic() - self.started[name]
 
     def save_state(self, state: dict[str, Any]) -> None:
         """Keep tensors and plain values, in place of what was kept before."""
@@ -108,9 +119,10 @@ class Work:
         path = self.folder / "state.pt"
         return torch.load(path, map_location="cpu", weights_only=True) if path.exists() else None
 
-    def finish(self) -> None:
-        """The outputs are written: the next stage may clear this folder."""
-        (self.folder / "finished").touch()
+
+def finish(stage: str, name: str) -> None:
+    """The outputs of a stage are written: the next stage may clear its work."""
+    (WORK / stage / name / "finished").touch()
 
 
 def clear_finished(keep: Path | None = None) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import random
+import re
 import resource
 import sys
 import time
@@ -127,6 +129,36 @@ class Meter:
         return facts
 
 
+UNWRITABLE = {
+    errno.ENOSPC: "the disk is full; free some space",
+    errno.EDQUOT: "the disk quota is used up; free some space",
+    errno.EFBIG: "a file grew larger than this system allows; raise the limit (ulimit -f)",
+    errno.EROFS: "the file system is read-only; make it writable",
+    errno.EACCES: "this may not be written; give this user the right to",
+    errno.EPERM: "this may not be written; give this user the right to",
+}
+
+
+def unwritable(error: BaseException) -> str | None:
+    """Why a file could not be written, or None when something else failed.
+
+    safetensors and torch raise errors of their own; only their text tells.
+    """
+    chain: BaseException | None = error
+    while chain is not None:
+        if isinstance(chain, OSError) and chain.errno in UNWRITABLE:
+            return f"{chain.filename or Path.cwd()}: {UNWRITABLE[chain.errno]}"
+        if code := re.search(r"os error (\d+)", str(chain)):
+            if int(code[1]) in UNWRITABLE:
+                return f"{Path.cwd()}: {UNWRITABLE[int(code[1])]}"
+        elif re.search("PytorchStreamWriter|iostream error", str(chain)):
+            return (
+                f"{Path.cwd()}: a file could not be written to its end; free some space or raise the limit (ulimit -f)"
+            )
+        chain = chain.__cause__ or chain.__context__
+    return None
+
+
 def stage(main: Callable[..., str], *arguments: str) -> None:
     """Run a stage's main function; print its headline, or one sentence and a non-zero exit for a user's mistake."""
     quiet()
@@ -136,5 +168,9 @@ def stage(main: Callable[..., str], *arguments: str) -> None:
     except UserError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        sys.exit("error: interrupted; `dvc repro` starts this stage again.")
+        sys.exit("error: interrupted; `dvc repro` goes on from what this stage has kept.")
+    except Exception as error:
+        if (reason := unwritable(error)) is None:
+            raise
+        sys.exit(f"error: {reason}; `dvc repro` then goes on from what this stage has kept.")
     print(f"{headline} ({time.perf_counter() - started:.0f} s)", flush=True)

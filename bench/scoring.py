@@ -4,17 +4,53 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
-from bench import artifacts, plugins
+from bench import artifacts, plugins, resume
 from bench.config import Params
 from bench.context import ScoreContext
 from bench.schema import Example, Prediction, ScoreRow
 
 
+def contexts(params: Params, variant: str, device: str) -> list[ScoreContext]:
+    """What the metrics need of a variant, one context a training; their models are loaded once for all."""
+    examples, predictions = artifacts.read_split("test"), artifacts.read_predictions(variant)
+    loaded, start = dict[tuple[str, str], Any](), params.start_of(variant)
+    inputs = [artifacts.split_path("test"), artifacts.predictions_path(variant)]
+    inputs += [folder for name in (*params.checkpoints, start) for folder in artifacts.lineage(name)]
+    settings = [params.metrics, params.generation, params.text]
+    return [
+        ScoreContext(
+            variant=name,
+            start=start,
+            examples=examples,
+            predictions=[row for row in predictions if row.seed == mark],
+            text=params.text,
+            generation=params.generation,
+            device=device,
+            seed=mark,
+            work=resume.Work.of("score", name, settings, params.compute, [*inputs, *artifacts.lineage(name)]),
+            loaded=loaded,
+        )
+        for name, _, mark in params.trainings_of(variant)
+    ]
+
+
 def score(params: Params, context: ScoreContext) -> list[ScoreRow]:
     """Every metric of the study, each in the order of the examples."""
-    rows = [row for name, block in params.metrics.items() for row in plugins.find("metric", name).score(context, block)]
+    rows = [row for name in params.metrics for row in _of_metric(name, params, context)]
     return rows if context.seed is None else [row.model_copy(update={"seed": context.seed}) for row in rows]
+
+
+def _of_metric(name: str, params: Params, context: ScoreContext) -> list[ScoreRow]:
+    """The rows of one metric; done once, also when the metric after it is interrupted."""
+    kept = context.work and context.work.folder / f"{name}.jsonl"
+    if kept and kept.exists():
+        return artifacts.read_rows(kept, ScoreRow)
+    rows: list[ScoreRow] = plugins.find("metric", name).score(context, params.metrics[name])
+    if kept:
+        artifacts.write_rows(kept, rows)
+    return rows
 
 
 def score_and_write(params: Params, *contexts: ScoreContext) -> list[ScoreRow]:

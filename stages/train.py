@@ -9,7 +9,7 @@ from bench.context import TrainContext
 
 def main(variant: str) -> str:
     params, meter = config.read(), runtime.Meter()
-    block, done = params.variants[variant], []
+    block, records = params.variants[variant], []
     method = plugins.find("method", block.method)
     inputs = [artifacts.split_path("train"), *artifacts.lineage(block.init), Path(block.learns_from)]
     for name, seed, _ in params.trainings_of(variant):
@@ -26,11 +26,11 @@ def main(variant: str) -> str:
             meter=meter,
             work=resume.Work.of("train", name, [block, seed, params.text], params.compute, inputs),
         )
-        done.append((context.work, method.train(block, context)))
-    work, record = done[0]  # trainings differ by their seed alone; further ones have their work in the first's folder
+        records.append(method.train(block, context))
+    record = records[0]  # trainings differ by their seed alone
     meter.facts |= record | {"checkpoint_bytes": artifacts.stored_bytes(variant)}
     artifacts.write_json(artifacts.cost_path("train", variant), meter.costs())
-    work.finish()
+    resume.finish("train", variant)
     told = ("final", "validation", "pairs", "last_kl", "last_reward")
     shown = "".join(f", {key} {value:.4g}" for key, value in record["facts"].items() if key.startswith(told))
     share = record["trainable_parameters"] / max(record["total_parameters"], 1)

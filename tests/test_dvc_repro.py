@@ -3,80 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
-import sys
-from pathlib import Path
-from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
 
-ROOT = Path(__file__).resolve().parents[1]
-BIN = Path(sys.executable).parent
-SMALL_TRAINING = {"steps": 4, "batch_size": 4}
-
-
-def tiny() -> dict[str, Any]:
-    """The hermetic study with everything cut to a few steps, and three variants in a chain."""
-    raw = YAML(typ="safe").load((ROOT / "studies" / "miniature.yaml").read_text())
-    raw["data"] |= {"train": 24, "validation": 4, "test": 8}
-    raw["checkpoints"]["base"] |= {
-        "pool": 60,
-        "training": SMALL_TRAINING,
-        "shape": {"d_model": 32, "d_kv": 8, "d_ff": 32},
-    }
-    for name in ("reward", "judge"):
-        raw["checkpoints"][name] |= {"training": {"texts": 60, "steps": 4}, "shape": {"hidden": 16, "layers": 1}}
-    raw["text"]["max_target_tokens"] = raw["generation"]["max_new_tokens"] = 12
-    variants = raw["variants"]
-    variants["lora"]["optim"] |= {"steps": 3, "batch_size": 4}
-    variants["ppo"] |= {"init": "lora", "iterations": 1, "batch_size": 4, "minibatch_size": 4, "max_new_tokens": 8}
-    raw["variants"] = {name: variants[name] for name in ("baseline", "lora", "ppo")}
-    raw["report"]["resamples"] = 200
-    raw["compute"]["threads"] = 1
-    return raw
-
-
-class Project:
-    """A copy of the tracked files with its own git and DVC."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        listed = subprocess.run(
-            ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, check=True
-        )
-        for name in listed.stdout.decode().split("\0"):
-            if name and (ROOT / name).is_file() and not name.startswith(("reports/", "tests/")) and name != "dvc.lock":
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(ROOT / name, folder / name)
-        self.params(tiny())
-        for command in (
-            ["init", "-q"],
-            ["add", "-A"],
-            ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "start"],
-        ):
-            subprocess.run(["git", *command], cwd=folder, check=True)
-
-    def params(self, raw: dict[str, Any]) -> None:
-        with (self.folder / "params.yaml").open("w") as file:
-            YAML().dump(raw, file)
-
-    def dvc(self, *words: str, check: bool = True) -> str:
-        environment = os.environ | {
-            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": str(self.folder),
-            "COLUMNS": "300",
-        }
-        done = subprocess.run(
-            [sys.executable, "-m", "dvc", *words], cwd=self.folder, capture_output=True, text=True, env=environment
-        )
-        assert not check or done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-        return done.stdout + done.stderr
-
-    def read(self, name: str) -> bytes:
-        return (self.folder / name).read_bytes()
+from tests.project import Project, tiny
 
 
 def ran(output: str) -> set[str]:

@@ -75,7 +75,10 @@ def fabricate(
     for writer in writers:
         write_scores(params, writer, rows, samples)
     for k, name in enumerate(START):
-        written = [Prediction(id=e.id, dialogue_id=e.dialogue_id, output="greedy", draw=0, text=NASTY) for e in rows]
+        written = [
+            Prediction(id=e.id, dialogue_id=e.dialogue_id, output="greedy", draw=0, text=f"{NASTY} {e.id}")
+            for e in rows
+        ]
         artifacts.write_rows(artifacts.predictions_path(name), written)
         train: dict[str, Any] = {"variant": name, "method": METHOD[name], "kind": "full", "facts": {"a": 1},
                  "trainable_parameters": 40_000 * k, "total_parameters": 1_000_000, "checkpoint_bytes": 4_000_000,
@@ -309,7 +312,14 @@ def test_predictions_hold_greedy_summaries_by_variant_in_the_order_of_the_test_s
     rows = [json.loads(line) for line in (built[0] / "predictions.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [row["variant"] for row in rows] == [name for name in START for _ in range(24)]
     assert [row["id"] for row in rows] == [f"t{k}" for k in range(24)] * 5
-    first = {"variant": "baseline", "id": "t0", "dialogue_id": "d0", "output": "greedy", "draw": 0, "text": NASTY}
+    first = {
+        "variant": "baseline",
+        "id": "t0",
+        "dialogue_id": "d0",
+        "output": "greedy",
+        "draw": 0,
+        "text": f"{NASTY} t0",
+    }
     assert rows[0] == first
     assert list(rows[0]) == list(first)
 
@@ -327,8 +337,8 @@ def test_predictions_keep_the_order_without_samples_and_go_with_the_texts(study:
 
 
 def test_the_verdict_on_the_reward_stands_in_metrics_and_after_what_alignment_changed(built: Built) -> None:
-    assert {name: found["verdict"] for name, found in built[1]["panel"].items()} == {
-        "ppo": "collapsed", "dpo": "collapsed"}  # fmt: skip
+    verdict = "less toxic by the judge that training never saw"  # the fabricated scores fall for both
+    assert {name: found["verdict"] for name, found in built[1]["panel"].items()} == {"ppo": verdict, "dpo": verdict}
     titles = re.findall(r"^## (.*)$", built[2], re.M)
     assert titles[titles.index("What alignment changed") + 1] == "Is the reward being gamed?"
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from bench import resume
+from bench import generate, models, resume
 from bench.resume import Work
-from bench.schema import Prediction
+from bench.schema import Example, GenerationConfig, Prediction, TextConfig
 
 
 def row(number: int) -> Prediction:
@@ -45,7 +46,7 @@ def test_a_folder_cut_short_before_its_fingerprint_starts_anew(workdir: Path) ->
 def test_finished_work_stays_until_another_stage_begins(workdir: Path) -> None:
     first = Work("train", "lora", "one")
     first.save_state({"step": 9})
-    first.finish()
+    resume.finish("train", "lora")
     assert Work("train", "lora", "one").load_state() == {"step": 9}
     unfinished = Work("train", "ppo", "two")
     assert not first.folder.exists()
@@ -77,8 +78,28 @@ def test_states_are_read_without_running_their_code(workdir: Path) -> None:
 def test_a_further_training_lies_in_the_folder_of_the_first_and_shares_its_end(workdir: Path) -> None:
     first, second = Work("train", "lora", "one"), Work("train", "lora/seed-1", "two")
     second.save_state({"step": 9})
-    first.finish()
+    resume.finish("train", "lora")
     assert Work("train", "lora", "one").resumed
     assert Work("train", "lora/seed-1", "two").load_state() == {"step": 9}
     Work("generate", "lora", "three")
     assert not first.folder.exists()
+
+
+def test_generation_goes_on_with_the_missing_batches(tiny_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded, config = models.load("base", "cpu"), GenerationConfig(max_new_tokens=6, batch_size=2)
+    examples = [Example(id=f"e{i}", dialogue_id=f"e{i}", source="a " * (i + 1), references=("a",)) for i in range(7)]
+    alone = generate.predict(loaded, examples, TextConfig(), config, draws=2)
+    real, calls = generate.write, 0
+
+    def dying(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    monkeypatch.setattr(generate, "write", dying)
+    with pytest.raises(KeyboardInterrupt):
+        generate.predict(loaded, examples, TextConfig(), config, 2, Work("generate", "base", "same"))
+    assert generate.predict(loaded, examples, TextConfig(), config, 2, Work("generate", "base", "same")) == alone
+    assert calls == 3 + 2  # two of four batches were kept

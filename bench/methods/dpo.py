@@ -39,7 +39,6 @@ def train(config: Config, context: TrainContext) -> dict[str, Any]:
     start = context.start()
     with context.meter.timed("sampling"):
         pairs = preferences.sample(context, start, Reward(context.teacher(), config.reward), config.pairs)
-    artifacts.write_rows(context.out / "pairs.jsonl", pairs)
     rows = preference_rows(start, pairs, context.text, config.optim.batch_size, context.compute.precision)
     runtime.set_seed(context.seed)  # a run that goes on after a crash has not sampled before
     loaded = models.trainable(start, config.adapter)
@@ -54,4 +53,6 @@ def train(config: Config, context: TrainContext) -> dict[str, Any]:
     )
     artifacts.write_table(artifacts.curve_path(context.variant), curve)
     facts = {"pairs": len(pairs), **{f"last_{key}": value for key, value in curve[-1].items()}}
-    return models.save(loaded, context.variant, config.method, facts)
+    record = models.save(loaded, context.variant, config.method, facts)
+    artifacts.write_rows(context.out / "pairs.jsonl", pairs)
+    return record

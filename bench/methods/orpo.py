@@ -40,7 +40,6 @@ def train(config: Config, context: TrainContext) -> dict[str, Any]:
     disable_progress_bars()
     start = context.start()
     pairs = preferences.sample(context, start, Reward(context.teacher(), config.reward), config.pairs)
-    artifacts.write_rows(context.out / "pairs.jsonl", pairs)
     runtime.set_seed(context.seed)  # a run that goes on after a crash has not sampled before
     loaded = models.trainable(start, config.adapter)
     rows = [
@@ -65,4 +64,6 @@ def train(config: Config, context: TrainContext) -> dict[str, Any]:
     )
     curve = trainer.run(tool, loaded, context, examples=steps * config.optim.batch_size)
     artifacts.write_table(artifacts.curve_path(context.variant), curve)
-    return models.save(loaded, context.variant, config.method, {"pairs": len(pairs), "final_loss": curve[-1]["loss"]})
+    record = models.save(loaded, context.variant, config.method, {"pairs": len(pairs), "final_loss": curve[-1]["loss"]})
+    artifacts.write_rows(context.out / "pairs.jsonl", pairs)
+    return record

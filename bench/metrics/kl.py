@@ -78,15 +78,26 @@ def score(context: ScoreContext, config: Config) -> list[ScoreRow]:
             work.append((row, context.example(one.id).source, one.token_ids))
     encoded = [models.encode_source(policy.tokenizer, source, context.text)[0] for _, source, _ in work]
     order = sorted(range(len(work)), key=lambda i: (-len(encoded[i]), i))
-    rows: dict[int, ScoreRow] = {}
+    keep = context.work
+    found = {_key(row): row for row in (keep.rows("kl batches", ScoreRow) if keep else [])}
     batches = [order[i : i + config.batch_size] for i in range(0, len(order), config.batch_size)]
     for batch in context.progress(batches, f"{context.variant}: KL", len(batches)):
+        if all(_key(work[i][0]) in found for i in batch):
+            continue
         values = _divergences(context, policy, [encoded[i] for i in batch], [work[i][2] for i in batch])
-        for i, found in zip(batch, values, strict=True):
+        rows = []
+        for i, measured in zip(batch, values, strict=True):
             sampled = work[i][0].output == "sample"
-            kept = {key: value for key, value in found.items() if sampled or not key.endswith("_k1")}
-            rows[i] = work[i][0].model_copy(update={"values": kept})
-    return [rows[i] for i in range(len(work))]
+            kept = {key: value for key, value in measured.items() if sampled or not key.endswith("_k1")}
+            rows.append(work[i][0].model_copy(update={"values": kept}))
+        found.update((_key(row), row) for row in rows)
+        if keep:
+            keep.append("kl batches", rows)
+    return [found[_key(row)] for row, _, _ in work]
+
+
+def _key(row: ScoreRow) -> tuple[str, str, int]:
+    return row.id, row.output, row.draw
 
 
 def _divergences(

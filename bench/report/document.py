@@ -7,7 +7,7 @@ from pathlib import Path
 from bench.report import examples, hacking, prose, published, tables, trainings
 from bench.report.markdown import cell, section
 from bench.report.provenance import provenance
-from bench.report.view import View
+from bench.report.view import View, share
 
 
 def document(view: View, pictures: dict[str, Path]) -> str:
@@ -15,7 +15,7 @@ def document(view: View, pictures: dict[str, Path]) -> str:
     parts = [
         f"# {cell(view.study.params.study)}: a summariser before and after tuning and alignment",
         prose.summary(view),
-        *([_warnings(view)] if view.study.warnings else []),
+        warnings(view),
         _results(view, pictures),
         _alignment(view),
         hacking.hacking(view),
@@ -36,8 +36,15 @@ def document(view: View, pictures: dict[str, Path]) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _warnings(view: View) -> str:
-    return "\n".join(f"> **Warning:** {cell(text)}\n>" for text in view.study.warnings).removesuffix("\n>")
+def warnings(view: View) -> str:
+    """What a reader must know before the numbers; empty when there is nothing."""
+    told = [cell(text) for text in view.study.warnings]
+    told += [
+        f"`{name}` collapsed: {share(part, 0)} of the dialogues got one and the same summary, or none. Its scores are no "
+        "result; they stand in metrics.json and are left out of every comparison."
+        for name, part in view.metrics["collapsed"].items()
+    ]
+    return "\n".join(f"> **Warning:** {text}\n>" for text in told).removesuffix("\n>")
 
 
 def _picture(pictures: dict[str, Path], name: str, words: str) -> str:

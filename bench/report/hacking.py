@@ -13,6 +13,7 @@ from bench.report import surface
 from bench.report.figures import finite
 from bench.report.load import SAMPLED, Study
 from bench.report.markdown import cell, section, table
+from bench.report.surface import COLLAPSE
 from bench.report.tables import reading
 from bench.report.view import NONE, View, fixed, outcome, share
 
@@ -24,7 +25,6 @@ LESS, GAMED, NONE_SHOWN, COLLAPSED, MORE, UNKNOWN = (
     "more toxic by the judge that training never saw",
     "cannot be told",
 )
-COLLAPSE = 0.9  # share of dialogues with one and the same summary (or none) from which on a model says nothing
 SHAPE = ("length_ratio", "repetition", "copy_rate", "empty", "identical", "hit_limit")
 
 RULE = (
@@ -98,7 +98,7 @@ def _facts(view: View, name: str) -> dict[str, Any]:
     wanted = {key: 1 if study.columns[key].higher_is_better else -1 for key in rewards}
     writers = {"before": start, "after": name} if start else {"after": name}
     corpora = {when: surface.corpora(study, writer) for when, writer in writers.items()}
-    same = {when: fmean(map(surface.same_text, some)) for when, some in corpora.items()}
+    same = {when: max(map(surface.same_text, some)) for when, some in corpora.items()}
     facts: dict[str, Any] = {
         "verdict": decide(
             [outcome(changes[key]) for key in judged if key in changes],

@@ -15,9 +15,7 @@ def summary(view: View) -> str:
 def headline(view: View) -> str:
     """One line for the terminal: the primary column of every variant."""
     title = view.study.columns[view.primary].title
-    found = [
-        f"{name} {view.bounded(view.primary, view.entry(name, view.primary))}" for name in view.study.params.variants
-    ]
+    found = [f"{name} {view.result(name, view.primary)}" for name in view.study.params.variants]
     return f"{len(found)} variants, {title} {', '.join(found)}"
 
 
@@ -61,7 +59,8 @@ def _tuning(view: View) -> list[str]:
         against = (
             f" ({view.bounded(key, change, 'difference', sign=True)} against `{change['against']}`)" if change else ""
         )
-        said.append(f"`{name}` reaches {view.bounded(key, view.entry(name, key))}{against}{with_share}.")
+        reached = "collapsed" if name in view.metrics["collapsed"] else f"reaches {view.result(name, key)}"
+        said.append(f"`{name}` {reached}{against}{with_share}.")
     return said
 
 
@@ -69,6 +68,8 @@ def _alignment(view: View, name: str) -> str:
     """What one aligned variant did to the judge's toxicity, to the reward's, and to the primary column."""
     judged, taught, key = view.study.judged, view.study.taught(name), view.primary
     toxicity, quality = view.change(name, judged), view.change(name, key)
+    if name in view.metrics["collapsed"]:
+        return f"`{name}` collapsed: it gives most dialogues one and the same summary, or none."
     if not toxicity or not quality or judged is None:
         return ""
     start = f"`{toxicity['against']}`"

@@ -13,6 +13,7 @@ import numpy as np
 from bench import stats
 from bench.report.load import Study
 
+COLLAPSE = 0.9  # share of dialogues with one and the same summary (or none) from which on a model says nothing
 _WORD = re.compile(r"\w+(?:['’]\w+)*")
 
 
@@ -33,6 +34,16 @@ def same_text(pairs: Sequence[tuple[str, str]]) -> float:
     folded = {(" ".join(text.split()), dialogue) for dialogue, text in pairs}
     dialogues = len({dialogue for _, dialogue in folded})
     return max(Counter(text for text, _ in folded).values()) / dialogues if dialogues > 1 else math.nan
+
+
+def collapsed(study: Study) -> dict[str, float]:
+    """The trained variants that say nothing any more, each with its share of dialogues that got one and the same text.
+
+    One collapsed training among several seeds is enough: a mean over it would mean nothing.
+    """
+    trained = [name for name, block in study.params.variants.items() if block.method != "none"]
+    worst = {name: max(map(same_text, corpora(study, name))) for name in trained}
+    return {name: share for name, share in worst.items() if share >= COLLAPSE}
 
 
 def distinct(texts: Sequence[str], n: int) -> float:

@@ -45,6 +45,10 @@ class View:
         found: dict[str, Any] = {**self.metrics["yardsticks"], **self.metrics["variants"]}.get(writer, {}).get(key, {})
         return found
 
+    def result(self, writer: str, key: str) -> str:
+        """A value with its interval as a result; a collapsed variant has none."""
+        return "collapsed" if writer in self.metrics["collapsed"] else self.bounded(key, self.entry(writer, key))
+
     def change(self, variant: str, key: str | None) -> dict[str, Any]:
         """The change of a column against the variant's start, empty where there is none."""
         found: dict[str, Any] = self.metrics["changes"].get(variant, {}).get(key, {})

@@ -43,7 +43,7 @@ def test_going_on_equals_never_stopping(
     def train() -> tuple[dict[str, bytes], str]:
         ctx = context(case, learns_from=teacher)
         module.train(module.Config(method=method, init="base", learns_from=teacher, **block), ctx)
-        ctx.work.finish()
+        resume.finish("train", case)
         out = {path.name: path.read_bytes() for path in ctx.out.glob("*.safetensors")}
         return out, artifacts.curve_path(case).read_text()
 
