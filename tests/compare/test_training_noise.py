@@ -78,7 +78,7 @@ def test_the_same_drop_fails_where_training_is_quiet_or_was_done_once(project: A
     run(project, QUIET, points=-2, seed=1)
     found = verdict(bench, project)
     assert found["verdict"] == "FAIL"
-    assert "3 and 3 trainings" in found["reason"]
+    assert "from 3 and 3 trainings" in found["reason"]
     project.seeds = {}
     project.values["lora"] = {name: values[:, 0] for name, values in trained(NOISY).items()}
     project.commit()
