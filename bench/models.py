@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedTokenizerBase
 
-from bench import artifacts
+from bench import artifacts, intake
 from bench.schema import TextConfig, UserError
 
 IGNORED = -100
@@ -53,43 +52,48 @@ def load(name: str, device: str) -> Loaded:
     """Load `models/<name>` in float32 and eval mode.
 
     Raises:
-        UserError: the folder is missing, is no encoder-decoder, or its parent's weights are not those it was made on.
+        UserError: the folder is missing or broken, is no encoder-decoder, its tokenizer is another model's, or its
+            parent's weights are not those it was made on.
     """
-    folder, facts = artifacts.model_path(name), artifacts.read_manifest(name)
+    folder = artifacts.model_path(name)
     if not folder.is_dir():
         raise UserError(f"{folder} does not exist; run `dvc repro` to make it.")
+    facts = artifacts.read_manifest(name)
     if facts["kind"] == "alias":
         parent = load(facts["parent"], device)
         return Loaded(name, parent.model, parent.tokenizer, parent.kind, parent.parent)
-    if facts["kind"] == "adapter":
-        return _load_adapter(name, folder, facts, device)
     if not any(folder.glob("*.safetensors")):
         raise UserError(
             f"{folder} holds no .safetensors weights (pickled ones are never read); save it with save_pretrained."
         )
-    try:
-        return _load_full(name, folder, facts, device)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise UserError(f"{folder} cannot be loaded ({reason}); run `dvc repro` to make it again.") from None
+    intake.check(folder)
+    with intake.library(folder):
+        return (_load_adapter if facts["kind"] == "adapter" else _load_full)(name, folder, facts, device)
 
 
 def _load_full(name: str, folder: Path, facts: dict[str, Any], device: str) -> Loaded:
     config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     if not config.is_encoder_decoder:
         raise UserError(f"{folder}: '{config.model_type}' is not an encoder-decoder; name one such as T5 or BART.")
-    model = AutoModelForSeq2SeqLM.from_pretrained(
-        folder, local_files_only=True, use_safetensors=True, trust_remote_code=False, dtype=torch.float32
+    model, report = AutoModelForSeq2SeqLM.from_pretrained(
+        folder,
+        local_files_only=True,
+        use_safetensors=True,
+        trust_remote_code=False,
+        dtype=torch.float32,
+        output_loading_info=True,
     )
+    intake.check_keys(folder, set(report["missing_keys"]), set(report["unexpected_keys"]))
     head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
     # transformers 5 says "tied" of every T5, and would tie the next load of what is saved under that word.
     model.config.tie_word_embeddings = head is not None and head.weight is embedding.weight
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    intake.check_words(folder, tokenizer, model)
     return Loaded(name, model.to(device).eval(), tokenizer, "full", facts["parent"])
 
 
 def _load_adapter(name: str, folder: Path, facts: dict[str, Any], device: str) -> Loaded:
-    from peft import PeftModel
+    from peft import PeftModel, get_peft_model_state_dict
 
     found = artifacts.weights_digest(facts["parent"])
     if found != facts["parent_digest"]:
@@ -99,6 +103,9 @@ def _load_adapter(name: str, folder: Path, facts: dict[str, Any], device: str) -
         )
     parent = merged(load(facts["parent"], device))
     model = PeftModel.from_pretrained(parent.model, folder, is_trainable=True, local_files_only=True)
+    wanted = set(get_peft_model_state_dict(model, save_embedding_layers=False))
+    stored = set(artifacts.tensor_shapes(folder / "adapter_model.safetensors"))
+    intake.check_keys(folder, wanted - stored, stored - wanted)
     return Loaded(name, model.to(device).eval(), parent.tokenizer, "adapter", facts["parent"])
 
 

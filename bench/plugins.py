@@ -25,8 +25,8 @@ def nearest(word: str, known: list[str]) -> str:
 
 
 def find(kind: str, name: str) -> ModuleType:
-    """The module `bench/<folder of kind>/<name>.py`, dashes read as underscores."""
-    wanted, known = name.replace("-", "_"), names(kind)
-    if wanted not in known:
-        raise UserError(f"there is no {kind} '{name}' in bench/{FOLDERS[kind]}/; {nearest(wanted, known)}")
-    return importlib.import_module(f"bench.{FOLDERS[kind]}.{wanted}")
+    """The module `bench/<folder of kind>/<name>.py`; only a file that lies there is ever imported."""
+    known = names(kind)
+    if name not in known:
+        raise UserError(f"there is no {kind} '{name}' in bench/{FOLDERS[kind]}/; {nearest(name, known)}")
+    return importlib.import_module(f"bench.{FOLDERS[kind]}.{name}")

@@ -42,7 +42,9 @@ def _plain(value: Any) -> Any:
 
 
 def _digest(path: Path) -> str:
-    return artifacts.sha256_folder(path) if path.is_dir() else artifacts.sha256_file(path)
+    if path.is_dir():
+        return artifacts.sha256_folder(path)
+    return artifacts.sha256_file(path) if path.exists() else "absent"  # whoever needs it will say so
 
 
 class Work:

@@ -137,26 +137,28 @@ UNWRITABLE = {
     errno.EACCES: "this may not be written; give this user the right to",
     errno.EPERM: "this may not be written; give this user the right to",
 }
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def unwritable(error: BaseException) -> str | None:
-    """Why a file could not be written, or None when something else failed.
-
-    safetensors and torch raise errors of their own; only their text tells.
-    """
+def unwritable(error: BaseException) -> tuple[int, str] | None:
+    """The system's error number and file when a file could not be written; None when something else failed."""
     chain: BaseException | None = error
     while chain is not None:
+        text = str(chain)
         if isinstance(chain, OSError) and chain.errno in UNWRITABLE:
-            return f"{chain.filename or Path.cwd()}: {UNWRITABLE[chain.errno]}"
-        if code := re.search(r"os error (\d+)", str(chain)):
-            if int(code[1]) in UNWRITABLE:
-                return f"{Path.cwd()}: {UNWRITABLE[int(code[1])]}"
-        elif re.search("PytorchStreamWriter|iostream error", str(chain)):
-            return (
-                f"{Path.cwd()}: a file could not be written to its end; free some space or raise the limit (ulimit -f)"
-            )
+            return chain.errno, str(chain.filename or Path.cwd())
+        # Libraries not written in Python hand on the system's words alone, torch not even those.
+        found = [code for code in NO_ROOM if os.strerror(code) in text]
+        if found or re.search("PytorchStreamWriter|iostream error", text):
+            return next(iter(found), errno.ENOSPC), str(Path.cwd())
         chain = chain.__cause__ or chain.__context__
     return None
+
+
+def no_room(error: BaseException) -> bool:
+    """Whether an error says that the disk is full, or a quota or file size limit is reached."""
+    found = unwritable(error)
+    return found is not None and found[0] in NO_ROOM
 
 
 def stage(main: Callable[..., str], *arguments: str) -> None:
@@ -170,7 +172,7 @@ def stage(main: Callable[..., str], *arguments: str) -> None:
     except KeyboardInterrupt:
         sys.exit("error: interrupted; `dvc repro` goes on from what this stage has kept.")
     except Exception as error:
-        if (reason := unwritable(error)) is None:
+        if (found := unwritable(error)) is None:
             raise
-        sys.exit(f"error: {reason}; `dvc repro` then goes on from what this stage has kept.")
+        sys.exit(f"error: {found[1]}: {UNWRITABLE[found[0]]}; `dvc repro` then goes on from what this stage has kept.")
     print(f"{headline} ({time.perf_counter() - started:.0f} s)", flush=True)

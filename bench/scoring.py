@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
-from bench import artifacts, plugins, resume
+from bench import artifacts, plugins, resume, splits
 from bench.config import Params
 from bench.context import ScoreContext
-from bench.schema import Example, Prediction, ScoreRow
+from bench.schema import Example, Prediction, ScoreRow, UserError
 
 
 def contexts(params: Params, variant: str, device: str) -> list[ScoreContext]:
@@ -62,9 +63,12 @@ def score_and_write(params: Params, *contexts: ScoreContext) -> list[ScoreRow]:
     context = contexts[0]
     rows = []
     for each in contexts:
+        if each.has_model:
+            splits.check_predictions(each.variant, each.examples, each.predictions, each.generation.samples)
         once = each is not context and each.seed is None
         rows += [row for row in score(params, each) if not (once and row.output == "dialogue")]
         each.forget()
+    _check_finite(context.variant, rows)
     data = f"{params.data.dataset}@{artifacts.sha256_file(artifacts.split_path('test'))[:8]}"
     present = {column_of(row, key) for row in rows for key in row.values}
     signatures = {}
@@ -75,6 +79,17 @@ def score_and_write(params: Params, *contexts: ScoreContext) -> list[ScoreRow]:
     artifacts.write_rows(artifacts.scores_path(context.variant), rows)
     artifacts.write_json(artifacts.signatures_path(context.variant), {"signatures": signatures})
     return rows
+
+
+def _check_finite(variant: str, rows: Sequence[ScoreRow]) -> None:
+    """A score that is no number comes from a broken model or classifier, and would spoil every mean."""
+    for row in rows:
+        for key, value in row.values.items():
+            if not math.isfinite(value):
+                raise UserError(
+                    f"variant '{variant}': metric '{row.metric}' gives {value} as {key} of '{row.id}'; the model or the "
+                    "classifier is broken, so train or restore it."
+                )
 
 
 def column_of(row: ScoreRow, key: str) -> str:

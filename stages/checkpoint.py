@@ -7,7 +7,7 @@ from bench import artifacts, config, plugins, resume, runtime
 
 def main(name: str) -> str:
     params, meter = config.read(), runtime.Meter()
-    block = params.checkpoints[name]
+    block = params.checkpoint(name)
     source = plugins.find("checkpoint", block.source)
     with artifacts.whole_folder(artifacts.model_path(name)) as out:
         if source.TRAINS:  # the thread count is part of the result
@@ -18,7 +18,8 @@ def main(name: str) -> str:
             facts = source.build(block, out, runtime.progress)
         artifacts.write_json(out / "facts.json", facts)
     artifacts.write_json(artifacts.cost_path("checkpoint", name), meter.costs())
-    resume.finish("checkpoint", name)
+    if source.TRAINS:
+        resume.finish("checkpoint", name)
     shown = ", ".join(
         f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in facts.items()
     )

@@ -9,7 +9,7 @@ from bench.context import TrainContext
 
 def main(variant: str) -> str:
     params, meter = config.read(), runtime.Meter()
-    block, records = params.variants[variant], []
+    block, records = params.variant(variant), []
     method = plugins.find("method", block.method)
     inputs = [artifacts.split_path("train"), *artifacts.lineage(block.init), Path(block.learns_from)]
     for name, seed, _ in params.trainings_of(variant):

@@ -25,12 +25,14 @@ data:
   test: {file: test.jsonl}
 checkpoints:
   base: {source: local, path: local/base, name: base}
+  reward: {source: local, path: local/base, name: base}
   judge: {source: profanity_check, version: 1.9.1}
 variants:
-  second: {method: none, init: first, learns_from: models/base}
+  second: {method: none, init: first, learns_from: models/first}
   first: {method: none, init: base, learns_from: models/base}
 metrics:
   text: {}
+report: {primary: words}
 """
 
 
@@ -54,7 +56,7 @@ def here(workdir: Path) -> Path:
     (workdir / "local" / "dialogsum").symlink_to(data)
     for name in ("train", "dev", "test"):
         keys = ("summary1", "summary2", "summary3") if name == "test" else ("summary",)
-        row = {"fname": f"{name}_0", "dialogue": "#Person1#: Hi.", **dict.fromkeys(keys, "They greet.")}
+        row = {"fname": f"{name}_0", "dialogue": f"#Person1#: Hi from {name}.", **dict.fromkeys(keys, "They greet.")}
         (data / f"{name}.jsonl").write_text(json.dumps(row) + "\n")
     (base / "model.safetensors").write_bytes(os.urandom(3000))
     return workdir
@@ -163,6 +165,8 @@ def test_what_cannot_travel_is_one_sentence(tool: ModuleType, here: Path, capsys
     assert "studies/none.yaml" in error(STUDY, "none")
     hub = STUDY.replace("{source: local, path: local/base, name: base}", "{source: hub, repo: a/b}")
     assert "checkpoints.base: a model of the hub cannot travel" in error(hub)
+    table = STUDY.replace("path: local/dialogsum", "repo: a/b")
+    assert "data: a dataset of the hub cannot travel" in error(table)
     assert "local/absent is no file below local/" in error(STUDY.replace("local/base", "local/absent"))
     assert "elsewhere/train.jsonl is no file below local/" in error(STUDY.replace("local/dialogsum", "elsewhere"))
 
@@ -183,7 +187,7 @@ def test_stages_come_in_the_order_of_the_graph(tool: ModuleType) -> None:
     order = [stage.name for stage in tool.offline_stages.graph(tool.parsed(STUDY), text)]
     assert order.index("checkpoint@base") < order.index("train@first") < order.index("train@second")
     assert order.index("train@second") < order.index("generate@second") < order.index("score@second")
-    assert order[-1] == "report" and len(order) == 11
+    assert order[-1] == "report" and len(order) == 12
 
 
 def test_the_budget_ends_a_run_that_can_go_on(

@@ -24,6 +24,7 @@ from bench.schema import CheckpointConfig, DatasetConfig, Example, MethodConfig,
 NASTY = (
     "evil|pipe `tick` <script>alert(1)</script> [link](http://x.y) \x1b[31mred\x1b[0m **bold** $x$ &amp; _a_\n# head"
 )
+GIVEN = NASTY.replace("\x1b", "")  # a dataset with control characters is refused; a model may write them
 START = {"baseline": "base", "full": "base", "lora": "base", "ppo": "full", "dpo": "full"}
 METHOD = {"baseline": "none", "full": "sft", "lora": "sft", "ppo": "ppo", "dpo": "dpo"}
 LEVEL = {"baseline": 0.26, "lora": 0.66, "full": 0.74, "ppo": 0.74, "dpo": 0.74, "lead-3": 0.3, "human": 0.8}
@@ -67,8 +68,8 @@ def fabricate(
     params = parameters(report=config.ReportConfig(resamples=400))
     rows = [
         Example(
-            id=f"t{k}", dialogue_id=f"d{k}", source=f"#Person1#: Hello {k}.\n#Person2#: {NASTY}",
-            references=(f"They greet {k}.", NASTY), tags=("heated",) if k % 3 == 0 else ("calm",))
+            id=f"t{k}", dialogue_id=f"d{k}", source=f"#Person1#: Hello {k}.\n#Person2#: {GIVEN}",
+            references=(f"They greet {k}.", GIVEN), tags=("heated",) if k % 3 == 0 else ("calm",))
         for k in range(n)
     ]  # fmt: skip
     artifacts.write_rows(artifacts.split_path("test"), rows)
@@ -426,6 +427,11 @@ def test_missing_scores_are_the_users_error(study: config.Params) -> None:
         (lambda rows: [*rows, rows[0].model_copy(update={"id": "other"})], "row 'other' is not in data/test.jsonl"),
         (lambda rows: [row for row in rows if row.metric != "kl"], "no rows of metric 'kl'"),
         (lambda rows: [*rows, rows[0].model_copy(update={"values": {"foo": 1.0}})], "has no column 'foo'"),
+        (lambda rows: [*rows, rows[0].model_copy(update={"values": {"rouge1": 1e300}})], "rouge1: 1e+300 is no score"),
+        (
+            lambda rows: [row for row in rows if (row.id, row.metric, row.output) != ("t3", "rouge", "greedy")],
+            "no row of metric 'rouge' for 't3'",
+        ),
     ],
 )
 def test_rows_that_do_not_fit_the_test_split_are_the_users_error(
@@ -435,6 +441,49 @@ def test_rows_that_do_not_fit_the_test_split_are_the_users_error(
     with pytest.raises(UserError, match=re.escape(message)):
         report.build(study)
     assert not artifacts.report_dir("toy").exists()
+
+
+@pytest.mark.parametrize(
+    ("place", "content", "message"),
+    [
+        ("scores/ppo.jsonl", '{"id": "t0"', "scores/ppo.jsonl line 1: the line: Invalid JSON"),
+        ("scores/ppo.jsonl", "\xff", "scores/ppo.jsonl is not UTF-8 text"),
+        ("scores/ppo.meta.json", "[]", "scores/ppo.meta.json must hold a JSON object"),
+        ("scores/ppo.meta.json", '{"signatures": []}', "scores/ppo.meta.json: signatures.rouge1: missing"),
+        ("scores/ppo.meta.json", '{"signatures": {"rouge1": 5}}', "scores/ppo.meta.json: signatures.rouge1: missing"),
+        ("predictions/ppo.jsonl", "{}", "predictions/ppo.jsonl line 1: id: Field required"),
+        ("data/test.jsonl", "", "data/test.jsonl holds no dialogue"),
+        ("curves/ppo.csv", "step,loss\n0,nan\n", "curves/ppo.csv line 2: loss: nan is no number to draw"),
+        ("curves/ppo.csv", "step,loss\n0,high\n", "curves/ppo.csv is not a table of numbers"),
+        ("curves/ppo.csv", "step,loss\n0,1,2\n", "curves/ppo.csv is not a table of numbers"),
+        ("curves/ppo.csv", 'step,"loss\n' + "0" * 200_000, "curves/ppo.csv is not a table of numbers"),
+        ("costs/train/ppo.json", "[]", "costs/train/ppo.json must hold a JSON object"),
+        ("costs/train/ppo.json", '{"wall_seconds": NaN}', "costs/train/ppo.json is not valid JSON"),
+        ("costs/train/ppo.json", '{"wall_seconds": 1e999}', "costs/train/ppo.json is not valid JSON"),
+        ("costs/train/ppo.json", "[" * 100_000, "costs/train/ppo.json is not valid JSON"),
+        ("costs/train/ppo.json", '{"wall_seconds": "1"}', "costs/train/ppo.json: wall_seconds: must be a number"),
+        (
+            "costs/train/ppo.json",
+            '{"total_parameters": -1}',
+            "costs/train/ppo.json: total_parameters: must be a number",
+        ),
+    ],
+)
+def test_what_somebody_edited_is_named(study: config.Params, place: str, content: str, message: str) -> None:
+    Path(place).write_bytes(content.encode("latin-1"))
+    with pytest.raises(UserError, match=re.escape(message)):
+        report.build(study)
+    assert not artifacts.report_dir("toy").exists()
+
+
+def test_a_folder_in_the_place_of_a_file_is_named(study: config.Params) -> None:
+    for place in ("scores/ppo.jsonl", "scores/ppo.meta.json", "curves/ppo.csv"):
+        Path(place).rename("aside")
+        Path(place).mkdir()
+        with pytest.raises(UserError, match=rf"{place} (cannot be read|is not a table)"):
+            report.build(study)
+        Path(place).rmdir()
+        Path("aside").rename(place)
 
 
 def test_a_missing_signature_and_an_unknown_primary_are_named(study: config.Params) -> None:

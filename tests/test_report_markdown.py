@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from bench.plain import plain
 from bench.report import view
-from bench.report.markdown import cell, code, line, plain, section, table
+from bench.report.markdown import cell, code, line, section, table
 
 PARSER = MarkdownIt("commonmark", {"html": True, "linkify": False}).enable(["table", "strikethrough"])
 # Text made of what Markdown, HTML and terminals give a meaning to, beside any other text.

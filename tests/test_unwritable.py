@@ -67,7 +67,7 @@ def test_kept_state(workdir: Path, full_disk: None) -> None:
     work = Work("train", "ppo", "same")
     work.save_state({"weights": torch.ones(3)})
     fill()
-    assert "could not be written" in refused(lambda: work.save_state({"weights": torch.ones(30_000)}))
+    assert "the disk is full" in refused(lambda: work.save_state({"weights": torch.ones(30_000)}))
     kept = Work("train", "ppo", "same").load_state()
     assert kept is not None and kept["weights"].tolist() == [1, 1, 1]
 

@@ -51,6 +51,8 @@ TARGET = ["--python-version=3.12", "--implementation=cp", "--only-binary=:all:",
 def carried(study: dict[str, Any]) -> list[Path]:
     """The files that the study reads from this machine."""
     data, found = study["data"], []
+    if "repo" in data:
+        raise OfflineError("data: a dataset of the hub cannot travel; put its files in local/ and name that path.")
     if "path" in data:
         found += [Path(data["path"]) / block["file"] for block in data.values() if isinstance(block, dict)]
     for name, block in study["checkpoints"].items():

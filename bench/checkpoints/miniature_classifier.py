@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from bench import resume
 from bench.miniature import classifiers, steps
-from bench.schema import CheckpointConfig
+from bench.schema import CheckpointConfig, Seed
 
 TRAINS = True
 
@@ -17,7 +17,7 @@ class Config(CheckpointConfig):
 
     source: Literal["miniature_classifier"] = "miniature_classifier"
     role: Literal["reward", "judge"]
-    seed: int = 0
+    seed: Seed = 0
     shape: classifiers.Shape = classifiers.Shape()
     training: classifiers.Training = classifiers.Training()
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from bench import resume
 from bench.miniature import pretraining, seq2seq, steps
-from bench.schema import CheckpointConfig
+from bench.schema import CheckpointConfig, Seed
 
 TRAINS = True
 
@@ -18,9 +18,9 @@ class Config(CheckpointConfig):
     """`pieces` is the tokenizer's size, `pool` how many dialogues the tasks draw from, `heated` the share with insults."""
 
     source: Literal["miniature_t5"] = "miniature_t5"
-    seed: int = 0
-    pieces: int = Field(950, ge=300)
-    pool: int = Field(3000, ge=20)
+    seed: Seed = 0
+    pieces: int = Field(950, ge=300, le=100_000)
+    pool: int = Field(3000, ge=20, le=1_000_000)
     heated: float = Field(0.3, ge=0, le=1)
     shape: seq2seq.Shape = seq2seq.Shape()
     training: pretraining.Training = pretraining.Training()

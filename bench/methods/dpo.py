@@ -51,8 +51,8 @@ def train(config: Config, context: TrainContext) -> dict[str, Any]:
         trainer_class=PreferenceTrainer,
         beta=config.beta,
     )
-    artifacts.write_table(artifacts.curve_path(context.variant), curve)
     facts = {"pairs": len(pairs), **{f"last_{key}": value for key, value in curve[-1].items()}}
     record = models.save(loaded, context.variant, config.method, facts)
     artifacts.write_rows(context.out / "pairs.jsonl", pairs)
+    artifacts.write_table(artifacts.curve_path(context.variant), curve)
     return record

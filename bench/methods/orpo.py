@@ -63,7 +63,7 @@ def train(config: Config, context: TrainContext) -> dict[str, Any]:
         model=loaded.model, args=settings, train_dataset=Dataset.from_list(rows), processing_class=loaded.tokenizer
     )
     curve = trainer.run(tool, loaded, context, examples=steps * config.optim.batch_size)
-    artifacts.write_table(artifacts.curve_path(context.variant), curve)
     record = models.save(loaded, context.variant, config.method, {"pairs": len(pairs), "final_loss": curve[-1]["loss"]})
     artifacts.write_rows(context.out / "pairs.jsonl", pairs)
+    artifacts.write_table(artifacts.curve_path(context.variant), curve)
     return record

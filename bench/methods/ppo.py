@@ -46,7 +46,8 @@ def train(config: Config, context: TrainContext) -> dict[str, Any]:
         examples=config.iterations * config.batch_size,
         tokens=learner.tokens,
     )
-    artifacts.write_table(artifacts.curve_path(context.variant), learner.curve)
     runtime.set_seed(context.seed)
     facts = {f"last_{key}": value for key, value in learner.curve[-1].items() if key != "step"} | learner.validate()
-    return models.save(learner.policy, context.variant, config.method, facts)
+    record = models.save(learner.policy, context.variant, config.method, facts)
+    artifacts.write_table(artifacts.curve_path(context.variant), learner.curve)
+    return record

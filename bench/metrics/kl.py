@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from bench.schema import Column, ScoreRow, Strict
+from bench.schema import Column, ScoreRow, Strict, UserError
 
 if TYPE_CHECKING:
     from bench.context import ScoreContext
@@ -61,9 +61,10 @@ def score(context: ScoreContext, config: Config) -> list[ScoreRow]:
     """One `dialogue` row an example and one `sample` row a sample; nothing for the yardsticks, which have no model."""
     if not context.has_model:
         return []
-    from bench import models
+    from bench import artifacts, models
 
     policy = context.model(context.variant)
+    vocabulary = policy.model.get_input_embeddings().num_embeddings
     work: list[tuple[ScoreRow, str, Sequence[int]]] = []
     for example in context.examples:
         row = ScoreRow(
@@ -72,6 +73,11 @@ def score(context: ScoreContext, config: Config) -> list[ScoreRow]:
         work.append((row, example.source, models.encode_target(policy.tokenizer, example.references[0], context.text)))
     for one in context.predictions:
         if one.output == "sample" and one.token_ids:
+            if max(one.token_ids) >= vocabulary:
+                raise UserError(
+                    f"{artifacts.predictions_path(context.variant)}: token_ids of '{one.id}', draw {one.draw}: "
+                    f"{max(one.token_ids)} is beyond the model's {vocabulary} tokens; run `dvc repro` to write them again."
+                )
             row = ScoreRow(
                 id=one.id, dialogue_id=one.dialogue_id, output="sample", draw=one.draw, metric="kl", values={}
             )

@@ -5,16 +5,18 @@ from __future__ import annotations
 import csv
 from dataclasses import dataclass, field
 from functools import reduce
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bench import artifacts, plugins, stats
+from bench import artifacts, plugins, splits, stats
 from bench.config import Params
 from bench.schema import Column, Example, Prediction, ScoreRow, UserError
 
 SAMPLED, INPUT = "_sampled", "_input"
 Curve = list[dict[str, float]]
+LARGEST = 1e12  # of a score; squares and sums of what lies below stay finite
 
 
 def is_toxicity(key: str) -> bool:
@@ -153,11 +155,19 @@ def read(params: Params) -> Study:
         columns=columns,
         metric_of=metric_of,
         writers=writers,
-        predictions={name: artifacts.read_predictions(name) for name in variants},
+        predictions={name: _read_predictions(name, examples, params) for name in variants},
         curves={name: curve for name in variants if (curve := _read_curve(name))},
         costs=_read_costs(params),
         warnings=warnings,
     )
+
+
+def _read_predictions(name: str, examples: list[Example], params: Params) -> list[Prediction]:
+    """The summaries of a variant, of each training one greedy summary a dialogue."""
+    found = artifacts.read_predictions(name)
+    for training in params.trainings_of(name):
+        splits.check_predictions(name, examples, [row for row in found if row.seed == training.mark])
+    return found
 
 
 def _strangers(params: Params) -> list[str]:
@@ -183,6 +193,9 @@ def _read_scores(name: str, examples: list[Example], metric_of: dict[str, str]) 
             continue
         if row.id not in cluster:
             raise UserError(f"{path}: row '{row.id}' is not in {artifacts.split_path('test')}; run `dvc repro`.")
+        huge = next((key for key, value in row.values.items() if abs(value) > LARGEST), None)
+        if huge is not None:
+            raise UserError(f"{path}: row '{row.id}': {huge}: {row.values[huge]:g} is no score; run `dvc repro`.")
         rows.append(row)
         for key, value in row.values.items():
             column = key + SAMPLED if row.output == "sample" else key
@@ -205,8 +218,8 @@ def _read_scores(name: str, examples: list[Example], metric_of: dict[str, str]) 
 def _read_signatures(name: str, columns: dict[str, stats.Rows]) -> dict[str, str]:
     """The signature of each column, completed with the number of dialogues behind it."""
     path = artifacts.signatures_path(name)
-    known = artifacts.read_json(path).get("signatures", {}) if columns else {}
-    missing = [key for key in columns if key not in known]
+    known = artifacts.read_object(path).get("signatures", {}) if columns else {}
+    missing = [key for key in columns if not isinstance(known, dict) or not isinstance(known.get(key), str)]
     if missing:
         raise UserError(f"{path}: signatures.{missing[0]}: missing; run `dvc repro` to score '{name}' again.")
     return {key: f"{known[key]}|n:{column.n}" for key, column in columns.items()}
@@ -221,17 +234,22 @@ def _check_complete(
     if absent:
         raise UserError(f"{path}: no rows of metric '{min(absent)}', which params.yaml names; run `dvc repro`.")
     marks = [training.mark for training in params.trainings_of(name)]
-    held = {(row.seed, row.id) for row in scored.raw}
-    odd = {seed for seed, _ in held} - set(marks)
+    odd = {row.seed for row in scored.raw} - set(marks)
     if odd:
         raise UserError(f"{path}: rows of seed {odd.pop()}, which params.yaml does not give '{name}'; run `dvc repro`.")
     for mark in marks:
-        missing = {example.id for example in examples} - {identity for seed, identity in held if seed == mark}
-        if missing:
-            which = "" if mark is None else f" and seed {mark}"
-            raise UserError(
-                f"{path}: no row for '{min(missing)}' of {artifacts.split_path('test')}{which}; run `dvc repro`."
-            )
+        greedy: dict[str, set[str]] = {"": set()}
+        for row in (row for row in scored.raw if row.seed == mark):
+            greedy[""].add(row.id)
+            if row.output == "greedy" and row.values:
+                greedy.setdefault(row.metric, set()).add(row.id)
+        for metric, ids in greedy.items():
+            missing = {example.id for example in examples} - ids
+            if missing:
+                of = (f" of metric '{metric}'" if metric else "") + ("" if mark is None else f" with seed {mark}")
+                raise UserError(
+                    f"{path}: no row{of} for '{min(missing)}' of {artifacts.split_path('test')}; run `dvc repro`."
+                )
 
 
 def _read_curve(name: str) -> Curve:
@@ -239,18 +257,33 @@ def _read_curve(name: str) -> Curve:
     path = artifacts.curve_path(name)
     if not path.exists():
         return []
-    with path.open(encoding="utf-8", newline="") as file:
-        try:
-            return [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
-        except (TypeError, ValueError) as error:
-            raise UserError(f"{path} is not a table of numbers ({error}); train '{name}' again.") from None
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            curve = [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
+    except (TypeError, ValueError, OSError, csv.Error) as error:
+        raise UserError(f"{path} is not a table of numbers ({error}); train '{name}' again.") from None
+    for line, row in enumerate(curve, 2):
+        odd = next((key for key, value in row.items() if not abs(value) <= LARGEST), None)
+        if odd is not None:
+            raise UserError(f"{path} line {line}: {odd}: {row[odd]} is no number to draw; train '{name}' again.")
+    return curve
 
 
 def _read_costs(params: Params) -> dict[str, dict[str, Any]]:
     """Costs by `stage/name`, leaving out those of variants and checkpoints that params no longer names."""
     named = {*params.variants, *params.checkpoints, "yardsticks", *artifacts.YARDSTICKS}
-    found = {f"train/{name}": artifacts.read_json(artifacts.cost_path("train", name)) for name in params.variants}
+    found = {f"train/{name}": _read_cost(artifacts.cost_path("train", name)) for name in params.variants}
     for path in sorted(artifacts.COSTS.glob("*/*.json")):
         if path.stem in named or path.parent.name not in ("checkpoint", "train", "generate", "score"):
-            found[f"{path.parent.name}/{path.stem}"] = artifacts.read_json(path)
+            found[f"{path.parent.name}/{path.stem}"] = _read_cost(path)
+    return found
+
+
+def _read_cost(path: Path) -> dict[str, Any]:
+    """One stage's seconds, bytes and counts."""
+    found = artifacts.read_object(path)
+    for key in ("wall_seconds", "trainable_parameters", "total_parameters", "checkpoint_bytes"):
+        value = found.get(key, 0)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e18:
+            raise UserError(f"{path}: {key}: must be a number of at least 0; run `dvc repro` to measure it again.")
     return found

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Sequence
 
-# Terminal sequences: CSI (colours, cursor), OSC (titles, hyperlinks), and the two-character ones.
-ANSI = re.compile(r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]?")
+from bench.plain import plain
+
 # As entities, these characters are text to every parser; a backslash is not enough inside tables and before '$'.
 ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;", "\\": "&#92;", "`": "&#96;", "$": "&#36;"}
 SPECIAL = re.compile(r"[&<>|\\`$]|[*_\[\]~]")
@@ -17,21 +16,6 @@ AUTOLINK = re.compile(r"(?i)(?<=[a-z])(://)|\b(www)\.|(mailto|xmpp)(:)|@|(?<!&)#
 APART = "&#8203;"
 # What opens a heading, a list or a rule at the start of a line; '#Person1#' does not.
 BLOCK = re.compile(r"^(#(?=#{0,5}(?: |$))|[+\-](?= |$|[- ]+$)|=(?==*$)|\d+(?=[.)](?: |$)))")
-
-
-def plain(text: str) -> str:
-    """One line without terminal sequences, control characters, direction marks or lone surrogates."""
-    text = ANSI.sub("", text)
-    kept = []
-    for char in text:
-        kind = unicodedata.category(char)
-        if char.isspace() or kind in ("Zl", "Zp"):
-            kept.append(" ")
-        elif kind == "Cs":
-            kept.append("\ufffd")
-        elif kind not in ("Cc", "Cf"):
-            kept.append(char)
-    return " ".join("".join(kept).split())
 
 
 def cell(text: object) -> str:
