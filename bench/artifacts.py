@@ -51,8 +51,8 @@ def training_name(variant: str, seed: int) -> str:
 
 
 def curve_path(name: str) -> Path:
-    """The training curve of a variant: one row a logged step. A further training's lies beside its weights."""
-    return model_path(name) / "curve.csv" if "/" in name else CURVES / f"{name}.csv"
+    """The training curve of a variant: one row a logged step. A further training's lies beside its folder of weights."""
+    return (MODELS if "/" in name else CURVES) / f"{name}.csv"
 
 
 def predictions_path(variant: str) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import platform
 import random
@@ -59,7 +60,8 @@ def prepare(compute: ComputeConfig, seed: int) -> str:
         # Filling fresh tensors guards against reading uninitialised memory; it costs 6 % of a step on a CPU.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     else:
-        torch.cuda.reset_peak_memory_stats()
+        gc.collect()  # what an earlier training of this process, with another seed, left behind
+        torch.cuda.empty_cache()
     set_seed(seed)
     return device
 

@@ -175,6 +175,15 @@ def crossed(values: Floats) -> Crossed:
     return Crossed(float(values.mean()), standard_error(dialogues), float(np.std(seeds, ddof=1)), training)
 
 
+def between_runs(means: ArrayLike, errors: ArrayLike) -> float:
+    """Standard deviation of the means (K,) of independent runs without what their standard errors (K,) add; at least 0.
+
+    The method of moments of the one-way random model, with equal weights: Cochran 1954, Biometrics 10, 101.
+    """
+    errors = np.asarray(errors, np.float64)
+    return math.sqrt(max(float(np.var(np.asarray(means, np.float64), ddof=1) - (errors**2).mean()), 0.0))
+
+
 def training_reach(sd: float, trainings: int, df: int, confidence: float) -> float:
     """How far the noise of training moves a mean over so many trainings, one-sided: Student's t with the df of sd."""
     from scipy.special import stdtrit  # late: what has no seeds is spared the import

@@ -46,3 +46,16 @@ def test_the_command_is_there_and_light() -> None:
         [sys.executable, "-c", "from bench import cli; cli.main(['--help'])"], capture_output=True, text=True, cwd=ROOT
     )
     assert "gate" in done.stdout and "audit" in done.stdout
+
+
+def test_a_reader_that_leaves_early_gets_no_traceback() -> None:
+    code = (
+        "import sys; from bench import cli; "
+        "cli.COMMANDS['audit'] = cli.Command('', lambda _: None, lambda _: print('x' * 10**6) or 0); "
+        "sys.exit(cli.main(['audit']))"
+    )
+    done = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT)
+    assert done.stdout is not None and done.stderr is not None
+    done.stdout.close()
+    assert done.stderr.read() == b""
+    assert done.wait() == 1

@@ -356,3 +356,15 @@ def test_the_reach_of_training_is_students_interval() -> None:
 def test_one_dialogue_or_one_training_has_no_parts(shape: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match="two dialogues and two trainings"):
         stats.crossed(np.zeros(shape))
+
+
+@pytest.mark.parametrize("sd", [0.0, 1.0, 4.0])
+def test_the_spread_between_runs_is_what_their_errors_do_not_explain(sd: float) -> None:
+    rng, found = np.random.default_rng(24), []
+    errors = np.array([0.5, 1.0, 1.5])
+    for _ in range(3000):
+        found.append(stats.between_runs(10 + rng.normal(0, sd, 3) + rng.normal(0, errors), errors) ** 2)
+    # Cut at 0, the estimate of nothing lies above it, by less than the errors' own mean square.
+    assert np.mean(found) == pytest.approx(sd**2, rel=0.1, abs=0.5 * float((errors**2).mean()))
+    assert stats.between_runs([1.0, 2.0, 6.0], [0, 0, 0]) == pytest.approx(np.std([1, 2, 6], ddof=1))
+    assert stats.between_runs([1.0, 1.0, 1.0], errors) == 0

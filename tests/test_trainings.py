@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,9 @@ PARAMS: dict[str, Any] = {
 
 
 @pytest.fixture
-def project(tiny_base: Path, workdir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(tiny_base: Path, tiny_reward: Path, workdir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The variants trained, generated and scored, and the report built without its pictures."""
+    shutil.copytree(tiny_reward, workdir / "models" / "judge")
     with (workdir / "params.yaml").open("w") as file:
         YAML().dump(PARAMS, file)
     rows = [
@@ -124,7 +126,7 @@ def the_report_averages_and_shows_both_parts(project: Path) -> None:
     assert (change["against"], change["difference"]) == ("baseline", alone["difference"])
     assert change["low"] <= alone["low"] <= alone["high"] <= change["high"]
     assert "## Training again" in text and "`many` was trained with the seeds 7, 1." in text
-    assert "times are sums over the seeds" in text and "many 7 1" in text
+    assert "Times of `many` are sums over the seeds" in text and "many 7 1" in text
     header = (project / "reports" / "toy" / "scores.csv").read_text().splitlines()[0]
     assert header.startswith("variant,id,dialogue_id,output,draw,seed,")
     shown = [json.loads(line) for line in (project / "reports" / "toy" / "predictions.jsonl").read_text().splitlines()]

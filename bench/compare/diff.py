@@ -165,8 +165,8 @@ def _other_seeds(old: Snapshot, new: Snapshot, variants: Sequence[str], column: 
     for name in variants:
         before, after = (seeds_of(state.values[name].get(column, {})) for state in (old, new))
         if set(before) != set(after):
-            said = [", ".join(some) or "one training" for some in (before, after)]
-            yield f"{name}: means over seeds {said[0]} before and {said[1]} now; only rows of the same seed are shown"
+            said = [f"seeds {', '.join(some)}" if any(some) else "one training" for some in (before, after)]
+            yield f"{name}: {said[0]} before, {said[1]} now; means are compared, rows are shown of a seed that both have"
 
 
 def _without_params(old: Snapshot, new: Snapshot) -> list[str]:

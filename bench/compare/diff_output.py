@@ -149,7 +149,7 @@ def _score(diff: Diff, each: Difference, safe: Any) -> list[str]:
     """One line of the table of scores; `safe` makes foreign text harmless."""
     units, column = diff.units, each.pair.column
     side, sure = units.better(column), each.low > 0 or each.high < 0
-    if sure and not any(float(units.show(column, value, True)) for value in (each.value, each.low, each.high)):
+    if not any(float(units.show(column, value, True)) for value in (each.value, each.low, each.high)):
         reading = "too little to show"
     elif sure:
         up = each.low > 0

@@ -204,8 +204,8 @@ def _verdict(
             f"about {needed:,} dialogues would decide, here are {len(gains):,}; smallest detectable {least:.2f} {unit}"
         )
     if noise:
-        seeds = f"{noise.before} and {noise.after} trainings"
-        reason += f"; training again moves it by {noise.sd * factor:.2f} (standard deviation, {seeds})"
+        spread = f"sd {noise.sd * factor:.2f} {unit}" if noise.sd else "within that of the dialogues"
+        reason += f"; noise of training {spread} (from {noise.before} and {noise.after} trainings)"
     mean, *ends = (value + 0.0 for value in (side * float(gains.mean()), *sorted((side * lower, side * upper))))
     return Verdict(
         each.variant, each.column, word, reason,

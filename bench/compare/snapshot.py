@@ -205,6 +205,14 @@ def seeds_of(values: Iterable[Key]) -> list[str]:
     return list(dict.fromkeys(key.seed for key in values))
 
 
+def over_seeds(values: dict[Key, float]) -> dict[Key, float]:
+    """The mean of each row over the seeds."""
+    apart: dict[Key, list[float]] = {}
+    for key, value in values.items():
+        apart.setdefault(key._replace(seed=""), []).append(value)
+    return {key: sum(some) / len(some) for key, some in apart.items()}
+
+
 def lacking(values: dict[Key, float]) -> Key | None:
     """A row that one training has and another lacks, as the key that is missing; None where all have the same."""
     seeds = seeds_of(values)

@@ -1,13 +1,15 @@
-"""How much training again moves a score, as the rows of variants with several seeds tell it."""
+"""How much training again moves a score, as the rows of variants with several seeds tell it, or several runs."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from bench import stats
+from bench.compare.differences import fields
 from bench.compare.snapshot import Snapshot, rows_of, seeds_of
 
 
@@ -51,3 +53,44 @@ def by_training(state: Snapshot, variant: str, column: str) -> stats.Floats:
     values = state.values[variant][column]
     apart = [{key: value for key, value in values.items() if key.seed == seed} for seed in seeds_of(values)]
     return np.stack([stats.cluster_means(rows_of(some, state.dialogues)) for some in apart], axis=1)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of one column beforehand: the standard deviation of each variant's trainings, in its own unit."""
+
+    by_variant: dict[str, float]
+    source: str
+
+    @property
+    def pooled(self) -> float:
+        """The root of the mean variance."""
+        return math.sqrt(float(np.mean(np.square(list(self.by_variant.values())))))
+
+
+def of_seeds(state: Snapshot, column: str) -> Known | None:
+    """From the variants with seeds; None where there is none."""
+    tables = {
+        name: by_training(state, name, column)
+        for name, columns in state.values.items()
+        if len(seeds_of(columns.get(column, {}))) > 1
+    }
+    found = {name: stats.crossed(table).sd_training for name, table in tables.items()}
+    return Known(found, "its variants with several seeds") if found else None
+
+
+def of_runs(runs: dict[str, dict[str, Any]], column: str) -> Known | None:
+    """From the metrics of whole runs with other seeds; None where they have no such column of a trained variant.
+
+    What each run's own dialogues add is taken off, so the runs must not share them: else the plain spread is given.
+    """
+    found, shared = {}, False
+    for variant in set.intersection(*(set(run["changes"]) for run in runs.values())):
+        entries = [run["variants"][variant].get(column) for run in runs.values()]
+        if all(entries):
+            shared = len({fields(entry["signature"]).get("data") for entry in entries}) < len(entries)
+            errors = [0.0 if shared else entry["se"] for entry in entries]
+            found[variant] = stats.between_runs([entry["value"] for entry in entries], errors)
+    order = [name for name in next(iter(runs.values()))["variants"] if name in found]
+    source = f"{len(runs)} runs with other seeds{'' if shared else ', also of data and models'}: {', '.join(runs)}"
+    return Known({name: found[name] for name in order}, source) if found else None

@@ -18,7 +18,10 @@ NAME = "trainings"  # of the block in metrics.json
 
 
 def measure(study: Study, metrics: dict[str, Any]) -> dict[str, Any]:
-    """What metrics.json holds of it, from its values and changes; nothing where no variant has `seeds`."""
+    """What metrics.json holds of it, from its values and changes; nothing where no variant has `seeds`.
+
+    A collapsed variant is left out: its mean says nothing.
+    """
     found = {
         name: {
             key: _parts(study, name, key, entry, metrics["changes"].get(name, {}).get(key))
@@ -26,7 +29,7 @@ def measure(study: Study, metrics: dict[str, Any]) -> dict[str, Any]:
             if not key.endswith(INPUT) and entry["n"] > 1
         }
         for name, block in study.params.variants.items()
-        if block.seeds
+        if block.seeds and name not in metrics["collapsed"]
     }
     return {NAME: found} if found else {}
 
@@ -100,8 +103,8 @@ def summed(view: View) -> str:
     if NAME not in view.metrics:
         return ""
     return (
-        f"Of {_named(view)}, times are sums over the seeds, rates and peaks hold for all of them together, and what is "
-        "stored is one training's."
+        f"Times of {_named(view)} are sums over the seeds, rates and peaks hold for all of them together, and what is stored "
+        "is one training's."
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from bench.report.load import Study
 from bench.report.markdown import cell
+from bench.schema import Column
 
 # How a unit is printed: factor, decimals, and what the heading adds.
 UNITS = {
@@ -55,9 +56,7 @@ class View:
 
     def heading(self, key: str) -> str:
         """The title of a column with its unit."""
-        column = self.study.columns[key]
-        unit = UNITS[column.unit][2]
-        return cell(column.title + ("" if unit.strip(" ()") in column.title.lower() else unit))
+        return cell(titled(self.study.columns[key]))
 
     def number(self, key: str, value: float | None, sign: bool = False) -> str:
         """One value in its column's unit."""
@@ -80,6 +79,12 @@ class View:
         if low not in found:
             return text
         return f"{text} [{self.number(key, found[low], sign)}, {self.number(key, found[high], sign)}]"
+
+
+def titled(column: Column) -> str:
+    """A column's title, with its unit unless it says it itself."""
+    unit = UNITS[column.unit][2]
+    return column.title + ("" if unit.strip(" ()") in column.title.lower() else unit)
 
 
 def fixed(value: float, decimals: int, sign: bool = False) -> str:

@@ -95,6 +95,26 @@ def test_the_terminal_marks_words_as_git_does(turned: Any, bench: Bench) -> None
     assert "lora: rows that changed most (ROUGE-1)" in out
 
 
+def test_a_change_that_prints_as_nothing_is_neither_better_nor_worse(project: Any, bench: Bench) -> None:
+    project.values["lora"]["rouge1"] += 0.00001
+    project.costs = {"lora": {"train.peak_resident_bytes": 2000, "generate.generation_tokens_per_second": 100.0}}
+    project.write()
+    _, out, _ = bench("diff", "HEAD", "--format", "markdown")
+    assert "| 0.00 [0.00, 0.00] | 0.0005 | too little to show |" in out
+    assert "| lora | peak memory (train) | 1 kB | 2 kB | 2 |\n" in out
+    assert "| lora | writing, tokens/s | 50 | 100 | 2 |\n" in out
+    assert out.count("measured once") == 1
+
+
+def test_costs_of_two_machines_have_no_ratio(project: Any, bench: Bench) -> None:
+    project.drop("lora", 1)
+    project.costs = {"lora": {"train.training_examples_per_second": 20.0, "train.machine": {"cpu": "Model A"}}}
+    project.write()
+    _, out, _ = bench("diff", "HEAD", "--format", "markdown")
+    assert "| lora | training, examples/s | 10 | 20 | – |" in out
+    assert "- training, examples/s: hardware differs: cpu 'Model T' before, 'Model A' now" in out
+
+
 def test_nothing_changed_is_said(project: Any, bench: Bench) -> None:
     code, out, _ = bench("diff", "HEAD", "--format", "markdown")
     assert code == 0

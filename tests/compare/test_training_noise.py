@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from bench.compare import training_noise
+from bench import stats
+from bench.compare import characteristics, training_noise
 from bench.compare.snapshot import read
 from bench.compare.sources import Tree
 
@@ -78,7 +79,7 @@ def test_the_same_drop_fails_where_training_is_quiet_or_was_done_once(project: A
     run(project, QUIET, points=-2, seed=1)
     found = verdict(bench, project)
     assert found["verdict"] == "FAIL"
-    assert "3 and 3 trainings" in found["reason"]
+    assert "from 3 and 3 trainings" in found["reason"]
     project.seeds = {}
     project.values["lora"] = {name: values[:, 0] for name, values in trained(NOISY).items()}
     project.commit()
@@ -146,5 +147,94 @@ def test_the_diff_names_the_seed_of_a_row_and_other_seeds(project: Any, bench: B
     project.write()
     told = json.loads(bench("diff", "HEAD", "--format", "json")[1])
     assert told["rows"] == {}
-    assert told["notes"] == ["lora: means over seeds 0, 1, 2 before and 5, 6 now; only rows of the same seed are shown"]
+    assert told["notes"] == [
+        "lora: seeds 0, 1, 2 before, seeds 5, 6 now; means are compared, rows are shown of a seed that both have"
+    ]
     assert told["not_compared"] == []
+    assert [score["column"] for score in told["scores"]] == ["rouge1"]  # words and toxicity are the same, seed by seed
+
+
+def runs(data: tuple[str, str, str]) -> dict[str, dict[str, Any]]:
+    """The metrics of three runs; `ppo` collapsed in the last, so that nothing compares it."""
+
+    def entry(value: float, digest: str) -> dict[str, Any]:
+        return {"value": value, "se": 0.01, "signature": f"r|x-1|data:toy@{digest}|n:9"}
+
+    return {
+        f"run{k}": {
+            "variants": {name: {"rouge1": entry(value, data[k])} for name in ("baseline", "lora", "ppo")},
+            "changes": {"lora": {}, "ppo": {}} if k < 2 else {"lora": {}},
+        }
+        for k, value in enumerate((0.50, 0.52, 0.57))
+    }
+
+
+def test_runs_with_other_data_are_cleared_of_their_dialogues_noise() -> None:
+    apart = training_noise.of_runs(runs(("a", "b", "c")), "rouge1")
+    assert apart is not None
+    assert apart.by_variant == {"lora": pytest.approx(math.sqrt(np.var([50, 52, 57], ddof=1) - 1) / 100)}
+    assert "also of data and models: run0, run1, run2" in apart.source
+    shared = training_noise.of_runs(runs(("a", "a", "a")), "rouge1")
+    assert shared is not None
+    assert shared.by_variant == {"lora": pytest.approx(np.std([0.50, 0.52, 0.57], ddof=1))}
+    assert training_noise.of_runs(runs(("a", "b", "c")), "words") is None
+
+
+def test_the_reports_own_seeds_tell_its_noise(project: Any) -> None:
+    run(project, NOISY)
+    known = training_noise.of_seeds(read(Tree(), "toy"), "rouge1")
+    assert known is not None
+    assert list(known.by_variant) == ["lora"]
+    assert 100 * known.pooled == pytest.approx(np.std(NOISY, ddof=1), rel=0.01)
+
+
+def test_the_simulated_estimate_of_the_noise_is_that_of_simulated_rows() -> None:
+    """Reaches drawn from chi-squares against those of `stats.crossed` on rows of two states with three trainings."""
+    rng, n, own, noise = np.random.default_rng(1), characteristics.SIZE, 25.0, 0.5
+    made = []
+    for _ in range(300):
+        variances = []
+        for _ in range(2):
+            rows = rng.normal(0, 10, (n, 1)) + rng.normal(0, noise, 3) + rng.normal(0, math.sqrt(own), (n, 3))
+            variances.append(stats.crossed(rows).sd_training ** 2)
+        made.append(scipy.stats.t.ppf(0.95, 4) * math.sqrt(np.mean(variances) * 2 / 3))
+    drawn = characteristics._estimated_reach(noise, own, 3, 0.95, 20_000, rng)
+    assert scipy.stats.ks_2samp(made, drawn).pvalue > 0.01
+
+
+def test_every_gated_metric_has_its_noise_and_its_rates(
+    project: Any, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(characteristics, "RESAMPLES", 1000)
+    run(project, NOISY)
+    state = read(Tree(), "toy")
+    found = characteristics.simulate(state, "lora", None, pairs=2000)
+    assert [each.title for each in found.judged] == ["ROUGE-1", "Toxicity (judge) (%)"]
+    for each, column in zip(found.judged, ("rouge1", "toxicity_judge"), strict=True):
+        assert each.known is not None
+        spread = 100 * state_means(project, column).std()
+        error = spread * math.sqrt(2 * (1 - 0.8) / 500)
+        for noise in {noise for noise, _ in each.rates}:
+            limit = -each.margin.fail_margin - 1.645 * error
+            total = math.hypot(error, noise * math.sqrt(2))
+            expected = scipy.stats.norm.cdf((limit + np.array(characteristics.DROPS)) / total)
+            assert each.rates[noise, 1] == pytest.approx(expected, abs=0.04)
+            needed = -1.645 * error - scipy.stats.norm.ppf(characteristics.FALSE_FAILS) * total
+            assert each.needed[noise] == pytest.approx(needed, abs=0.15 * total)
+            assert each.rates[noise, 3][0] <= max(each.rates[noise, 1][0], 0.04)
+    assert {noise for noise, _ in found.judged[0].rates} == {0.0, 0.23, round(100 * found.judged[0].known.pooled, 2)}
+    for name, data in (("one", "a"), ("two", "b")):
+        folder = project.root / "reports" / name
+        folder.mkdir()
+        (folder / "metrics.json").write_text(json.dumps(runs((data, "", ""))["run0" if name == "one" else "run1"]))
+    monkeypatch.chdir(project.root)
+    code, out, err = bench("gate-study", "--pairs", "100", "--runs", "reports/one", "reports/two")
+    assert (code, err) == (0, ""), out
+    text = (project.root / "reports" / "gate" / "characteristics.md").read_text()
+    assert "Measured on 2 runs with other seeds" in text
+    assert "Not measured: Toxicity (judge) (%)" in text
+
+
+def state_means(project: Any, column: str) -> np.ndarray:
+    """(N,): means over the trainings."""
+    return np.asarray(project.values["lora"][column].mean(axis=1))
