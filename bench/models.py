@@ -18,6 +18,8 @@ from bench import artifacts, intake
 from bench.schema import TextConfig, UserError
 
 IGNORED = -100
+# Fields by which a peft block names other models, tokenizers or their code.
+FETCHING = ("tokenizer_name_or_path", "tokenizer_kwargs", "adapters", "base_model_name_or_path", "auto_mapping")
 
 
 @dataclass
@@ -116,11 +118,11 @@ def merged(loaded: Loaded) -> Loaded:
     return Loaded(loaded.name, loaded.model.merge_and_unload(), loaded.tokenizer, "full", loaded.parent)
 
 
-def with_adapter(start: Loaded, adapter: dict[str, Any]) -> Loaded:
+def with_adapter(start: Loaded, adapter: dict[str, Any], where: str = "adapter") -> Loaded:
     """Put a fresh peft adapter on `start`. `adapter` is any peft config: `type: LORA` and that config's own fields.
 
     Raises:
-        UserError: peft knows no such type or field, or finds no module of that name.
+        UserError: peft knows no such type or field, or finds no module of that name; `where` names the block.
     """
     from peft import PEFT_TYPE_TO_CONFIG_MAPPING, TaskType, get_peft_model
 
@@ -128,14 +130,16 @@ def with_adapter(start: Loaded, adapter: dict[str, Any]) -> Loaded:
     kind = str(settings.pop("type", "")).upper()
     known = {str(getattr(key, "value", key)): value for key, value in PEFT_TYPE_TO_CONFIG_MAPPING.items()}
     if kind not in known:
-        raise UserError(f"params.yaml: adapter.type: peft has no '{kind}'; one of: {', '.join(sorted(known))}.")
+        raise UserError(f"params.yaml: {where}.type: peft has no '{kind}'; one of: {', '.join(sorted(known))}.")
+    fetched = next((key for key in FETCHING if key in settings), None)
+    if fetched:
+        raise UserError(f"params.yaml: {where}.{fetched}: peft would fetch or run what it names; remove it.")
     try:
         config = known[kind](task_type=TaskType.SEQ_2_SEQ_LM, **settings)
         model = get_peft_model(merged(start).model, config)
-    except (TypeError, ValueError) as error:
-        raise UserError(
-            f"params.yaml: adapter: peft refuses this {kind} block: {' '.join(str(error).split())}"
-        ) from None
+    except Exception as error:  # each of peft's forty methods checks its fields in its own way
+        reason = str(error).rstrip(". ") or type(error).__name__
+        raise UserError(f"params.yaml: {where}: peft refuses this {kind} block: {reason}; correct it.") from None
     # A prompt learner keeps its own device; the rest follows the base.
     return Loaded(start.name, model.to(start.device).eval(), start.tokenizer, "adapter", start.name)
 

@@ -15,6 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeVar
 
+from bench.plain import plain
 from bench.schema import ComputeConfig, UserError
 
 Item = TypeVar("Item")
@@ -126,8 +127,12 @@ class Meter:
 
 
 def stage(main: Callable[..., str], *arguments: str) -> None:
-    """Run a stage's main function; print its headline, or one sentence and a non-zero exit for a user's mistake."""
+    """Run a stage's main function; print its headline, or one sentence and a non-zero exit for a user's mistake.
+
+    DVC says which item of the graph is meant in DVC_STAGE (`train@lora`): a name in its command would reach a shell.
+    """
     quiet()
+    arguments = arguments or tuple(os.environ.get("DVC_STAGE", "").split("@", 1)[1:])
     started = time.perf_counter()
     try:
         headline = main(*arguments)
@@ -135,4 +140,4 @@ def stage(main: Callable[..., str], *arguments: str) -> None:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit("error: interrupted; `dvc repro` starts this stage again.")
-    print(f"{headline} ({time.perf_counter() - started:.0f} s)", flush=True)
+    print(f"{plain(headline)} ({time.perf_counter() - started:.0f} s)", flush=True)

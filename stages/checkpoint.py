@@ -7,7 +7,7 @@ from bench import artifacts, config, plugins, runtime
 
 def main(name: str) -> str:
     params, meter = config.read(), runtime.Meter()
-    block = params.checkpoints[name]
+    block = params.checkpoint(name)
     out, source = artifacts.model_path(name), plugins.find("checkpoint", block.source)
     if source.TRAINS:  # the thread count is part of the result
         runtime.prepare(params.compute, params.seed)

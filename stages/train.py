@@ -8,7 +8,7 @@ from bench.context import TrainContext
 
 def main(variant: str) -> str:
     params, meter = config.read(), runtime.Meter()
-    block, seed = params.variants[variant], params.seed_of(variant)
+    block, seed = params.variant(variant), params.seed_of(variant)
     method = plugins.find("method", block.method)
     device = "cpu" if method.LEARNS_FROM == "nothing" else runtime.prepare(params.compute, seed)
     context = TrainContext(

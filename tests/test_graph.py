@@ -17,7 +17,7 @@ LAYERS = [
     {"training"},
     {"datasets", "checkpoints", "methods", "metrics"},
     {"config"},
-    {"scoring", "report"},
+    {"scoring", "report", "preflight"},
     {"audit", "compare", "seeds"},
     {"cli"},
 ]
