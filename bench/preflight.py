@@ -7,12 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from bench.config import Params
-from bench.schema import Example, UserError
+from bench.schema import Example, Lengths, UserError
 
 if TYPE_CHECKING:
     from bench import models
-
-Lengths = dict[str, dict[str, dict[str, int]]]  # start -> split -> how many rows there are, and how many are cut
 
 
 def check_classifiers(params: Params) -> None:
@@ -32,7 +30,7 @@ def check_classifiers(params: Params) -> None:
             raise UserError(f"params.yaml: {field}: checkpoint '{checkpoint}' has no label '{label}'; one of: {known}.")
 
 
-def check_starts(params: Params, splits: Mapping[str, Sequence[Example]]) -> Lengths:
+def check_starts(params: Params, splits: Mapping[str, Sequence[Example]]) -> dict[str, dict[str, Lengths]]:
     """Every start loads, every adapter fits its start, and the prompt leaves room for the dialogue.
 
     Returns:
@@ -43,7 +41,7 @@ def check_starts(params: Params, splits: Mapping[str, Sequence[Example]]) -> Len
     """
     from bench import models
 
-    found: Lengths = {}
+    found: dict[str, dict[str, Lengths]] = {}
     for name, block in params.variants.items():
         root, adapter = params.root_of(name), getattr(block, "adapter", None)
         if root not in found:
@@ -53,9 +51,7 @@ def check_starts(params: Params, splits: Mapping[str, Sequence[Example]]) -> Len
     return found
 
 
-def _lengths(
-    start: models.Loaded, params: Params, splits: Mapping[str, Sequence[Example]]
-) -> dict[str, dict[str, int]]:
+def _lengths(start: models.Loaded, params: Params, splits: Mapping[str, Sequence[Example]]) -> dict[str, Lengths]:
     from bench import models
 
     def tokens(texts: list[str]) -> list[int]:
@@ -67,9 +63,9 @@ def _lengths(
         targets = tokens([example.references[0] for example in examples])
         longest = examples[max(range(len(examples)), key=sources.__getitem__)]
         models.encode_source(start.tokenizer, longest.source, params.text)
-        found[split] = {
-            "rows": len(examples),
-            "sources_cut": sum(length > params.text.max_source_tokens for length in sources),
-            "references_cut": sum(length > params.text.max_target_tokens for length in targets),
-        }
+        found[split] = Lengths(
+            rows=len(examples),
+            sources_cut=sum(length > params.text.max_source_tokens for length in sources),
+            references_cut=sum(length > params.text.max_target_tokens for length in targets),
+        )
     return found

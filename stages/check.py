@@ -7,11 +7,14 @@ def main() -> str:
     params, meter = config.read(), runtime.Meter()
     splits = {split: artifacts.read_split(split) for split in artifacts.SPLITS}
     preflight.check_classifiers(params)
-    meter.facts["lengths"] = lengths = preflight.check_starts(params, splits)
+    lengths = preflight.check_starts(params, splits)
+    meter.facts["lengths"] = {
+        start: {split: counts.model_dump() for split, counts in found.items()} for start, found in lengths.items()
+    }
     artifacts.write_json(artifacts.cost_path("check", "inputs"), meter.costs())
     # The same text whatever was checked: training again is for those whose own inputs changed.
     artifacts.write_text(artifacts.CHECKED / "inputs", "models, labels, adapters and lengths are right\n")
-    cut = sum(counts["sources_cut"] for counts in next(iter(lengths.values())).values())
+    cut = sum(counts.sources_cut for counts in next(iter(lengths.values())).values())
     return f"check: {len(params.variants)} variants can be trained and scored; {cut} dialogues lose their end"
 
 

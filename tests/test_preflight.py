@@ -9,7 +9,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from bench import artifacts, config, preflight
-from bench.schema import Example, UserError
+from bench.schema import Example, Lengths, UserError
 
 ROOT = Path(__file__).resolve().parents[1]
 SPLITS = {
@@ -46,9 +46,9 @@ def test_a_right_study_passes_and_lengths_are_counted(params: config.Params) -> 
     # `Summarize` and the end-of-sequence token leave room for 10 of 12; a target of 4 for 3 words and that token.
     assert preflight.check_starts(params, SPLITS) == {
         "base": {
-            "train": {"rows": 2, "sources_cut": 0, "references_cut": 1},
-            "validation": {"rows": 1, "sources_cut": 0, "references_cut": 0},
-            "test": {"rows": 1, "sources_cut": 1, "references_cut": 0},
+            "train": Lengths(rows=2, sources_cut=0, references_cut=1),
+            "validation": Lengths(rows=1, sources_cut=0, references_cut=0),
+            "test": Lengths(rows=1, sources_cut=1, references_cut=0),
         }
     }
 

@@ -255,7 +255,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         given.act(given)
     except OfflineError as error:
-        print(f"error: {error}", file=sys.stderr)
+        # A name out of an archive or a study may hold what a terminal obeys.
+        print(f"error: {''.join(c if c.isprintable() else ' ' for c in str(error))}", file=sys.stderr)
         return 1
     return 0
 

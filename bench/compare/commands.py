@@ -114,7 +114,7 @@ def run_study(arguments: argparse.Namespace) -> int:
         _write({arguments.output: characteristics.document(found)})
     except UserError as error:
         return _refused(error)
-    print(f"{characteristics.headline(found)} -> {arguments.output}")
+    print(plain(f"{characteristics.headline(found)} -> {arguments.output}"))
     return 0
 
 

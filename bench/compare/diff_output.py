@@ -65,7 +65,7 @@ def terminal(diff: Diff) -> str:
         grid(("variant", "cost", "before", "now", "ratio", ""), [[plain(t) for t in _cost(c)] for c in diff.costs]),
     ]
     for name, rows in diff.rows.items():
-        lines = [f"{name}: rows that changed most ({plain(diff.units.title(diff.primary))})"]
+        lines = [f"{plain(name)}: rows that changed most ({plain(diff.units.title(diff.primary))})"]
         for row in rows:
             lines.append("  " + "  ".join(plain(t) for t in (row.id, *_values(diff, row))))
             if row.old_text is not None and row.new_text is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.report import examples, hacking, prose, published, tables
+from bench.report import examples, hacking, limits, prose, published, tables
 from bench.report.markdown import cell, section
 from bench.report.provenance import provenance
 from bench.report.view import View
@@ -21,6 +21,7 @@ def document(view: View, pictures: dict[str, Path]) -> str:
         hacking.hacking(view),
         _tuning(view),
         _details(view),
+        limits.limits(view),
         _costs(view, pictures),
         examples.reward_table(view),
         examples.side_by_side(view),
