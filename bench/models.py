@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import GenerationConfig as Decoding
 
 from bench import artifacts, intake
 from bench.schema import TextConfig, UserError
@@ -91,6 +92,12 @@ def _load_full(name: str, folder: Path, facts: dict[str, Any], device: str) -> L
     model.config.tie_word_embeddings = head is not None and head.weight is embedding.weight
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     intake.check_words(folder, tokenizer, model)
+    # What our own decoding leaves open, generate() would take from the checkpoint: penalties, forced or banned words.
+    model.generation_config = Decoding(
+        decoder_start_token_id=model.generation_config.decoder_start_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
     return Loaded(name, model.to(device).eval(), tokenizer, "full", facts["parent"])
 
 
