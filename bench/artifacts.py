@@ -23,8 +23,8 @@ from bench.schema import Example, Prediction, ScoreRow, Strict, UserError
 Row = TypeVar("Row", bound=Strict)
 
 SPLITS = ("train", "validation", "test")
-DATA, MODELS, CURVES, PREDICTIONS, SCORES, COSTS = (
-    Path(name) for name in ("data", "models", "curves", "predictions", "scores", "costs")
+DATA, MODELS, CURVES, PREDICTIONS, SCORES, COSTS, CHECKED = (
+    Path(name) for name in ("data", "models", "curves", "predictions", "scores", "costs", "checked")
 )
 REPORTS, STUDIES, PARAMS = Path("reports"), Path("studies"), Path("params.yaml")
 

@@ -107,9 +107,11 @@ def check_words(folder: Path, tokenizer: Any, model: Any) -> None:
         raise UserError(
             f"{folder}: the tokenizer has no tokenizer.json, which tells where its tokens stand; save it so."
         )
-    if model.generation_config.decoder_start_token_id is None:
+    first, rows = model.generation_config.decoder_start_token_id, model.get_input_embeddings().num_embeddings
+    if type(first) is not int or not 0 <= first < rows:
         raise UserError(
-            f"{folder}/config.json: decoder_start_token_id: missing; add the token that summaries start with."
+            f"{folder}/config.json: decoder_start_token_id: {first!r:.40} is no token of the model; write there the one "
+            "that summaries start with."
         )
 
 

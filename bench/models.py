@@ -13,11 +13,14 @@ from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import GenerationConfig as Decoding
 
 from bench import artifacts, intake
 from bench.schema import TextConfig, UserError
 
 IGNORED = -100
+# Fields by which a peft block names other models, tokenizers or their code.
+FETCHING = ("tokenizer_name_or_path", "tokenizer_kwargs", "adapters", "base_model_name_or_path", "auto_mapping")
 
 
 @dataclass
@@ -89,6 +92,12 @@ def _load_full(name: str, folder: Path, facts: dict[str, Any], device: str) -> L
     model.config.tie_word_embeddings = head is not None and head.weight is embedding.weight
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     intake.check_words(folder, tokenizer, model)
+    # What our own decoding leaves open, generate() would take from the checkpoint: penalties, forced or banned words.
+    model.generation_config = Decoding(
+        decoder_start_token_id=model.generation_config.decoder_start_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
     return Loaded(name, model.to(device).eval(), tokenizer, "full", facts["parent"])
 
 
@@ -116,11 +125,11 @@ def merged(loaded: Loaded) -> Loaded:
     return Loaded(loaded.name, loaded.model.merge_and_unload(), loaded.tokenizer, "full", loaded.parent)
 
 
-def with_adapter(start: Loaded, adapter: dict[str, Any]) -> Loaded:
+def with_adapter(start: Loaded, adapter: dict[str, Any], where: str = "adapter") -> Loaded:
     """Put a fresh peft adapter on `start`. `adapter` is any peft config: `type: LORA` and that config's own fields.
 
     Raises:
-        UserError: peft knows no such type or field, or finds no module of that name.
+        UserError: peft knows no such type or field, or finds no module of that name; `where` names the block.
     """
     from peft import PEFT_TYPE_TO_CONFIG_MAPPING, TaskType, get_peft_model
 
@@ -128,14 +137,16 @@ def with_adapter(start: Loaded, adapter: dict[str, Any]) -> Loaded:
     kind = str(settings.pop("type", "")).upper()
     known = {str(getattr(key, "value", key)): value for key, value in PEFT_TYPE_TO_CONFIG_MAPPING.items()}
     if kind not in known:
-        raise UserError(f"params.yaml: adapter.type: peft has no '{kind}'; one of: {', '.join(sorted(known))}.")
+        raise UserError(f"params.yaml: {where}.type: peft has no '{kind}'; one of: {', '.join(sorted(known))}.")
+    fetched = next((key for key in FETCHING if key in settings), None)
+    if fetched:
+        raise UserError(f"params.yaml: {where}.{fetched}: peft would fetch or run what it names; remove it.")
     try:
         config = known[kind](task_type=TaskType.SEQ_2_SEQ_LM, **settings)
         model = get_peft_model(merged(start).model, config)
-    except (TypeError, ValueError) as error:
-        raise UserError(
-            f"params.yaml: adapter: peft refuses this {kind} block: {' '.join(str(error).split())}"
-        ) from None
+    except Exception as error:  # each of peft's forty methods checks its fields in its own way
+        reason = str(error).rstrip(". ") or type(error).__name__
+        raise UserError(f"params.yaml: {where}: peft refuses this {kind} block: {reason}; correct it.") from None
     # A prompt learner keeps its own device; the rest follows the base.
     return Loaded(start.name, model.to(start.device).eval(), start.tokenizer, "adapter", start.name)
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bench import processes
+from bench.plain import plain
 from bench.schema import ComputeConfig, UserError
 
 Item = TypeVar("Item")
@@ -166,8 +167,12 @@ def no_room(error: BaseException) -> bool:
 
 
 def stage(main: Callable[..., str], *arguments: str) -> None:
-    """Run a stage's main function; print its headline, or one sentence and a non-zero exit for a user's mistake."""
+    """Run a stage's main function; print its headline, or one sentence and a non-zero exit for a user's mistake.
+
+    DVC says which item of the graph is meant in DVC_STAGE (`train@lora`): a name in its command would reach a shell.
+    """
     quiet()
+    arguments = arguments or tuple(os.environ.get("DVC_STAGE", "").split("@", 1)[1:])
     started = time.perf_counter()
     try:
         headline = main(*arguments)
@@ -180,4 +185,4 @@ def stage(main: Callable[..., str], *arguments: str) -> None:
             raise
         sys.exit(f"error: {found[1]}: {UNWRITABLE[found[0]]}; `dvc repro` then goes on from what this stage has kept.")
     if headline and processes.rank() == 0:
-        print(f"{headline} ({time.perf_counter() - started:.0f} s)", flush=True)
+        print(f"{plain(headline)} ({time.perf_counter() - started:.0f} s)", flush=True)

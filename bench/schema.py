@@ -101,6 +101,14 @@ class Prediction(Row):
     seed: TrainedBy = None
 
 
+class Lengths(Row):
+    """Of the rows of a split, how many lose the end of the dialogue, or of the first reference, to the limits."""
+
+    rows: int = Field(ge=1)
+    sources_cut: int = Field(ge=0)
+    references_cut: int = Field(ge=0)
+
+
 class ScoreRow(Row):
     """The values that one metric gives one prediction (or one dialogue, for `output: dialogue`)."""
 

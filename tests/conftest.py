@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -38,13 +39,13 @@ def save_tokenizer(folder: Path) -> int:
     return len(vocabulary)
 
 
-@pytest.fixture
-def tiny_base(workdir: Path) -> Path:
-    """`models/base`: a random T5 with an untied head and dropout, so that forgetting eval mode shows."""
+@pytest.fixture(scope="session")
+def base_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random T5 with an untied head and dropout, so that forgetting eval mode shows; only to be read."""
     import torch
     from transformers import T5Config, T5ForConditionalGeneration
 
-    folder = workdir / "models" / "base"
+    folder = tmp_path_factory.mktemp("base")
     size = save_tokenizer(folder)
     torch.manual_seed(0)
     config = T5Config(
@@ -57,13 +58,13 @@ def tiny_base(workdir: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def tiny_reward(workdir: Path) -> Path:
-    """`models/reward`: a random BERT classifier over the same words, label 0 nothate, label 1 hate."""
+@pytest.fixture(scope="session")
+def reward_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random BERT classifier over the same words, label 0 nothate, label 1 hate; only to be read."""
     import torch
     from transformers import BertConfig, BertForSequenceClassification
 
-    folder = workdir / "models" / "reward"
+    folder = tmp_path_factory.mktemp("reward")
     size = save_tokenizer(folder)
     torch.manual_seed(1)
     config = BertConfig(
@@ -72,6 +73,18 @@ def tiny_reward(workdir: Path) -> Path:
     )  # fmt: skip
     BertForSequenceClassification(config).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture
+def tiny_base(workdir: Path, base_template: Path) -> Path:
+    """`models/base`: a copy of the random T5."""
+    return Path(shutil.copytree(base_template, workdir / "models" / "base"))
+
+
+@pytest.fixture
+def tiny_reward(workdir: Path, reward_template: Path) -> Path:
+    """`models/reward`: a copy of the random classifier."""
+    return Path(shutil.copytree(reward_template, workdir / "models" / "reward"))
 
 
 class Hub:

@@ -19,10 +19,11 @@ def ran(output: str) -> set[str]:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = Project(tmp_path_factory.mktemp("project"))
     output = project.dvc("repro")
-    assert len(ran(output)) == 15, output
+    assert len(ran(output)) == 17, output
     return project
 
 
+CHECKS = {"params", "check"}  # run whenever params.yaml changes, and write the same again
 METRICS = "reports/miniature/metrics.json"
 
 
@@ -52,7 +53,7 @@ def test_dvc_s_own_commands_work(project: Project) -> None:
 
 def test_a_knob_touches_its_variant_and_what_starts_from_it(project: Project) -> None:
     """A dry run names what is already known to be out of date; the experiment below runs the whole chain."""
-    ppo = {"train@ppo", "generate@ppo", "score@ppo", "report"}
+    ppo = CHECKS | {"train@ppo", "generate@ppo", "score@ppo", "report"}
     raw = tiny()
     raw["variants"]["ppo"]["learning_rate"] = 3e-4
     project.params(raw)
@@ -67,7 +68,7 @@ def test_a_knob_touches_its_variant_and_what_starts_from_it(project: Project) ->
 
 def test_an_experiment_overrides_a_knob_and_metrics_diff_shows_it(project: Project) -> None:
     output = project.dvc("exp", "run", "-n", "slower", "-S", "variants.ppo.learning_rate=5e-2")
-    assert ran(output) == {"train@ppo", "generate@ppo", "score@ppo", "report"}
+    assert ran(output) == CHECKS | {"train@ppo", "generate@ppo", "score@ppo", "report"}
     table = project.dvc("metrics", "diff")
     assert "ppo" in table and "variants.lora" not in table
     project.params(tiny())
@@ -85,9 +86,9 @@ def test_a_removed_variant_leaves_the_report(project: Project) -> None:
 def test_from_an_emptied_cache_the_numbers_come_out_to_the_byte(project: Project) -> None:
     project.dvc("repro")
     before = project.read(METRICS)
-    for folder in ("data", "models", "curves", "predictions", "scores", "costs", ".dvc/cache", ".dvc/tmp"):
+    for folder in ("checked", "data", "models", "curves", "predictions", "scores", "costs", ".dvc/cache", ".dvc/tmp"):
         shutil.rmtree(project.folder / folder)
-    assert len(ran(project.dvc("repro"))) == 15
+    assert len(ran(project.dvc("repro"))) == 17
     assert project.read(METRICS) == before
 
 

@@ -29,7 +29,7 @@ LAYERS = [
     {"training"},
     {"datasets", "checkpoints", "methods", "metrics"},
     {"config"},
-    {"scoring", "report", "pin", "doctor"},
+    {"scoring", "report", "pin", "doctor", "preflight"},
     {"audit", "compare", "seeds"},
     {"cli"},
 ]

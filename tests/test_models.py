@@ -173,11 +173,31 @@ def test_a_tokenizer_without_padding_or_end_is_refused(tiny_base: Path, word: st
         models.load("base", "cpu")
 
 
-def test_a_model_without_a_first_token_is_refused(tiny_base: Path) -> None:
+@pytest.mark.parametrize("token", [None, 42, -1, "0", 1e308, [0], True])
+def test_a_model_without_a_first_token_of_its_own_is_refused(tiny_base: Path, token: Any) -> None:
     edit(tiny_base / "config.json", decoder_start_token_id=None)
-    edit(tiny_base / "generation_config.json", decoder_start_token_id=None)
-    with pytest.raises(UserError, match="decoder_start_token_id: missing"):
+    edit(tiny_base / "generation_config.json", decoder_start_token_id=token)
+    with pytest.raises(UserError, match="decoder_start_token_id: .* is no token of the model|cannot be loaded"):
         models.load("base", "cpu")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"repetition_penalty": 50.0},
+        {"no_repeat_ngram_size": 1},
+        {"suppress_tokens": list(range(2, 40))},
+        {"forced_bos_token_id": 7},
+        {"output_hidden_states": True},
+    ],
+)
+def test_what_our_decoding_leaves_open_does_not_come_from_the_checkpoint(
+    tiny_base: Path, settings: dict[str, Any]
+) -> None:
+    limits = GenerationConfig(max_new_tokens=8)
+    plain = generate.predict(models.load("base", "cpu"), EXAMPLES, TEXT, limits)
+    edit(tiny_base / "generation_config.json", **settings)
+    assert generate.predict(models.load("base", "cpu"), EXAMPLES, TEXT, limits) == plain
 
 
 @pytest.fixture

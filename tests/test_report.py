@@ -93,7 +93,13 @@ def fabricate(
             curve = [{"step": i, "loss": 2 / (i + 1)} | ({"reward": i, "kl": 0.1 * i, "entropy": 1.0} if name == "ppo" else {})
                      for i in range(5)]  # fmt: skip
             artifacts.write_table(artifacts.curve_path(name), curve)
-    artifacts.write_json(artifacts.cost_path("data", "data"), {"wall_seconds": 1.0, "gpu_name": "Toy GPU"})
+    artifacts.write_json(
+        artifacts.cost_path("data", "data"), {"wall_seconds": 1.0, "gpu_name": "Toy GPU", "train_dropped": 34}
+    )
+    artifacts.write_json(
+        artifacts.cost_path("check", "inputs"),
+        {"lengths": {"base": {"train": {"rows": 12_426, "sources_cut": 621, "references_cut": 3}}}},
+    )
     return params
 
 
@@ -461,6 +467,17 @@ def test_rows_that_do_not_fit_the_test_split_are_the_users_error(
         ("costs/train/ppo.json", '{"wall_seconds": NaN}', "costs/train/ppo.json is not valid JSON"),
         ("costs/train/ppo.json", '{"wall_seconds": 1e999}', "costs/train/ppo.json is not valid JSON"),
         ("costs/train/ppo.json", "[" * 100_000, "costs/train/ppo.json is not valid JSON"),
+        ("costs/data/data.json", '{"test_dropped": "1"}', "costs/data/data.json: test_dropped: must be a number"),
+        (
+            "costs/check/inputs.json",
+            '{"lengths": []}',
+            "costs/check/inputs.json: lengths: Input should be a valid dict",
+        ),
+        (
+            "costs/check/inputs.json",
+            '{"lengths": {"base": {"test": {"rows": 0}}}}',
+            "lengths.base.test.rows: Input should",
+        ),
         ("costs/train/ppo.json", '{"wall_seconds": "1"}', "costs/train/ppo.json: wall_seconds: must be a number"),
         (
             "costs/train/ppo.json",
@@ -474,6 +491,20 @@ def test_what_somebody_edited_is_named(study: config.Params, place: str, content
     with pytest.raises(UserError, match=re.escape(message)):
         report.build(study)
     assert not artifacts.report_dir("toy").exists()
+
+
+def test_what_the_limits_cut_off_is_counted_by_variant_and_by_split(study: config.Params) -> None:
+    rows = artifacts.read_predictions("ppo")
+    cut = [row.model_copy(update={"hit_limit": k < 6, "source_truncated": k < 3}) for k, row in enumerate(rows)]
+    samples = [row.model_copy(update={"output": "sample", "hit_limit": k == 0}) for k, row in enumerate(rows)]
+    artifacts.write_rows(artifacts.predictions_path("ppo"), [*cut, *samples])
+    report.build(study)
+    text = section_of((artifacts.report_dir("toy") / "report.md").read_text(), "Limits")
+    assert "does not fit into 512 tokens" in text and "ended after 128 tokens" in text
+    cells = {tuple(part.strip() for part in line.strip("|").split("|")) for line in text.splitlines() if "|" in line}
+    assert ("ppo", "24", "3 (12.5 %)", "6 (25.0 %)", "1 (4.2 %)") in cells
+    assert ("dpo", "24", "0 (0.0 %)", "0 (0.0 %)", "–") in cells
+    assert ("train", "base", "12,426", "621 (5.0 %)", "3 (0.02 %)", "34") in cells
 
 
 def test_a_folder_in_the_place_of_a_file_is_named(study: config.Params) -> None:

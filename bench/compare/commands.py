@@ -119,7 +119,7 @@ def run_study(arguments: argparse.Namespace) -> int:
         _write({arguments.output: characteristics_output.document(found)})
     except UserError as error:
         return _refused(error)
-    print(f"{characteristics_output.headline(found)} -> {arguments.output}")
+    print(plain(f"{characteristics_output.headline(found)} -> {arguments.output}"))
     return 0
 
 

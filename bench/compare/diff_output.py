@@ -74,7 +74,7 @@ def terminal(diff: Diff) -> str:
         "\n".join(plain(text) for text in _cost_notes(diff)),
     ]
     for name, rows in diff.rows.items():
-        lines = [f"{name}: rows that changed most ({plain(diff.units.title(diff.primary))})"]
+        lines = [f"{plain(name)}: rows that changed most ({plain(diff.units.title(diff.primary))})"]
         for row in rows:
             lines.append("  " + "  ".join(plain(t) for t in (_named(row), *_values(diff, row))))
             if row.old_text is not None and row.new_text is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.report import examples, hacking, prose, published, tables, trainings
+from bench.report import examples, hacking, limits, prose, published, tables, trainings
 from bench.report.markdown import cell, section
 from bench.report.provenance import provenance
 from bench.report.view import View, share
@@ -22,6 +22,7 @@ def document(view: View, pictures: dict[str, Path]) -> str:
         _tuning(view),
         trainings.trainings(view),
         _details(view),
+        limits.limits(view),
         _costs(view, pictures),
         examples.reward_table(view),
         examples.side_by_side(view),

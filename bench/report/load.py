@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from bench import artifacts, plugins, splits, stats
 from bench.config import Params
-from bench.schema import Column, Example, Prediction, ScoreRow, UserError
+from bench.schema import Column, Example, Lengths, Prediction, ScoreRow, UserError
 
 SAMPLED, INPUT = "_sampled", "_input"
 Curve = list[dict[str, float]]
+COUNTED = ("wall_seconds", "trainable_parameters", "total_parameters", "checkpoint_bytes")
+LENGTHS = TypeAdapter(dict[str, dict[str, Lengths]])  # start -> split -> what the check stage counted
 LARGEST = 1e12  # of a score; squares and sums of what lies below stay finite
 
 
@@ -282,8 +285,14 @@ def _read_costs(params: Params) -> dict[str, dict[str, Any]]:
 def _read_cost(path: Path) -> dict[str, Any]:
     """One stage's seconds, bytes and counts."""
     found = artifacts.read_object(path)
-    for key in ("wall_seconds", "trainable_parameters", "total_parameters", "checkpoint_bytes"):
+    for key in (*COUNTED, *(f"{split}_dropped" for split in artifacts.SPLITS)):
         value = found.get(key, 0)
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e18:
             raise UserError(f"{path}: {key}: must be a number of at least 0; run `dvc repro` to measure it again.")
+    try:
+        LENGTHS.validate_python(found.get("lengths", {}))
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, ("lengths", *first["loc"])))
+        raise UserError(f"{path}: {field}: {first['msg']}; run `dvc repro` to count again.") from None
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.report.load import Study
-from bench.report.markdown import cell
+from bench.report.markdown import code, line
 from bench.report.view import View, outcome, share
 
 
@@ -33,10 +33,10 @@ def model_name(study: Study) -> str:
 def _setting(view: View) -> str:
     params, n = view.study.params, view.metrics["n_dialogues"]
     names = list(params.variants)
-    about = f"{cell(params.about)} " if params.about else ""
+    about = f"{line(params.about)} " if params.about else ""
     return (
-        f"{about}{len(names)} variant{'s' * (len(names) > 1)} of `{model_name(view.study)}` "
-        f"{'were' if len(names) > 1 else 'was'} scored on {n} dialogues of `{dataset_name(view.study)}`. "
+        f"{about}{len(names)} variant{'s' * (len(names) > 1)} of {code(model_name(view.study))} "
+        f"{'were' if len(names) > 1 else 'was'} scored on {n} dialogues of {code(dataset_name(view.study))}. "
         f"Brackets are {view.per_cent} bootstrap intervals over dialogues; {view.heading(view.primary)} was declared "
         "the primary measure beforehand."
     )
