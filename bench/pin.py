@@ -56,9 +56,9 @@ def run(given: argparse.Namespace) -> int:
 
 def write(text: str, commits: dict[str, str]) -> str:
     """The study's text with these revisions; comments, order and layout stay."""
-    yaml = YAML()
-    yaml.preserve_quotes, yaml.width = True, 1_000_000  # no line is broken
-    tree = yaml.load(text)
+    layout = YAML()
+    layout.preserve_quotes, layout.width = True, 1_000_000  # no line is broken
+    tree = layout.load(text)
     for where, commit in commits.items():
         block = tree
         for key in where.split("."):
@@ -67,5 +67,5 @@ def write(text: str, commits: dict[str, str]) -> str:
             block.insert(list(block).index("repo") + 1, "revision", commit)
         block["revision"] = commit
     out = io.StringIO()
-    yaml.dump(tree, out)
+    layout.dump(tree, out)
     return out.getvalue()

@@ -3,7 +3,7 @@
 Whatever the bytes, an entry point ends in one of two ways. It works, and what it then wrote is right. Or it exits with
 another code than 0 and one clean line that names the file, without a traceback, and no file is other than before.
 
-    BENCH_FUZZ=long pytest -n0 -s tests/faults/test_fuzz.py     # thousands of fresh cases, minutes
+    BENCH_FAULTS=long pytest -n0 -s tests/faults/test_fuzz.py     # thousands of fresh cases, minutes
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from bench.schema import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDIES = {path.stem: path.read_text(encoding="utf-8") for path in sorted((ROOT / "studies").glob("*.yaml"))}
-LONG = os.environ.get("BENCH_FUZZ") == "long"
+LONG = os.environ.get("BENCH_FAULTS") == "long"
 TRIED: Counter[tuple[str, str]] = Counter()
 
 
@@ -207,7 +207,8 @@ class Project:
         self.pristine = self.files()
 
     def files(self) -> dict[Path, bytes]:
-        return {path: path.read_bytes() for path in self.root.rglob("*") if path.is_file()}
+        found = (path for path in self.root.rglob("*") if path.is_file())
+        return {path: path.read_bytes() for path in found if "work" not in path.relative_to(self.root).parts}
 
     def attempt(self, what: str, path: Path, content: bytes, act: Callable[[], Outcome]) -> Outcome:
         """Put `content` in the place of a file and act: a refusal must be one sentence and change nothing."""
