@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench import artifacts, intake, profanity
+from bench import artifacts, batching, intake, profanity
 from bench.schema import UserError
 
 if TYPE_CHECKING:
     import torch
 
-TOKENS_PER_BATCH = 8192  # padding included: 16 texts of 512 tokens, or 300 summaries, at a time
 LONGEST = 512  # tokens, where neither tokenizer nor model states a limit
 
 Score = Callable[[Sequence[str]], np.ndarray]
@@ -175,7 +174,7 @@ class _Scorer:
         lengths = [len(ids) for ids in encoded["input_ids"]]
         out = np.empty((len(texts), self.model.config.num_labels))
         with torch.inference_mode():
-            for rows in batches(lengths, TOKENS_PER_BATCH):
+            for rows in batching.by_length(lengths, batching.TOKENS[self.device]):
                 batch = self.tokenizer.pad(
                     {key: [values[row] for row in rows] for key, values in encoded.items()},
                     padding="longest",
@@ -196,16 +195,6 @@ class _Scorer:
                 for key, values in encoded.items():
                     values[row] = [filler.get(key, 0)]
         return encoded
-
-
-def batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """Rows grouped by length, shortest first; rows times the longest of a group stay within `budget` tokens."""
-    groups: list[list[int]] = []
-    for row in sorted(range(len(lengths)), key=lambda row: lengths[row]):
-        if not groups or (len(groups[-1]) + 1) * lengths[row] > budget:
-            groups.append([])
-        groups[-1].append(row)
-    return groups
 
 
 def _longest(tokenizer: Any, model: torch.nn.Module) -> int:

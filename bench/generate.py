@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from transformers import GenerationConfig as Decoding
+from transformers.modeling_outputs import BaseModelOutput
 
-from bench import models, processes, resume, runtime
+from bench import batching, models, processes, resume, runtime
 from bench.models import Loaded
 from bench.schema import Example, GenerationConfig, Prediction, TextConfig
+
+KEPT = 0.75  # finished rows are dropped once they are a quarter: dropping copies the cache
 
 
 @dataclass(frozen=True)
@@ -22,46 +25,94 @@ class Written:
     hit_limit: bool
 
 
-def decoding(loaded: Loaded, max_new_tokens: int, draws: int) -> Decoding:
-    """Decoding settings made afresh: nothing leaks in from the checkpoint, such as T5's limit of 20 tokens.
-
-    `draws` 0 is greedy; else that many samples a dialogue from the model's own distribution.
-    """
-    config = loaded.model.generation_config
-    sampling = (
-        {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "num_return_sequences": draws}
-        if draws
-        else {}
-    )
-    return Decoding(
-        max_new_tokens=max_new_tokens,
-        num_beams=1,
-        use_cache=True,
-        pad_token_id=loaded.tokenizer.pad_token_id,
-        eos_token_id=loaded.tokenizer.eos_token_id,
-        decoder_start_token_id=config.decoder_start_token_id,
-        **({"do_sample": False} | sampling),
-    )
-
-
 @torch.no_grad()
 def write(loaded: Loaded, sources: Sequence[Sequence[int]], max_new_tokens: int, draws: int = 0) -> list[list[Written]]:
     """Generate for one batch of encoded dialogues: one list a dialogue, of one greedy summary or of `draws` samples.
 
-    Each dialogue is encoded once whatever the number of draws. The model's mode is put back afterwards.
+    Samples come from the model's own distribution. The model's mode is put back afterwards.
     """
     model, was_training = loaded.model, loaded.model.training
     model.eval()
-    batch = models.collate(sources, [[0]] * len(sources), int(loaded.tokenizer.pad_token_id), loaded.device)
-    rows = model.generate(
-        input_ids=batch.input_ids,
-        attention_mask=batch.attention_mask,
-        generation_config=decoding(loaded, max_new_tokens, draws),
-    )
+    prompted = getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False)
+    rows = (_by_transformers if prompted else _decode)(loaded, sources, max_new_tokens, draws)
     model.train(was_training)
     eos, each = int(loaded.tokenizer.eos_token_id), max(draws, 1)
-    written = [_until_end(row[1:], eos) for row in rows.tolist()]
+    written = [_until_end(row, eos) for row in rows.tolist()]
     return [written[i * each : (i + 1) * each] for i in range(len(sources))]
+
+
+def _decode(loaded: Loaded, sources: Sequence[Sequence[int]], limit: int, draws: int) -> torch.Tensor:
+    """Tokens (B * draws, `limit`); what follows the end of a row means nothing.
+
+    transformers' `generate` carries every row of a batch to the end of its longest, and follows settings in the
+    checkpoint that nobody asked for here. This loop leaves finished rows behind and knows no settings.
+    """
+    model, eos = loaded.model, int(loaded.tokenizer.eos_token_id)
+    hidden, mask = _encode(loaded, sources)
+    tokens = torch.full((len(sources) * max(draws, 1), limit), eos, device=loaded.device)
+    last = torch.full((len(sources), 1), int(model.generation_config.decoder_start_token_id), device=loaded.device)
+    rows, cache = torch.arange(len(tokens), device=loaded.device), None
+    ended = torch.zeros_like(rows, dtype=torch.bool)
+    for step in range(limit):
+        found = model(
+            encoder_outputs=BaseModelOutput(last_hidden_state=hidden),
+            attention_mask=mask,
+            decoder_input_ids=last,
+            past_key_values=cache,
+            use_cache=True,
+        )
+        logits, cache = found.logits[:, -1].float(), found.past_key_values
+        if step == 0 and draws > 1:  # the first step is the same for all draws of a dialogue
+            cache.batch_repeat_interleave(draws)
+            hidden, mask, logits = (one.repeat_interleave(draws, 0) for one in (hidden, mask, logits))
+        last = torch.multinomial(logits.softmax(-1), 1) if draws else logits.argmax(-1, keepdim=True)
+        tokens[rows, step] = last[:, 0]
+        ended |= last[:, 0] == eos
+        growing = (~ended).nonzero()[:, 0]
+        if not len(growing):
+            break
+        if len(growing) <= KEPT * len(rows):
+            cache.batch_select_indices(growing)
+            hidden, mask, last, rows, ended = (one[growing] for one in (hidden, mask, last, rows, ended))
+    return tokens
+
+
+def _encode(loaded: Loaded, sources: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """The encoder's last hidden states (B, S, D) and their mask (B, S); each source is encoded once."""
+    lengths, pad = [len(source) for source in sources], int(loaded.tokenizer.pad_token_id)
+    mask = models.collate([[1] * length for length in lengths], [[0]] * len(sources), 0, loaded.device).input_ids
+    hidden = None
+    for part in batching.by_length(lengths, batching.TOKENS[loaded.device.type]):
+        batch = models.collate([sources[i] for i in part], [[0]] * len(part), pad, loaded.device)
+        states = loaded.model.get_encoder()(
+            input_ids=batch.input_ids, attention_mask=batch.attention_mask
+        ).last_hidden_state
+        if hidden is None:
+            hidden = states.new_zeros(*mask.shape, states.shape[-1])
+        hidden[part, : states.shape[1]] = states
+    assert hidden is not None
+    return hidden, mask
+
+
+def _by_transformers(loaded: Loaded, sources: Sequence[Sequence[int]], limit: int, draws: int) -> torch.Tensor:
+    """The same by `generate`, which alone knows where peft puts the prompts of a prompt learner."""
+    how: dict[str, Any] = {"do_sample": False}
+    if draws:
+        how = {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "num_return_sequences": draws}
+    batch = models.collate(sources, [[0]] * len(sources), int(loaded.tokenizer.pad_token_id), loaded.device)
+    rows = loaded.model.generate(
+        input_ids=batch.input_ids,
+        attention_mask=batch.attention_mask,
+        generation_config=Decoding(
+            max_new_tokens=limit,
+            num_beams=1,
+            pad_token_id=loaded.tokenizer.pad_token_id,
+            eos_token_id=loaded.tokenizer.eos_token_id,
+            decoder_start_token_id=loaded.model.generation_config.decoder_start_token_id,
+            **how,
+        ),
+    )
+    return rows[:, 1:]
 
 
 def _until_end(tokens: list[int], eos: int) -> Written:

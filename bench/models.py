@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedTokenizerBase
 from transformers import GenerationConfig as Decoding
+from transformers.activations import NewGELUActivation
 
 from bench import artifacts, intake
 from bench.schema import TextConfig, UserError
@@ -98,7 +99,16 @@ def _load_full(name: str, folder: Path, facts: dict[str, Any], device: str) -> L
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
+    _fuse_gelu(model)
     return Loaded(name, model.to(device).eval(), tokenizer, "full", facts["parent"])
+
+
+def _fuse_gelu(model: torch.nn.Module) -> None:
+    """FLAN-T5's activation as one kernel instead of eight passes over memory: a tenth of the encoder's time on a CPU."""
+    for module in model.modules():
+        for name, child in module.named_children():
+            if isinstance(child, NewGELUActivation):
+                setattr(module, name, torch.nn.GELU(approximate="tanh"))
 
 
 def _load_adapter(name: str, folder: Path, facts: dict[str, Any], device: str) -> Loaded:

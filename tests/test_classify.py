@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from bench import artifacts, classify, profanity
+from bench import artifacts, batching, classify, profanity
 from bench.schema import UserError
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "you", "are", "an", "idiot", "nice", "person", "the", "dog", "barks", "."]
@@ -103,7 +103,7 @@ def test_against_transformers_itself():
 def test_batch_composition_changes_nothing(monkeypatch, budget):
     model = classify.load("reward", "cpu")
     alone = np.concatenate([model.logits([text]) for text in TEXTS])
-    monkeypatch.setattr(classify, "TOKENS_PER_BATCH", budget)
+    monkeypatch.setitem(batching.TOKENS, "cpu", budget)
     np.testing.assert_allclose(model.logits(TEXTS * 3), np.tile(alone, (3, 1)), atol=1e-5, rtol=0)
 
 
@@ -139,14 +139,6 @@ def test_identity_names_the_weights(house):
     a, b = classify.load("reward", "cpu").identity, classify.load("swapped", "cpu").identity
     digest = artifacts.sha256_folder(house / "models" / "reward", (".safetensors",))
     assert a == f"bert@{digest[:8]}" and a != b
-
-
-def test_batches():
-    lengths = [5, 1, 9, 1, 3, 20]
-    groups = classify.batches(lengths, 9)
-    assert sorted(row for group in groups for row in group) == list(range(6))
-    assert all(len(group) == 1 or len(group) * max(lengths[row] for row in group) <= 9 for group in groups)
-    assert classify.batches([], 9) == []
 
 
 def test_profanity():

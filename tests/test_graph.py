@@ -24,6 +24,7 @@ LAYERS = [
         "splits",
         "intake",
         "resume",
+        "batching",
     },
     {"context", "models", "generate", "classify"},
     {"training"},

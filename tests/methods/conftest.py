@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,8 +27,14 @@ EXAMPLES = [
 def context(tiny_base: Path, tiny_reward: Path) -> Callable[..., TrainContext]:
     """Make a context for a variant: `context("lora", init="base")`."""
 
-    def make(variant: str, init: str = "base", learns_from: str = "data/train.jsonl", seed: int = 0) -> TrainContext:
-        compute = ComputeConfig(device="cpu", threads=1)
+    def make(
+        variant: str,
+        init: str = "base",
+        learns_from: str = "data/train.jsonl",
+        seed: int = 0,
+        precision: Any = "float32",
+    ) -> TrainContext:
+        compute = ComputeConfig(device="cpu", threads=1, precision=precision)
         device = runtime.prepare(compute, seed)
         return TrainContext(
             variant=variant, init=init, learns_from=learns_from, seed=seed, text=TextConfig(max_target_tokens=12),
