@@ -27,9 +27,11 @@ def _use_arguments(parser: argparse.ArgumentParser) -> None:
 def _use(given: argparse.Namespace) -> int:
     """Check studies/STUDY.yaml and make it the active params.yaml."""
     path = artifacts.STUDIES / f"{given.study}.yaml"
-    if not path.exists():
-        known = ", ".join(sorted(p.stem for p in artifacts.STUDIES.glob("*.yaml"))) or "none here"
-        raise UserError(f"{path} does not exist; studies: {known}. Run the command at the project's root.")
+    known = sorted(file.stem for file in artifacts.STUDIES.glob("*.yaml"))
+    if given.study not in known:
+        raise UserError(
+            f"{path} does not exist; studies: {', '.join(known) or 'none here'}. Run the command at the project's root."
+        )
     params = config.read(path)
     if params.study != path.stem:
         raise UserError(f"{path}: study: '{params.study}' must be the file's name, '{path.stem}'.")

@@ -116,7 +116,12 @@ def check_words(folder: Path, tokenizer: Any, model: Any) -> None:
 
 
 def check_size(folder: Path, tokenizer: Any, model: Any) -> None:
-    """No token without an embedding."""
+    """No token without an embedding, and a longest text that is a length."""
+    longest = tokenizer.model_max_length
+    if not isinstance(longest, int | float) or longest < 1 or int(longest) != longest:
+        raise UserError(
+            f"{folder}/tokenizer_config.json: model_max_length: {longest!r:.40} is no number of tokens; correct it."
+        )
     last, rows = max(tokenizer.get_vocab().values(), default=-1), model.get_input_embeddings().num_embeddings
     if not 0 <= last < rows:
         raise UserError(
