@@ -83,9 +83,10 @@ def report_dir(study: str) -> Path:
 def study_path(study: str) -> Path:
     """The file of a study; one that is not there is the user's error, which names those that are."""
     path = STUDIES / f"{study}.yaml"
-    if not path.exists():
-        known = ", ".join(sorted(p.stem for p in STUDIES.glob("*.yaml"))) or "none here"
-        raise UserError(f"{path} does not exist; studies: {known}. Run the command at the project's root.")
+    known = sorted(file.stem for file in STUDIES.glob("*.yaml"))
+    if study not in known:  # which no path is
+        shown = ", ".join(known) or "none here"
+        raise UserError(f"{path} does not exist; studies: {shown}. Run the command at the project's root.")
     return path
 
 

@@ -201,7 +201,7 @@ def _longest(tokenizer: Any, model: torch.nn.Module) -> int:
     """The most tokens a text may have: the tokenizer's limit and that of the model's position table."""
     import torch
 
-    limits = [tokenizer.model_max_length] if tokenizer.model_max_length < 10**6 else []
+    limits = [int(tokenizer.model_max_length)] if tokenizer.model_max_length < 10**6 else []
     for key, module in model.named_modules():
         if key.endswith("position_embeddings") and isinstance(module, torch.nn.Embedding):
             # RoBERTa and its kin start counting after the padding index.

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from bench import artifacts
-from bench.schema import UserError
+from bench.schema import UNREADABLE, UserError
 
 # Keys by which a configuration names code to be imported or downloaded. Nothing here follows them; a model that needs
 # its own code would be another model without it, so it is refused instead of being loaded as something else.
 CODE = ("auto_map", "custom_pipelines", "custom_generate", "trust_remote_code")
 KERNELS = ("attn_implementation", "_attn_implementation", "_attn_implementation_internal", "experts_implementation")
+VOCABULARIES = ("vocab.json", "added_tokens.json")
 LAYER = re.compile(r"\.\d+\.")
 
 
@@ -35,7 +36,11 @@ def _check_settings(path: Path, settings: Any, tensors: int) -> None:
     needed = ("config.json", "adapter_config.json", "tokenizer_config.json", "generation_config.json", "tokenizer.json")
     if path.name in needed and not isinstance(settings, dict):
         raise UserError(f"{path} must hold a JSON object; save the model again with save_pretrained.")
+    if path.name in VOCABULARIES:  # words, not settings
+        return
     for key, value in _entries(settings):
+        if UNREADABLE.search(key):  # libraries print the keys they do not know
+            raise UserError(f"{path}: {key!r:.60}: a key with control characters; restore the file.")
         if (key in CODE and value) or (key in KERNELS and not re.fullmatch(r"\w+", str(value))):
             raise UserError(
                 f"{path}: {key}: the model asks to run code of its own, which is never done; name a model that "
@@ -116,7 +121,12 @@ def check_words(folder: Path, tokenizer: Any, model: Any) -> None:
 
 
 def check_size(folder: Path, tokenizer: Any, model: Any) -> None:
-    """No token without an embedding."""
+    """No token without an embedding, and a longest text that is a length."""
+    longest = tokenizer.model_max_length
+    if not isinstance(longest, int | float) or longest < 1 or int(longest) != longest:
+        raise UserError(
+            f"{folder}/tokenizer_config.json: model_max_length: {longest!r:.40} is no number of tokens; correct it."
+        )
     last, rows = max(tokenizer.get_vocab().values(), default=-1), model.get_input_embeddings().num_embeddings
     if not 0 <= last < rows:
         raise UserError(

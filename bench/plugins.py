@@ -20,7 +20,7 @@ def names(kind: str) -> list[str]:
 
 def nearest(word: str, known: list[str]) -> str:
     """`; did you mean 'x'?` for a word close to a known one, else the known ones."""
-    close = difflib.get_close_matches(word, known, n=1)
+    close = difflib.get_close_matches(word[:80], known, n=1)  # a stranger's key may have any length
     return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}."
 
 

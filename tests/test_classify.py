@@ -219,6 +219,15 @@ def test_refuses_a_tokenizer_of_another_model(tmp_path, monkeypatch):
         classify.load("odd", "cpu")
 
 
+@pytest.mark.parametrize("longest", ["", "512", 0, -1, 0.5, [1]])
+def test_refuses_a_longest_text_that_is_no_length(tmp_path, monkeypatch, longest):
+    monkeypatch.chdir(tmp_path)
+    path = tiny(tmp_path / "models" / "odd") / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"model_max_length": longest}))
+    with pytest.raises(UserError, match="model_max_length: .* is no number of tokens|cannot be loaded"):
+        classify.load("odd", "cpu")
+
+
 def test_refuses_labels_that_do_not_name_the_columns(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for names in ("x", {"a": "hate", "b": "nothate"}, {"0": "hate", "2": "nothate"}):

@@ -39,6 +39,14 @@ def test_a_wrong_study_leaves_the_active_one(project: Path, capsys: pytest.Captu
     assert (project / "params.yaml").read_text() == "kept"
 
 
+@pytest.mark.parametrize("name", ["../elsewhere", "/etc/passwd", "a\0b", ""])
+def test_a_study_is_a_file_of_its_folder(project: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    shutil.copy(project / "studies" / "miniature.yaml", project / "elsewhere.yaml")
+    assert cli.main(["use", name]) == 1
+    assert "does not exist; studies: dialogsum-small" in capsys.readouterr().err
+    assert (project / "params.yaml").read_text() == "kept"
+
+
 def test_the_command_is_there_and_light() -> None:
     code = "import sys; from bench import cli; assert not {'torch', 'transformers', 'matplotlib'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

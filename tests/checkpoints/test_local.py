@@ -111,6 +111,7 @@ def test_refuses_what_it_cannot_use(folder, tmp_path):
         ("tokenizer_config.json", '{"a": [{"auto_map": ["x.Y", null]}]}', r"tokenizer_config\.json: auto_map: .* run code"),
         ("config.json", '{"attn_implementation": "stranger/kernel"}', r"config\.json: attn_implementation: .* run code"),
         ("config.json", '{"quantization_config": {"quant_method": "bitsandbytes"}}', "quantised weights are not read"),
+        ("tokenizer_config.json", '{"a": {"x\\u001b[31m": 1}}', r"a key with control characters"),
         ("config.json", '{"num_layers": 1000000000}', r"config\.json: num_layers: 1000000000 layers, .* 1 tensors"),
     ],
 )  # fmt: skip
@@ -123,6 +124,7 @@ def test_refuses_settings_that_lie_or_ask_for_code(folder, tmp_path, name, conte
 
 def test_takes_a_vocabulary_that_holds_the_word_and_a_plain_attention(folder, tmp_path):
     (folder / "tokenizer.json").write_text(json.dumps({"model": {"vocab": {"auto_map": 1}}}))
+    (folder / "vocab.json").write_text(json.dumps({"auto_map": 2, "\x1b": 3}))
     (folder / "config.json").write_text(json.dumps({"attn_implementation": "sdpa", "num_layers": 1}))
     local.build(block(), tmp_path / "out")
 
