@@ -50,16 +50,25 @@ class Project:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / name, folder / name)
         self.params(tiny())
-        for command in (
-            ["init", "-q"],
-            ["add", "-A"],
-            ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "start"],
-        ):
-            subprocess.run(["git", *command], cwd=folder, check=True)
+        subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+        self.commit("start")
+
+    def commit(self, message: str) -> None:
+        """Commit everything that git does not ignore."""
+        subprocess.run(["git", "add", "-A"], cwd=self.folder, check=True)
+        author = ["-c", "user.name=t", "-c", "user.email=t@t"]
+        subprocess.run(["git", *author, "commit", "-qm", message], cwd=self.folder, check=True)
 
     def params(self, raw: dict[str, Any]) -> None:
         with (self.folder / "params.yaml").open("w") as file:
             YAML().dump(raw, file)
+
+    def bench(self, *words: str) -> tuple[int, str]:
+        """Exit status and output of a `bench` command."""
+        call = [sys.executable, "-c", "import sys; from bench.cli import main; sys.exit(main(sys.argv[1:]))", *words]
+        environment = os.environ | {"PYTHONPATH": str(self.folder)}
+        done = subprocess.run(call, cwd=self.folder, capture_output=True, text=True, env=environment)
+        return done.returncode, done.stdout + done.stderr
 
     def start(self, *words: str, **options: Any) -> subprocess.Popen[str]:
         """Begin a dvc command in this project, in a process group of its own."""

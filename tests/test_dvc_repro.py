@@ -66,6 +66,26 @@ def test_a_knob_touches_its_variant_and_what_starts_from_it(project: Project) ->
     project.params(tiny())
 
 
+def test_a_commit_that_turns_one_knob_is_a_diff_of_that_variant_alone(project: Project) -> None:
+    project.commit("as it was")
+    raw = tiny()
+    raw["variants"]["ppo"]["learning_rate"] = 4e-2
+    project.params(raw)
+    project.dvc("repro")
+    project.commit("one knob")
+    status, output = project.bench("diff", "HEAD~1", "--format", "json")
+    found = json.loads(output)
+    assert status == 0 and found["changed"] == ["ppo"] and found["unchanged"] == ["baseline", "lora"]
+    assert [param["key"] for param in found["params"]] == ["variants.ppo.learning_rate"]
+    assert {score["variant"] for score in found["scores"]} == set(found["rows"]) == {"ppo"}
+    assert all(row["old_text"] != row["new_text"] for row in found["rows"]["ppo"])
+    status, output = project.bench("gate", "--against", "HEAD")
+    assert status == 0 and "PASS" in output
+    assert project.bench("gate", "--against", "no-such-revision")[0] == 2
+    project.params(tiny())
+    project.dvc("repro")
+
+
 def test_an_experiment_overrides_a_knob_and_metrics_diff_shows_it(project: Project) -> None:
     output = project.dvc("exp", "run", "-n", "slower", "-S", "variants.ppo.learning_rate=5e-2")
     assert ran(output) == CHECKS | {"train@ppo", "generate@ppo", "score@ppo", "report"}
@@ -86,7 +106,18 @@ def test_a_removed_variant_leaves_the_report(project: Project) -> None:
 def test_from_an_emptied_cache_the_numbers_come_out_to_the_byte(project: Project) -> None:
     project.dvc("repro")
     before = project.read(METRICS)
-    for folder in ("checked", "data", "models", "curves", "predictions", "scores", "costs", ".dvc/cache", ".dvc/tmp"):
+    for folder in (
+        "checked",
+        "data",
+        "models",
+        "curves",
+        "predictions",
+        "scores",
+        "costs",
+        "work",
+        ".dvc/cache",
+        ".dvc/tmp",
+    ):
         shutil.rmtree(project.folder / folder)
     assert len(ran(project.dvc("repro"))) == 17
     assert project.read(METRICS) == before
