@@ -25,6 +25,7 @@ from bench.schema import (
     UserError,
 )
 
+SURROGATE = re.compile(r"(?i)\\u(0000)?d[89a-f][0-9a-f]{2}")  # as YAML's escapes spell it
 NAME = r"[a-z0-9][a-z0-9_-]*"
 RESERVED = (*artifacts.YARDSTICKS, "yardsticks")  # their files lie beside the variants'
 
@@ -119,7 +120,8 @@ def read(path: Path | str = artifacts.PARAMS) -> Params:
     path = Path(path)
     try:
         # ruamel reads YAML 1.2 as DVC does: `1e-3` is a number here and a string to PyYAML.
-        raw = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        raw = YAML(typ="safe", pure=True).load(text)
     except FileNotFoundError:
         raise UserError(
             f"{path} does not exist; `bench use miniature` makes one from studies/miniature.yaml."
@@ -134,6 +136,9 @@ def read(path: Path | str = artifacts.PARAMS) -> Params:
         # ruamel makes numbers and dates as they come and lets whatever Python says of them through.
         problem = str(error) or type(error).__name__
         raise UserError(f"{path} is not valid YAML: {problem}; see studies/miniature.yaml.") from None
+    half = SURROGATE.search(text)
+    if half:
+        raise UserError(f"{path}: {half[0]} is half a character, which no file can hold; write the character itself.")
     if not isinstance(raw, dict):
         raise UserError(
             f"{path} must hold a mapping of blocks, and holds {type(raw).__name__}; see studies/miniature.yaml."

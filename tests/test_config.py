@@ -119,6 +119,8 @@ def test_a_wrong_field_is_named_with_the_fix(raw: dict[str, Any], path: str, val
         (b"seed: 2020-13-45", "not valid YAML: month must be in 1..12"),
         (b"seed: !!int abc", "not valid YAML"),
         (b"x: " + b"[" * 5000, "nested too deeply"),
+        (b'about: "\\uD83D"', "is half a character"),
+        (b'about: "\\U0000dc00"', "is half a character"),
         (b"seed: " + b"9" * 5000, "not valid YAML"),
         (b"seed: 0x" + b"f" * 5000, "data.dataset: missing"),
         (b"study: !!python/object/apply:os.system [id]", "not valid YAML: could not determine a constructor"),

@@ -455,6 +455,7 @@ def test_rows_that_do_not_fit_the_test_split_are_the_users_error(
         ("scores/ppo.jsonl", '{"id": "t0"', "scores/ppo.jsonl line 1: the line: Invalid JSON"),
         ("scores/ppo.jsonl", "\xff", "scores/ppo.jsonl is not UTF-8 text"),
         ("scores/ppo.meta.json", "[]", "scores/ppo.meta.json must hold a JSON object"),
+        ("scores/ppo.meta.json", '{"signatures": {"rouge1": "\\ud800"}}', "scores/ppo.meta.json is not valid JSON"),
         ("scores/ppo.meta.json", '{"signatures": []}', "scores/ppo.meta.json: signatures.rouge1: missing"),
         ("scores/ppo.meta.json", '{"signatures": {"rouge1": 5}}', "scores/ppo.meta.json: signatures.rouge1: missing"),
         ("predictions/ppo.jsonl", "{}", "predictions/ppo.jsonl line 1: id: Field required"),

@@ -87,13 +87,18 @@ def places(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         yield from places(inner, (*at, key))
 
 
+def extreme(draw: Callable[[Any], Any]) -> Any:
+    """A value of the list; a copy, for what is drawn is changed further."""
+    return copy.deepcopy(draw(st.sampled_from(EXTREMES)))
+
+
 def draw_structure(draw: Callable[[Any], Any], value: Any) -> Any:
     """The value with one to three changes: gone, renamed, replaced, doubled, or with something new beside it."""
     value = copy.deepcopy(value)
     for _ in range(draw(st.integers(1, 3))):
         known = list(places(value))
         if not known:
-            return draw(st.sampled_from(EXTREMES))
+            return extreme(draw)
         way = draw(st.sampled_from(known))
         home = value
         for key in way[:-1]:
@@ -104,7 +109,7 @@ def draw_structure(draw: Callable[[Any], Any], value: Any) -> Any:
         elif change == "rename" and isinstance(home, dict):
             home[draw(st.sampled_from(KEYS))] = home.pop(way[-1])
         elif change == "add" and isinstance(home, dict):
-            home[draw(st.sampled_from(KEYS))] = draw(st.sampled_from(EXTREMES))
+            home[draw(st.sampled_from(KEYS))] = extreme(draw)
         elif change == "add":
             home.append(copy.deepcopy(home[way[-1]]))
         elif change == "swap":
@@ -117,7 +122,7 @@ def draw_structure(draw: Callable[[Any], Any], value: Any) -> Any:
                 "utf-8", "surrogateescape"
             )
         else:
-            home[way[-1]] = draw(st.sampled_from(EXTREMES))
+            home[way[-1]] = extreme(draw)
     return value
 
 
