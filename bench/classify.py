@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench import artifacts, batching, profanity
+from bench import artifacts, batching, intake, profanity
 from bench.schema import UserError
 
 if TYPE_CHECKING:
@@ -109,53 +109,52 @@ def _transformer(name: str, folder: Path, device: str) -> Classifier:
     """A Hugging Face sequence classifier with safetensors weights."""
     if not any(folder.glob("*.safetensors")):
         raise UserError(f"{folder} holds no .safetensors weights; save the model again with `save_pretrained`.")
+    intake.check(folder)
     _check_head(folder / "config.json")
-    import torch
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-        model, report = AutoModelForSequenceClassification.from_pretrained(
-            folder,
-            trust_remote_code=False,
-            local_files_only=True,
-            use_safetensors=True,
-            dtype=torch.float32,
-            output_loading_info=True,
-        )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise UserError(
-            f"{folder} cannot be loaded as a classifier ({reason}); name another checkpoint for '{name}'."
-        ) from None
-    if report["missing_keys"]:
-        # transformers would fill these with random numbers and go on.
-        raise UserError(
-            f"{folder} lacks weights of a classifier ({', '.join(sorted(report['missing_keys'])[:3])}); "
-            f"name a checkpoint tuned for classification for '{name}'."
-        )
+    with intake.library(folder):
+        tokenizer, model = _from_folder(folder)
     labels = tuple(str(model.config.id2label[i]) for i in range(model.config.num_labels))
     if len(set(labels)) < len(labels):
         raise UserError(f"{folder}/config.json: id2label: two columns share a name ({', '.join(labels)}); rename one.")
     if tokenizer.pad_token_id is None:
         raise UserError(f"{folder}: the tokenizer has no padding token; set pad_token in its tokenizer_config.json.")
+    intake.check_size(folder, tokenizer, model)
     tokenizer.padding_side = "right"  # positions count from the first token in most encoders
     model = model.to(device).eval().requires_grad_(False)
     identity = f"{model.config.model_type}@{artifacts.sha256_folder(folder, ('.safetensors',))[:8]}"
     return Classifier(name, labels, identity, _Scorer(tokenizer, model, device))
 
 
+def _from_folder(folder: Path) -> tuple[Any, Any]:
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    model, report = AutoModelForSequenceClassification.from_pretrained(
+        folder,
+        trust_remote_code=False,
+        local_files_only=True,
+        use_safetensors=True,
+        dtype=torch.float32,
+        output_loading_info=True,
+    )
+    intake.check_keys(folder, set(report["missing_keys"]), set(report["unexpected_keys"]))
+    return tokenizer, model
+
+
 def _check_head(path: Path) -> None:
     """Only one softmax over two or more labels gives probabilities that compare between classifiers."""
-    config = artifacts.read_json(path)
+    config = artifacts.read_object(path)
     kind = config.get("problem_type") or "single_label_classification"
     if kind != "single_label_classification":
         raise UserError(
             f"{path}: problem_type: '{kind}' is not supported; use a classifier with a softmax over its "
             "labels (single_label_classification)."
         )
-    count = len(config["id2label"]) if "id2label" in config else config.get("num_labels", 2)
-    if count < 2:
+    names = config.get("id2label", dict.fromkeys(map(str, range(config.get("num_labels", 2)))))
+    if not isinstance(names, dict) or set(names) != set(map(str, range(len(names)))):
+        raise UserError(f"{path}: id2label: must name the columns '0', '1', … in turn; write the labels' names there.")
+    if len(names) < 2:
         raise UserError(
             f"{path}: id2label: a head with a single logit is not supported; use a classifier with two or more labels."
         )
@@ -202,7 +201,7 @@ def _longest(tokenizer: Any, model: torch.nn.Module) -> int:
     """The most tokens a text may have: the tokenizer's limit and that of the model's position table."""
     import torch
 
-    limits = [tokenizer.model_max_length] if tokenizer.model_max_length < 10**6 else []
+    limits = [int(tokenizer.model_max_length)] if tokenizer.model_max_length < 10**6 else []
     for key, module in model.named_modules():
         if key.endswith("position_embeddings") and isinstance(module, torch.nn.Embedding):
             # RoBERTa and its kin start counting after the padding index.

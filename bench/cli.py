@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
-from bench import artifacts, audit, config, runtime, seeds
+from bench import artifacts, audit, config, doctor, pin, runtime, seeds
 from bench.compare import commands as compare
 from bench.schema import UserError
 
@@ -26,20 +27,22 @@ def _use_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _use(given: argparse.Namespace) -> int:
     """Check studies/STUDY.yaml and make it the active params.yaml."""
-    path = artifacts.STUDIES / f"{given.study}.yaml"
-    if not path.exists():
-        known = ", ".join(sorted(p.stem for p in artifacts.STUDIES.glob("*.yaml"))) or "none here"
-        raise UserError(f"{path} does not exist; studies: {known}. Run the command at the project's root.")
+    path = artifacts.study_path(given.study)
     params = config.read(path)
     if params.study != path.stem:
         raise UserError(f"{path}: study: '{params.study}' must be the file's name, '{path.stem}'.")
     artifacts.write_text(artifacts.PARAMS, path.read_text(encoding="utf-8"))
     print(f"params.yaml is now {path} ({len(params.variants)} variants); `dvc repro` runs it")
+    loose = [f"{where} ({block.repo} at '{block.revision}')" for where, block in pin.unpinned(params).items()]
+    if loose:
+        print(f"not pinned yet: {', '.join(loose)}; run `bench pin {path.stem}` first, where the hub is reached")
     return 0
 
 
 COMMANDS = {
     "use": Command("check a study and make it the active params.yaml", _use_arguments, _use),
+    "pin": Command("write the commit of everything that a study takes from the hub", pin.add_arguments, pin.run),
+    "doctor": Command("what this machine can run, and what each study still needs", doctor.add_arguments, doctor.run),
     **{name: Command(*command) for name, command in compare.COMMANDS.items()},
     "seeds": Command("several runs of a study with other seeds, side by side", seeds.add_arguments, seeds.run),
     "audit": Command("check published claims against their own figures", audit.add_arguments, audit.run),
@@ -59,3 +62,6 @@ def main(arguments: list[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1  # not 0: a gate that was not read to its end has not passed

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import typing
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, Field, ValidationError
 from ruamel.yaml import YAML, YAMLError
@@ -18,10 +19,15 @@ from bench.schema import (
     DatasetConfig,
     GenerationConfig,
     MethodConfig,
+    Seed,
     Strict,
     TextConfig,
     UserError,
 )
+
+SURROGATE = re.compile(r"(?i)\\u(0000)?d[89a-f][0-9a-f]{2}")  # as YAML's escapes spell it
+NAME = r"[a-z0-9][a-z0-9_-]*"
+RESERVED = (*artifacts.YARDSTICKS, "yardsticks")  # their files lie beside the variants'
 
 
 class ReportConfig(Strict):
@@ -29,18 +35,26 @@ class ReportConfig(Strict):
 
     primary: str = "rouge1"
     confidence: float = Field(0.95, gt=0.5, lt=1)
-    resamples: int = Field(10_000, ge=100)
-    seed: int = 0
+    resamples: int = Field(10_000, ge=100, le=1_000_000)
+    seed: Seed = 0
     examples: int = Field(4, ge=0)
     texts: bool = True
+
+
+class Training(NamedTuple):
+    """One training of a variant: the folder of its weights below models/, its seed, and the seed that its rows carry."""
+
+    name: str
+    seed: int
+    mark: int | None
 
 
 class Params(Strict):
     """A whole study."""
 
-    study: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    study: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)
     about: str = ""
-    seed: int = 0
+    seed: Seed = 0
     compute: ComputeConfig = ComputeConfig()
     text: TextConfig = TextConfig()
     data: DatasetConfig
@@ -51,14 +65,50 @@ class Params(Strict):
     report: ReportConfig = ReportConfig()
     gate: GateConfig = GateConfig()
 
-    def seed_of(self, variant: str) -> int:
-        """The variant's own seed, or the study's."""
-        own = self.variants[variant].seed
-        return self.seed if own is None else own
+    def variant(self, name: str) -> MethodConfig:
+        """The block of a variant; an unknown name is the user's error."""
+        if name not in self.variants:
+            raise UserError(
+                f"params.yaml: variants: there is no '{name}'; {plugins.nearest(name, list(self.variants))}"
+            )
+        return self.variants[name]
+
+    def checkpoint(self, name: str) -> CheckpointConfig:
+        """The block of a checkpoint; an unknown name is the user's error."""
+        if name not in self.checkpoints:
+            known = plugins.nearest(name, list(self.checkpoints))
+            raise UserError(f"params.yaml: checkpoints: there is no '{name}'; {known}")
+        return self.checkpoints[name]
+
+    def trainings_of(self, variant: str) -> list[Training]:
+        """Once with the variant's own seed or the study's, or once with each of its `seeds`, the first in its own folder."""
+        block = self.variant(variant)
+        if block.seeds is None:
+            return [Training(variant, self.seed if block.seed is None else block.seed, None)]
+        names = [variant, *(artifacts.training_name(variant, seed) for seed in block.seeds[1:])]
+        return [Training(name, seed, seed) for name, seed in zip(names, block.seeds, strict=True)]
 
     def start_of(self, variant: str) -> str:
         """The name of the checkpoint or variant that `variant` was trained from."""
-        return self.variants[variant].init
+        return self.variant(variant).init
+
+    def root_of(self, variant: str) -> str:
+        """The checkpoint that `variant` goes back to."""
+        at = self.start_of(variant)
+        return self.root_of(at) if at in self.variants else at
+
+    @property
+    def labels(self) -> dict[str, tuple[str, str]]:
+        """The classifier's labels that the study counts on: field of params -> (checkpoint, label)."""
+        found = {
+            f"metrics.{name}.{field}": asked
+            for name, block in self.metrics.items()
+            for field, asked in getattr(plugins.find("metric", name), "labels", lambda _: {})(block).items()
+        }
+        for name, block in self.variants.items():
+            if (reward := getattr(block, "reward", None)) is not None:
+                found[f"variants.{name}.reward.label"] = (Path(block.learns_from).name, reward.label)
+        return found
 
 
 def read(path: Path | str = artifacts.PARAMS) -> Params:
@@ -70,16 +120,25 @@ def read(path: Path | str = artifacts.PARAMS) -> Params:
     path = Path(path)
     try:
         # ruamel reads YAML 1.2 as DVC does: `1e-3` is a number here and a string to PyYAML.
-        raw = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        raw = YAML(typ="safe", pure=True).load(text)
     except FileNotFoundError:
         raise UserError(
             f"{path} does not exist; `bench use miniature` makes one from studies/miniature.yaml."
         ) from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 text ({error.reason}); save it as UTF-8.") from None
-    except YAMLError as error:
-        problem = " ".join(str(error).split())
-        raise UserError(f"{path} is not valid YAML: {problem}") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); make it a readable file.") from None
+    except RecursionError:
+        raise UserError(f"{path} is not valid YAML: it is nested too deeply; see studies/miniature.yaml.") from None
+    except (YAMLError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError) as error:
+        # ruamel makes numbers and dates as they come and lets whatever Python says of them through.
+        problem = str(error) or type(error).__name__
+        raise UserError(f"{path} is not valid YAML: {problem}; see studies/miniature.yaml.") from None
+    half = SURROGATE.search(text)
+    if half:
+        raise UserError(f"{path}: {half[0]} is half a character, which no file can hold; write the character itself.")
     if not isinstance(raw, dict):
         raise UserError(
             f"{path} must hold a mapping of blocks, and holds {type(raw).__name__}; see studies/miniature.yaml."
@@ -92,19 +151,30 @@ def parse(raw: dict[str, Any], name: str = "params.yaml") -> Params:
     typed = dict(raw)
     typed["data"] = _block(raw, "data", "dataset", "dataset", name)
     for part, kind, key in (("checkpoints", "checkpoint", "source"), ("variants", "method", "method")):
-        blocks = raw.get(part)
-        if not isinstance(blocks, dict):
-            raise UserError(f"{name}: {part}: must be a mapping of named blocks; see studies/miniature.yaml.")
-        typed[part] = {str(k): _block(blocks, k, kind, key, name, f"{part}.") for k in blocks}
-    metrics = raw.get("metrics")
-    if not isinstance(metrics, dict):
-        raise UserError(
-            f"{name}: metrics: must be a mapping of metric names to their settings; see studies/miniature.yaml."
-        )
-    typed["metrics"] = {str(k): _typed("metric", k, v or {}, f"metrics.{k}", name) for k, v in metrics.items()}
+        blocks = _named(raw, part, name)
+        typed[part] = {k: _block(blocks, k, kind, key, name, f"{part}.") for k in blocks}
+    typed["metrics"] = {
+        k: _typed("metric", k, {} if v is None else v, f"metrics.{k}", name)
+        for k, v in _named(raw, "metrics", name).items()
+    }
     params = _validated(Params, typed, "", name)
+    _check_names(params, name)
     _check_graph(params, name)
+    _check_columns(params, name)
     return params
+
+
+def _named(raw: dict[str, Any], part: str, name: str) -> dict[str, Any]:
+    """The named blocks below `part`."""
+    blocks = raw.get(part)
+    if not isinstance(blocks, dict):
+        raise UserError(f"{name}: {part}: must be a mapping of named blocks; see studies/miniature.yaml.")
+    odd = [key for key in blocks if not isinstance(key, str)]
+    if odd:
+        raise UserError(
+            f"{name}: {part}.{odd[0]}: a name must be text, and YAML makes {_shown(odd[0])} of it; quote it."
+        )
+    return blocks
 
 
 def _block(blocks: dict[str, Any], key: str, kind: str, field: str, name: str, prefix: str = "") -> Strict:
@@ -127,7 +197,8 @@ def _validated(model: type[Strict], value: Any, where: str, name: str) -> Any:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        first = error.errors()[0]
+        errors = error.errors()  # a misspelt key is also a missing one, and the spelling is what helps
+        first = next((each for each in errors if each["type"] == "extra_forbidden"), errors[0])
         loc = [str(part) for part in first["loc"]]
         field = ".".join(([where] if where else []) + loc)
         if first["type"] == "extra_forbidden":
@@ -135,44 +206,65 @@ def _validated(model: type[Strict], value: Any, where: str, name: str) -> Any:
             raise UserError(f"{name}: {field}: unknown key; {plugins.nearest(loc[-1], known)}") from None
         if first["type"] == "missing":
             raise UserError(f"{name}: {field}: missing; add it (see studies/ for working files).") from None
-        raise UserError(f"{name}: {field}: {first['msg']}, got {first['input']!r:.80}.") from None
+        raise UserError(f"{name}: {field}: {first['msg']}, got {_shown(first['input'])}; correct it.") from None
+
+
+def _shown(value: Any) -> str:
+    """A value as messages quote it."""
+    try:
+        return f"{value!r:.80}"
+    except (ValueError, RecursionError):  # an integer of thousands of digits, a list that holds itself
+        return f"{type(value).__name__} that cannot be shown"
 
 
 def _model_at(model: type[BaseModel], loc: list[str]) -> type[BaseModel]:
-    """The model that a nested location lies in, through optional and union types."""
+    """The model that a nested location lies in, through optional, union and mapping types."""
     for part in loc:
-        if part not in model.model_fields:
-            continue  # the tag of a union, or an index
-        annotation = model.model_fields[part].annotation
-        options = [annotation, *typing.get_args(annotation)]
-        model = next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), model)
+        if part in model.model_fields:  # else the tag of a union, an index, or the key of a mapping
+            model = next(_models_in(model.model_fields[part].annotation), model)
     return model
 
 
-def _check_graph(params: Params, name: str) -> None:
-    """Every start exists, there is no cycle, names are usable as folders, and the judge is not the teacher."""
-    for needed in ("base", "judge"):
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models that a type holds, however deep."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in typing.get_args(annotation):
+        yield from _models_in(inner)
+
+
+def _check_names(params: Params, name: str) -> None:
+    """Names are folders, files and columns; what the graph needs is there, and nothing is named twice."""
+    for needed in ("base", "reward", "judge"):
         if needed not in params.checkpoints:
             raise UserError(
-                f"{name}: checkpoints.{needed}: missing; every study has a base model and an independent judge."
+                f"{name}: checkpoints.{needed}: missing; every study has a base model, a reward and an independent judge."
             )
     for part in ("checkpoints", "variants"):
         for key in getattr(params, part):
-            if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", key) or key in artifacts.YARDSTICKS:
+            if not re.fullmatch(NAME, key) or len(key) > 64 or key in RESERVED:
                 raise UserError(
-                    f"{name}: {part}.{key}: use lower-case letters, digits, '-' and '_', and none of the "
-                    f"reserved names {', '.join(artifacts.YARDSTICKS)}."
+                    f"{name}: {part}.{key}: use at most 64 lower-case letters, digits, '-' and '_', and none of the "
+                    f"reserved names {', '.join(RESERVED)}."
                 )
     clash = sorted(set(params.checkpoints) & set(params.variants))
     if clash:
         raise UserError(f"{name}: variants.{clash[0]}: a checkpoint has this name too; rename one of them.")
+
+
+def _check_graph(params: Params, name: str) -> None:
+    """Every start exists and is no classifier, there is no cycle, and the judge is not the teacher."""
+    classifiers = {"reward", "judge", *(checkpoint for checkpoint, _ in params.labels.values())}
     for variant, block in params.variants.items():
         known = sorted({*params.checkpoints, *params.variants} - {variant})
         if block.init not in known:
             raise UserError(
                 f"{name}: variants.{variant}.init: there is no '{block.init}'; {plugins.nearest(block.init, known)}"
             )
+        if block.init in classifiers & set(params.checkpoints):
+            raise UserError(f"{name}: variants.{variant}.init: '{block.init}' is a classifier; start from 'base'.")
         _check_teacher(params, variant, name)
+        _check_seeds(block, f"{name}: variants.{variant}.seeds")
         seen, at = [variant], block.init
         while at in params.variants:
             if at in seen:
@@ -183,12 +275,27 @@ def _check_graph(params: Params, name: str) -> None:
             at = params.variants[at].init
 
 
+def _check_seeds(block: MethodConfig, field: str) -> None:
+    """`seeds` are for variants that are trained, at least two different ones, and not beside `seed`."""
+    if block.seeds is None:
+        return
+    if plugins.find("method", block.method).LEARNS_FROM == "nothing":
+        raise UserError(f"{field}: method '{block.method}' trains nothing, so seeds change nothing; remove it.")
+    if block.seed is not None:
+        raise UserError(f"{field}: 'seed' is given too; keep one of them.")
+    if len(set(block.seeds)) < max(2, len(block.seeds)):
+        raise UserError(f"{field}: give at least two seeds, each once, got {list(block.seeds)}; for one write 'seed'.")
+
+
 def _check_teacher(params: Params, variant: str, name: str) -> None:
     """`learns_from` must be a path that the method can learn from, and never the judge's."""
     block, field = params.variants[variant], f"{name}: variants.{variant}.learns_from"
     kind = plugins.find("method", block.method).LEARNS_FROM
     references = str(artifacts.split_path("train"))
     classifiers = {str(artifacts.model_path(key)): key for key in params.checkpoints if key != "base"}
+    if kind == "nothing" and block.learns_from != str(artifacts.model_path(block.init)):
+        # DVC takes this for a dependency, so it may not be just any path or address.
+        raise UserError(f"{field}: method '{block.method}' learns nothing; write '{artifacts.model_path(block.init)}'.")
     if kind == "references" and block.learns_from != references:
         raise UserError(f"{field}: method '{block.method}' imitates references; write '{references}'.")
     if kind == "reward":
@@ -199,3 +306,17 @@ def _check_teacher(params: Params, variant: str, name: str) -> None:
         teacher = params.checkpoints[classifiers[block.learns_from]]
         if classifiers[block.learns_from] == "judge" or teacher == params.checkpoints["judge"]:
             raise UserError(f"{field}: training must never see the judge; name another classifier.")
+
+
+def _check_columns(params: Params, name: str) -> None:
+    """The classifiers that metrics ask are checkpoints, and the primary measure is a column of some metric."""
+    for field, (checkpoint, _) in params.labels.items():
+        if checkpoint not in params.checkpoints:
+            known = plugins.nearest(checkpoint, list(params.checkpoints))
+            raise UserError(f"{name}: {field}: there is no checkpoint '{checkpoint}'; {known}")
+    columns = [key for metric, block in params.metrics.items() for key in plugins.find("metric", metric).columns(block)]
+    if params.report.primary not in columns:
+        raise UserError(
+            f"{name}: report.primary: no metric has a column '{params.report.primary}'; "
+            f"{plugins.nearest(params.report.primary, sorted(columns))}"
+        )

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import artifacts, runtime
+from bench import artifacts, resume, runtime
 from bench.schema import ComputeConfig, Example, GenerationConfig, Prediction, TextConfig, UserError
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class TrainContext:
     train: Sequence[Example]
     validation: Sequence[Example]
     meter: runtime.Meter
+    work: resume.Work
     progress: runtime.Progress = runtime.progress
 
     @property
@@ -52,7 +53,10 @@ class TrainContext:
 
 @dataclass(frozen=True)
 class ScoreContext:
-    """Everything a metric needs beside its own block."""
+    """Everything a metric needs beside its own block.
+
+    `variant` is the name of the weights, `seed` that of the rows where a variant was trained with several.
+    """
 
     variant: str
     start: str | None
@@ -61,6 +65,8 @@ class ScoreContext:
     text: TextConfig
     generation: GenerationConfig
     device: str
+    seed: int | None = None
+    work: resume.Work | None = None
     progress: runtime.Progress = runtime.progress
     loaded: dict[tuple[str, str], Any] = field(default_factory=dict)
 
@@ -74,6 +80,10 @@ class ScoreContext:
         from bench import models
 
         return self._once("model", name, lambda: models.load(name, self.device))
+
+    def forget(self) -> None:
+        """Let go of the variant's own model: contexts that share `loaded` need the others again, but not this one."""
+        self.loaded.pop(("model", self.variant), None)
 
     def classifier(self, name: str) -> Classifier:
         """A text classifier among the checkpoints; the same object at every call."""

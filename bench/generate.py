@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from transformers import GenerationConfig as Decoding
 from transformers.modeling_outputs import BaseModelOutput
 
-from bench import batching, models, runtime
+from bench import batching, models, processes, resume, runtime
 from bench.models import Loaded
 from bench.schema import Example, GenerationConfig, Prediction, TextConfig
 
@@ -125,34 +125,55 @@ def text_of(loaded: Loaded, written: Written) -> str:
     return str(loaded.tokenizer.decode(list(written.token_ids), skip_special_tokens=True)).strip()
 
 
+def kept(draws: int, rank: int | None = None) -> str:
+    """The name under which a process keeps its finished summaries in a stage's work; this process, if none is named."""
+    return f"{'samples' if draws else 'greedy'}.{processes.rank() if rank is None else rank}.jsonl"
+
+
 def predict(
     loaded: Loaded,
     examples: Sequence[Example],
     text: TextConfig,
     config: GenerationConfig,
     draws: int = 0,
+    work: resume.Work | None = None,
     progress: runtime.Progress = runtime.progress,
 ) -> list[Prediction]:
-    """Summaries of all examples, in their order. Batches hold dialogues of like length, longest first."""
+    """Summaries of all examples, in their order. Batches hold dialogues of like length, longest first.
+
+    With `work`, each finished batch is kept there, and a run that goes on writes only what is missing. Every batch has
+    a seed of its own, so its samples do not depend on the batches before it, nor on which of several processes has it.
+    """
+    output: Literal["sample", "greedy"] = "sample" if draws else "greedy"
     encoded = [models.encode_source(loaded.tokenizer, example.source, text) for example in examples]
     order = sorted(range(len(examples)), key=lambda i: (-len(encoded[i][0]), i))
     batches = [order[i : i + config.batch_size] for i in range(0, len(order), config.batch_size)]
-    found: dict[int, list[Written]] = {}
-    for batch in progress(batches, f"{loaded.name}: {'samples' if draws else 'summaries'}", len(batches)):
-        found.update(
-            zip(batch, write(loaded, [encoded[i][0] for i in batch], config.max_new_tokens, draws), strict=True)
-        )
-    return [
-        Prediction(
-            id=example.id,
-            dialogue_id=example.dialogue_id,
-            output="sample" if draws else "greedy",
-            draw=draw,
-            text=text_of(loaded, one),
-            token_ids=one.token_ids,
-            hit_limit=one.hit_limit,
-            source_truncated=encoded[i][1],
-        )
-        for i, example in enumerate(examples)
-        for draw, one in enumerate(found[i])
-    ]
+    found = {(row.id, row.draw): row for row in (work.rows(kept(draws), Prediction) if work else [])}
+    mine = list(enumerate(batches))[processes.rank() :: processes.count()]
+    for number, batch in progress(mine, f"{loaded.name}: {output} summaries", len(mine)):
+        if all((examples[i].id, draw) in found for i in batch for draw in range(max(draws, 1))):
+            continue
+        runtime.set_seed(config.seed * 100_003 + number)
+        written = write(loaded, [encoded[i][0] for i in batch], config.max_new_tokens, draws)
+        rows = [
+            Prediction(
+                id=examples[i].id,
+                dialogue_id=examples[i].dialogue_id,
+                output=output,
+                draw=draw,
+                text=text_of(loaded, one),
+                token_ids=one.token_ids,
+                hit_limit=one.hit_limit,
+                source_truncated=encoded[i][1],
+            )
+            for i, drawn in zip(batch, written, strict=True)
+            for draw, one in enumerate(drawn)
+        ]
+        found.update(((row.id, row.draw), row) for row in rows)
+        if work:
+            work.append(kept(draws), rows)
+    processes.wait()
+    for other in range(processes.count()):
+        if work and other != processes.rank():
+            found.update(((row.id, row.draw), row) for row in work.rows(kept(draws, other), Prediction))
+    return [found[example.id, draw] for example in examples for draw in range(max(draws, 1))]

@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import GenerationConfig as Decoding
 from transformers.activations import NewGELUActivation
 
-from bench import artifacts
+from bench import artifacts, intake
 from bench.schema import TextConfig, UserError
 
 IGNORED = -100
+# Fields by which a peft block names other models, tokenizers or their code.
+FETCHING = ("tokenizer_name_or_path", "tokenizer_kwargs", "adapters", "base_model_name_or_path", "auto_mapping")
 
 
 @dataclass
@@ -54,38 +56,49 @@ def load(name: str, device: str) -> Loaded:
     """Load `models/<name>` in float32 and eval mode.
 
     Raises:
-        UserError: the folder is missing, is no encoder-decoder, or its parent's weights are not those it was made on.
+        UserError: the folder is missing or broken, is no encoder-decoder, its tokenizer is another model's, or its
+            parent's weights are not those it was made on.
     """
-    folder, facts = artifacts.model_path(name), artifacts.read_manifest(name)
+    folder = artifacts.model_path(name)
     if not folder.is_dir():
         raise UserError(f"{folder} does not exist; run `dvc repro` to make it.")
+    facts = artifacts.read_manifest(name)
     if facts["kind"] == "alias":
         parent = load(facts["parent"], device)
         return Loaded(name, parent.model, parent.tokenizer, parent.kind, parent.parent)
-    if facts["kind"] == "adapter":
-        return _load_adapter(name, folder, facts, device)
     if not any(folder.glob("*.safetensors")):
         raise UserError(
             f"{folder} holds no .safetensors weights (pickled ones are never read); save it with save_pretrained."
         )
-    try:
-        return _load_full(name, folder, facts, device)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise UserError(f"{folder} cannot be loaded ({reason}); run `dvc repro` to make it again.") from None
+    intake.check(folder)
+    with intake.library(folder):
+        return (_load_adapter if facts["kind"] == "adapter" else _load_full)(name, folder, facts, device)
 
 
 def _load_full(name: str, folder: Path, facts: dict[str, Any], device: str) -> Loaded:
     config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     if not config.is_encoder_decoder:
         raise UserError(f"{folder}: '{config.model_type}' is not an encoder-decoder; name one such as T5 or BART.")
-    model = AutoModelForSeq2SeqLM.from_pretrained(
-        folder, local_files_only=True, use_safetensors=True, trust_remote_code=False, dtype=torch.float32
+    model, report = AutoModelForSeq2SeqLM.from_pretrained(
+        folder,
+        local_files_only=True,
+        use_safetensors=True,
+        trust_remote_code=False,
+        dtype=torch.float32,
+        output_loading_info=True,
     )
+    intake.check_keys(folder, set(report["missing_keys"]), set(report["unexpected_keys"]))
     head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
     # transformers 5 says "tied" of every T5, and would tie the next load of what is saved under that word.
     model.config.tie_word_embeddings = head is not None and head.weight is embedding.weight
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    intake.check_words(folder, tokenizer, model)
+    # What our own decoding leaves open, generate() would take from the checkpoint: penalties, forced or banned words.
+    model.generation_config = Decoding(
+        decoder_start_token_id=model.generation_config.decoder_start_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
     _fuse_gelu(model)
     return Loaded(name, model.to(device).eval(), tokenizer, "full", facts["parent"])
 
@@ -99,7 +112,7 @@ def _fuse_gelu(model: torch.nn.Module) -> None:
 
 
 def _load_adapter(name: str, folder: Path, facts: dict[str, Any], device: str) -> Loaded:
-    from peft import PeftModel
+    from peft import PeftModel, get_peft_model_state_dict
 
     found = artifacts.weights_digest(facts["parent"])
     if found != facts["parent_digest"]:
@@ -109,6 +122,9 @@ def _load_adapter(name: str, folder: Path, facts: dict[str, Any], device: str) -
         )
     parent = merged(load(facts["parent"], device))
     model = PeftModel.from_pretrained(parent.model, folder, is_trainable=True, local_files_only=True)
+    wanted = set(get_peft_model_state_dict(model, save_embedding_layers=False))
+    stored = set(artifacts.tensor_shapes(folder / "adapter_model.safetensors"))
+    intake.check_keys(folder, wanted - stored, stored - wanted)
     return Loaded(name, model.to(device).eval(), parent.tokenizer, "adapter", facts["parent"])
 
 
@@ -119,11 +135,11 @@ def merged(loaded: Loaded) -> Loaded:
     return Loaded(loaded.name, loaded.model.merge_and_unload(), loaded.tokenizer, "full", loaded.parent)
 
 
-def with_adapter(start: Loaded, adapter: dict[str, Any]) -> Loaded:
+def with_adapter(start: Loaded, adapter: dict[str, Any], where: str = "adapter") -> Loaded:
     """Put a fresh peft adapter on `start`. `adapter` is any peft config: `type: LORA` and that config's own fields.
 
     Raises:
-        UserError: peft knows no such type or field, or finds no module of that name.
+        UserError: peft knows no such type or field, or finds no module of that name; `where` names the block.
     """
     from peft import PEFT_TYPE_TO_CONFIG_MAPPING, TaskType, get_peft_model
 
@@ -131,14 +147,16 @@ def with_adapter(start: Loaded, adapter: dict[str, Any]) -> Loaded:
     kind = str(settings.pop("type", "")).upper()
     known = {str(getattr(key, "value", key)): value for key, value in PEFT_TYPE_TO_CONFIG_MAPPING.items()}
     if kind not in known:
-        raise UserError(f"params.yaml: adapter.type: peft has no '{kind}'; one of: {', '.join(sorted(known))}.")
+        raise UserError(f"params.yaml: {where}.type: peft has no '{kind}'; one of: {', '.join(sorted(known))}.")
+    fetched = next((key for key in FETCHING if key in settings), None)
+    if fetched:
+        raise UserError(f"params.yaml: {where}.{fetched}: peft would fetch or run what it names; remove it.")
     try:
         config = known[kind](task_type=TaskType.SEQ_2_SEQ_LM, **settings)
         model = get_peft_model(merged(start).model, config)
-    except (TypeError, ValueError) as error:
-        raise UserError(
-            f"params.yaml: adapter: peft refuses this {kind} block: {' '.join(str(error).split())}"
-        ) from None
+    except Exception as error:  # each of peft's forty methods checks its fields in its own way
+        reason = str(error).rstrip(". ") or type(error).__name__
+        raise UserError(f"params.yaml: {where}: peft refuses this {kind} block: {reason}; correct it.") from None
     # A prompt learner keeps its own device; the rest follows the base.
     return Loaded(start.name, model.to(start.device).eval(), start.tokenizer, "adapter", start.name)
 
@@ -156,8 +174,6 @@ def count_parameters(model: torch.nn.Module) -> tuple[int, int]:
 
 def save(loaded: Loaded, variant: str, method: str, facts: dict[str, Any]) -> dict[str, Any]:
     """Write weights, tokenizer and manifest of a trained variant; return the manifest."""
-    folder = artifacts.model_path(variant)
-    folder.mkdir(parents=True, exist_ok=True)
     count, total = count_parameters(loaded.model)
     record: dict[str, Any] = {
         "variant": variant,
@@ -170,13 +186,15 @@ def save(loaded: Loaded, variant: str, method: str, facts: dict[str, Any]) -> di
     }
     if loaded.kind == "adapter":
         record |= {"parent": loaded.parent, "parent_digest": artifacts.weights_digest(str(loaded.parent))}
-        # 'auto' would store whole embeddings whenever the head carries an adapter, and ask the hub about them.
-        loaded.model.save_pretrained(folder, save_embedding_layers=False)
-        (folder / "README.md").unlink(missing_ok=True)
-    else:
-        loaded.model.save_pretrained(folder)
-        loaded.tokenizer.save_pretrained(folder)
-    artifacts.write_json(folder / "manifest.json", record)
+    with artifacts.whole_folder(artifacts.model_path(variant)) as folder:
+        if loaded.kind == "adapter":
+            # 'auto' would store whole embeddings whenever the head carries an adapter, and ask the hub about them.
+            loaded.model.save_pretrained(folder, save_embedding_layers=False)
+            (folder / "README.md").unlink(missing_ok=True)
+        else:
+            loaded.model.save_pretrained(folder)
+            loaded.tokenizer.save_pretrained(folder)
+        artifacts.write_json(folder / "manifest.json", record)
     return record
 
 

@@ -20,13 +20,13 @@ def names(kind: str) -> list[str]:
 
 def nearest(word: str, known: list[str]) -> str:
     """`; did you mean 'x'?` for a word close to a known one, else the known ones."""
-    close = difflib.get_close_matches(word, known, n=1)
+    close = difflib.get_close_matches(word[:80], known, n=1)  # a stranger's key may have any length
     return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}."
 
 
 def find(kind: str, name: str) -> ModuleType:
-    """The module `bench/<folder of kind>/<name>.py`, dashes read as underscores."""
-    wanted, known = name.replace("-", "_"), names(kind)
-    if wanted not in known:
-        raise UserError(f"there is no {kind} '{name}' in bench/{FOLDERS[kind]}/; {nearest(wanted, known)}")
-    return importlib.import_module(f"bench.{FOLDERS[kind]}.{wanted}")
+    """The module `bench/<folder of kind>/<name>.py`; only a file that lies there is ever imported."""
+    known = names(kind)
+    if name not in known:
+        raise UserError(f"there is no {kind} '{name}' in bench/{FOLDERS[kind]}/; {nearest(name, known)}")
+    return importlib.import_module(f"bench.{FOLDERS[kind]}.{name}")

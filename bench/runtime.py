@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import gc
 import os
 import platform
 import random
+import re
 import resource
 import sys
 import time
@@ -15,6 +18,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeVar
 
+from bench import processes
+from bench.plain import plain
 from bench.schema import ComputeConfig, UserError
 
 Item = TypeVar("Item")
@@ -51,11 +56,13 @@ def prepare(compute: ComputeConfig, seed: int) -> str:
     device = "cuda" if compute.device != "cpu" and torch.cuda.is_available() else "cpu"
     torch.set_num_threads(compute.threads)
     if device == "cpu":
+        os.environ[processes.CPU] = "true"
         torch.use_deterministic_algorithms(True)
         # Filling fresh tensors guards against reading uninitialised memory; it costs 6 % of a step on a CPU.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     else:
-        torch.cuda.reset_peak_memory_stats()
+        gc.collect()  # what an earlier training of this process, with another seed, left behind
+        torch.cuda.empty_cache()
     set_seed(seed)
     return device
 
@@ -105,9 +112,11 @@ class Meter:
         self.record(name, time.perf_counter() - start, **counts)
 
     def record(self, name: str, seconds: float, **counts: int) -> None:
-        """Note a part timed elsewhere."""
+        """Note a part timed elsewhere. What is noted again under a name adds up: trainings with several seeds."""
+        seconds += self.facts.get(f"{name}_seconds", 0.0)
         self.facts[f"{name}_seconds"] = round(seconds, 3)
-        for key, count in counts.items():
+        for key, new in counts.items():
+            count = new + self.facts.get(f"{name}_{key}", 0)
             self.facts[f"{name}_{key}"] = count
             self.facts[f"{name}_{key}_per_second"] = round(count / max(seconds, 1e-9), 3)
 
@@ -125,14 +134,55 @@ class Meter:
         return facts
 
 
+UNWRITABLE = {
+    errno.ENOSPC: "the disk is full; free some space",
+    errno.EDQUOT: "the disk quota is used up; free some space",
+    errno.EFBIG: "a file grew larger than this system allows; raise the limit (ulimit -f)",
+    errno.EROFS: "the file system is read-only; make it writable",
+    errno.EACCES: "this may not be written; give this user the right to",
+    errno.EPERM: "this may not be written; give this user the right to",
+}
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def unwritable(error: BaseException) -> tuple[int, str] | None:
+    """The system's error number and file when a file could not be written; None when something else failed."""
+    chain: BaseException | None = error
+    while chain is not None:
+        text = str(chain)
+        if isinstance(chain, OSError) and chain.errno in UNWRITABLE:
+            return chain.errno, str(chain.filename or Path.cwd())
+        # Libraries not written in Python hand on the system's words alone, torch not even those.
+        found = [code for code in NO_ROOM if os.strerror(code) in text]
+        if found or re.search("PytorchStreamWriter|iostream error", text):
+            return next(iter(found), errno.ENOSPC), str(Path.cwd())
+        chain = chain.__cause__ or chain.__context__
+    return None
+
+
+def no_room(error: BaseException) -> bool:
+    """Whether an error says that the disk is full, or a quota or file size limit is reached."""
+    found = unwritable(error)
+    return found is not None and found[0] in NO_ROOM
+
+
 def stage(main: Callable[..., str], *arguments: str) -> None:
-    """Run a stage's main function; print its headline, or one sentence and a non-zero exit for a user's mistake."""
+    """Run a stage's main function; print its headline, or one sentence and a non-zero exit for a user's mistake.
+
+    DVC says which item of the graph is meant in DVC_STAGE (`train@lora`): a name in its command would reach a shell.
+    """
     quiet()
+    arguments = arguments or tuple(os.environ.get("DVC_STAGE", "").split("@", 1)[1:])
     started = time.perf_counter()
     try:
         headline = main(*arguments)
     except UserError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        sys.exit("error: interrupted; `dvc repro` starts this stage again.")
-    print(f"{headline} ({time.perf_counter() - started:.0f} s)", flush=True)
+        sys.exit("error: interrupted; `dvc repro` goes on from what this stage has kept.")
+    except Exception as error:
+        if (found := unwritable(error)) is None:
+            raise
+        sys.exit(f"error: {found[1]}: {UNWRITABLE[found[0]]}; `dvc repro` then goes on from what this stage has kept.")
+    if headline and processes.rank() == 0:
+        print(f"{plain(headline)} ({time.perf_counter() - started:.0f} s)", flush=True)

@@ -3,26 +3,72 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
+from typing import Any
 
-from bench import artifacts, plugins
+from bench import artifacts, plugins, resume, splits
 from bench.config import Params
 from bench.context import ScoreContext
-from bench.schema import Example, Prediction, ScoreRow
+from bench.schema import Example, Prediction, ScoreRow, UserError
+
+
+def contexts(params: Params, variant: str, device: str) -> list[ScoreContext]:
+    """What the metrics need of a variant, one context a training; their models are loaded once for all."""
+    examples, predictions = artifacts.read_split("test"), artifacts.read_predictions(variant)
+    loaded, start = dict[tuple[str, str], Any](), params.start_of(variant)
+    inputs = [artifacts.split_path("test"), artifacts.predictions_path(variant)]
+    inputs += [folder for name in (*params.checkpoints, start) for folder in artifacts.lineage(name)]
+    settings = [params.metrics, params.generation, params.text]
+    return [
+        ScoreContext(
+            variant=name,
+            start=start,
+            examples=examples,
+            predictions=[row for row in predictions if row.seed == mark],
+            text=params.text,
+            generation=params.generation,
+            device=device,
+            seed=mark,
+            work=resume.Work.of("score", name, settings, params.compute, [*inputs, *artifacts.lineage(name)]),
+            loaded=loaded,
+        )
+        for name, _, mark in params.trainings_of(variant)
+    ]
 
 
 def score(params: Params, context: ScoreContext) -> list[ScoreRow]:
     """Every metric of the study, each in the order of the examples."""
-    return [row for name, block in params.metrics.items() for row in plugins.find("metric", name).score(context, block)]
+    rows = [row for name in params.metrics for row in _of_metric(name, params, context)]
+    return rows if context.seed is None else [row.model_copy(update={"seed": context.seed}) for row in rows]
+
+
+def _of_metric(name: str, params: Params, context: ScoreContext) -> list[ScoreRow]:
+    """The rows of one metric; done once, also when the metric after it is interrupted."""
+    kept = context.work and context.work.folder / f"{name}.jsonl"
+    if kept and kept.exists():
+        return artifacts.read_rows(kept, ScoreRow)
+    rows: list[ScoreRow] = plugins.find("metric", name).score(context, params.metrics[name])
+    if kept:
+        artifacts.write_rows(kept, rows)
+    return rows
 
 
 def score_and_write(params: Params, *contexts: ScoreContext) -> list[ScoreRow]:
     """Score the contexts of one variant; store the rows and, for each column among them, its signature.
 
-    What is about the dialogue and not about what was written counts once, however many contexts there are.
+    What is about the dialogue and not about what was written counts once, however many contexts there are; unless each
+    is a training of its own, whose KL stands on the dialogue.
     """
     context = contexts[0]
-    rows = [row for i, each in enumerate(contexts) for row in score(params, each) if i == 0 or row.output != "dialogue"]
+    rows = []
+    for each in contexts:
+        if each.has_model:
+            splits.check_predictions(each.variant, each.examples, each.predictions, each.generation.samples)
+        once = each is not context and each.seed is None
+        rows += [row for row in score(params, each) if not (once and row.output == "dialogue")]
+        each.forget()
+    _check_finite(context.variant, rows)
     data = f"{params.data.dataset}@{artifacts.sha256_file(artifacts.split_path('test'))[:8]}"
     present = {column_of(row, key) for row in rows for key in row.values}
     signatures = {}
@@ -33,6 +79,17 @@ def score_and_write(params: Params, *contexts: ScoreContext) -> list[ScoreRow]:
     artifacts.write_rows(artifacts.scores_path(context.variant), rows)
     artifacts.write_json(artifacts.signatures_path(context.variant), {"signatures": signatures})
     return rows
+
+
+def _check_finite(variant: str, rows: Sequence[ScoreRow]) -> None:
+    """A score that is no number comes from a broken model or classifier, and would spoil every mean."""
+    for row in rows:
+        for key, value in row.values.items():
+            if not math.isfinite(value):
+                raise UserError(
+                    f"variant '{variant}': metric '{row.metric}' gives {value} as {key} of '{row.id}'; the model or the "
+                    "classifier is broken, so train or restore it."
+                )
 
 
 def column_of(row: ScoreRow, key: str) -> str:

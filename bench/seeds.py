@@ -10,6 +10,7 @@ from typing import Any
 
 from bench import artifacts
 from bench.report.markdown import cell, section, table
+from bench.report.view import NONE
 from bench.schema import UserError
 
 QUALITY = (
@@ -46,16 +47,19 @@ def page(runs: dict[str, dict[str, Any]]) -> str:
     names = list(next(iter(runs.values()))["variants"])
     head = ["variant", "measure", *map(cell, runs), "mean over seeds", "sd over seeds"]
     values = [
-        _row([cell(variant), cell(key)], [run["variants"][variant].get(key) for run in runs.values()], key, "value")
+        _row(
+            [cell(variant), cell(key)], runs, variant, [run["variants"][variant].get(key) for run in runs.values()], key
+        )
         for variant in names
         for key in (*QUALITY, *DISTANCE)
     ]
     changes = [
         _row(
             [cell(f"{variant} − {against}"), cell(key)],
+            runs,
+            variant,
             [run["changes"].get(variant, {}).get(key) for run in runs.values()],
             key,
-            "difference",
         )
         for variant in names
         if (against := _start(runs, variant))
@@ -76,38 +80,46 @@ def page(runs: dict[str, dict[str, Any]]) -> str:
 
 
 def _start(runs: dict[str, dict[str, Any]], variant: str) -> str | None:
-    found = next(iter(runs.values()))["changes"].get(variant, {})
-    return next((entry["against"] for entry in found.values()), None)
+    """What the variant was compared with, in the first run that could."""
+    known = (entry["against"] for run in runs.values() for entry in run["changes"].get(variant, {}).values())
+    return next(known, None)
 
 
-def _row(labels: list[str], entries: list[dict[str, Any] | None], key: str, field: str) -> list[str] | None:
-    """One row, or None where a run lacks the measure."""
-    present = [entry for entry in entries if entry is not None]
-    if len(present) < len(entries):
-        return None
+def _row(
+    labels: list[str], runs: dict[str, dict[str, Any]], variant: str, entries: list[dict[str, Any] | None], key: str
+) -> list[str] | None:
+    """One row, or None where a run lacks the measure. A run whose variant collapsed is named and not averaged in."""
     scale = 1.0 if key.startswith("kl") else 100.0
-    shown = [f"{scale * e[field]:.2f} [{scale * e['low']:.2f}, {scale * e['high']:.2f}]" for e in present]
-    numbers = [scale * entry[field] for entry in present]
-    return [*labels, *shown, f"{statistics.mean(numbers):.2f}", f"{statistics.stdev(numbers):.2f}"]
+    cells, numbers = [], []
+    for run, entry in zip(runs.values(), entries, strict=True):
+        if variant in run.get("collapsed", {}):
+            cells.append("collapsed")
+        elif entry is None:
+            return None
+        else:
+            value = scale * entry["difference" if "difference" in entry else "value"]
+            cells.append(f"{value:.2f} [{scale * entry['low']:.2f}, {scale * entry['high']:.2f}]")
+            numbers.append(value)
+    return [*labels, *cells, *_spread(numbers, ".2f")]
+
+
+def _spread(numbers: list[float], form: str, unit: str = "") -> list[str]:
+    """Mean and standard deviation over the runs."""
+    mean = f"{statistics.mean(numbers):{form}}{unit}" if numbers else NONE
+    return [mean, f"{statistics.stdev(numbers):{form}}{unit}" if len(numbers) > 1 else NONE]
 
 
 def _improvements(runs: dict[str, dict[str, Any]], names: list[str]) -> list[list[str]]:
     rows = []
     for variant in names:
         for key in (key for key in QUALITY if key.startswith("toxicity")):
-            entries = [run["changes"].get(variant, {}).get(key, {}) for run in runs.values()]
+            sound = [run for run in runs.values() if variant not in run.get("collapsed", {})]
+            entries = [run["changes"].get(variant, {}).get(key, {}) for run in sound]
             numbers = [100 * entry["mean_improvement"] for entry in entries if "mean_improvement" in entry]
-            if len(numbers) == len(runs):
-                cells = [f"{number:.0f} %" for number in numbers]
-                rows.append(
-                    [
-                        cell(variant),
-                        cell(key),
-                        *cells,
-                        f"{statistics.mean(numbers):.0f} %",
-                        f"{statistics.stdev(numbers):.0f} %",
-                    ]
-                )
+            if numbers and len(numbers) == len(sound):
+                told = iter(f"{number:.0f} %" for number in numbers)
+                cells = ["collapsed" if variant in run.get("collapsed", {}) else next(told) for run in runs.values()]
+                rows.append([cell(variant), cell(key), *cells, *_spread(numbers, ".0f", " %")])
     return rows
 
 

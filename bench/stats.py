@@ -51,6 +51,15 @@ class Estimate(NamedTuple):
     high: float
 
 
+class Crossed(NamedTuple):
+    """A mean over n dialogues and S trainings, and what it varies by; see `crossed`."""
+
+    value: float
+    se_dialogues: float
+    sd_seeds: float
+    sd_training: float
+
+
 def rows(clusters: ArrayLike, values: ArrayLike) -> Rows:
     """Rows from the cluster number (N,) and the value (N,) of each row; equal rows of a cluster become one, weighted.
 
@@ -145,6 +154,52 @@ def paired_difference(
     return Estimate(float(gaps.mean()), *interval(draws, confidence))
 
 
+def crossed(values: Floats) -> Crossed:
+    """The parts of the variance of a mean over dialogues and trainings, values (n, S), n and S at least 2.
+
+    Every training met every dialogue, so y = mean + dialogue + training + rest, all random: the two-way crossed model
+    (Searle, Casella & McCulloch 1992, Variance Components, chapter 4). `se_dialogues` is the clustered standard error
+    of the means over trainings; it holds the rest, the dialogues' own reactions to a training. `sd_seeds` is the plain
+    standard deviation of the S means, which holds the rest too. `sd_training` is without it, the root of
+    (MS training - MS rest) / n, or 0 where that is negative. So the variance of the mean is
+    se_dialogues^2 + sd_training^2 / S. (To resample S seeds would lose a factor (S - 1) / S: a third at three.)
+    """
+    n, trainings = values.shape
+    if n < 2 or trainings < 2:
+        raise ValueError("two dialogues and two trainings are needed to tell their parts apart")
+    dialogues, seeds = values.mean(axis=1), values.mean(axis=0)
+    rest = values - dialogues[:, None] - seeds + values.mean()
+    between = n * float(np.var(seeds, ddof=1))
+    within = float((rest**2).sum()) / ((n - 1) * (trainings - 1))
+    training = math.sqrt(max(between - within, 0.0) / n)
+    return Crossed(float(values.mean()), standard_error(dialogues), float(np.std(seeds, ddof=1)), training)
+
+
+def between_runs(means: ArrayLike, errors: ArrayLike) -> float:
+    """Standard deviation of the means (K,) of independent runs without what their standard errors (K,) add; at least 0.
+
+    The method of moments of the one-way random model, with equal weights: Cochran 1954, Biometrics 10, 101.
+    """
+    errors = np.asarray(errors, np.float64)
+    return math.sqrt(max(float(np.var(np.asarray(means, np.float64), ddof=1) - (errors**2).mean()), 0.0))
+
+
+def training_reach(sd: float, trainings: int, df: int, confidence: float) -> float:
+    """How far the noise of training moves a mean over so many trainings, one-sided: Student's t with the df of sd."""
+    from scipy.special import stdtrit  # late: what has no seeds is spared the import
+
+    return float(stdtrit(df, confidence)) * sd / math.sqrt(trainings)
+
+
+def widened(found: Estimate, reach: float) -> Estimate:
+    """The interval with the reach of an independent part: on each side the two reaches add up in quadrature.
+
+    Zou & Donner 2008, Statistics in Medicine 27, 1693 (square-and-add).
+    """
+    value, low, high = found
+    return Estimate(value, value - math.hypot(value - low, reach), value + math.hypot(high - value, reach))
+
+
 def sign_flip(differences: ArrayLike, count: int = 10_000, seed: int = 0) -> Floats:
     """Two-sided p (K,) of paired differences (n, K) or (n,): p = (c + 1) / (R + 1), c flips at least as extreme.
 
@@ -171,9 +226,12 @@ def holm(p: ArrayLike) -> Floats:
     return result
 
 
-def smallest_detectable(differences: Floats) -> float:
-    """The true mean difference that n paired differences (n,) find with 80 % power at two-sided 5 %."""
-    return (1.96 + 0.84) * standard_error(differences)
+def smallest_detectable(differences: Floats, further_error: float = 0.0) -> float:
+    """The true mean difference that n paired differences (n,) find with 80 % power at two-sided 5 %.
+
+    `further_error` is the standard error of what else moves their mean.
+    """
+    return (1.96 + 0.84) * math.hypot(standard_error(differences), further_error)
 
 
 def rule_of_three(n: int) -> float:

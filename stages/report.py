@@ -1,10 +1,12 @@
 """The report stage: scores and costs -> reports/<study>/."""
 
-from bench import config, report, runtime
+from bench import config, report, resume, runtime
 
 
 def main() -> str:
-    return report.build(config.read())
+    headline = report.build(config.read())
+    resume.clear_finished()
+    return headline
 
 
 if __name__ == "__main__":

@@ -2,23 +2,15 @@
 
 import sys
 
-from bench import artifacts, config, runtime, scoring
-from bench.context import ScoreContext
+from bench import artifacts, config, resume, runtime, scoring
 
 
 def main(variant: str) -> str:
     params, meter = config.read(), runtime.Meter()
-    context = ScoreContext(
-        variant=variant,
-        start=params.start_of(variant),
-        examples=artifacts.read_split("test"),
-        predictions=artifacts.read_predictions(variant),
-        text=params.text,
-        generation=params.generation,
-        device=runtime.prepare(params.compute, params.seed),
-    )
-    rows = scoring.score_and_write(params, context)
+    device = runtime.prepare(params.compute, params.seed)
+    rows = scoring.score_and_write(params, *scoring.contexts(params, variant, device))
     artifacts.write_json(artifacts.cost_path("score", variant), meter.costs())
+    resume.finish("score", variant)
     return f"score {variant}: {scoring.headline(params, rows)}"
 
 

@@ -204,8 +204,45 @@ def test_refuses_a_model_without_a_head(tmp_path, monkeypatch):
 
     AutoModel.from_pretrained(tiny(tmp_path / "models" / "headless")).save_pretrained(tmp_path / "models" / "headless")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=r"lacks weights of a classifier \(classifier"):
+    with pytest.raises(UserError, match=r"lacks 2 weights .* \(classifier\.bias, classifier\.weight\)"):
         classify.load("headless", "cpu")
+
+
+def test_refuses_a_tokenizer_of_another_model(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tiny(tmp_path / "models" / "odd")
+    path = folder / "tokenizer.json"
+    facts = json.loads(path.read_text())
+    facts["model"]["vocab"]["another"] = 99
+    path.write_text(json.dumps(facts))
+    with pytest.raises(UserError, match=r"last token is 99 and the model has embeddings for 14"):
+        classify.load("odd", "cpu")
+
+
+@pytest.mark.parametrize("longest", ["", "512", 0, -1, 0.5, [1]])
+def test_refuses_a_longest_text_that_is_no_length(tmp_path, monkeypatch, longest):
+    monkeypatch.chdir(tmp_path)
+    path = tiny(tmp_path / "models" / "odd") / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"model_max_length": longest}))
+    with pytest.raises(UserError, match="model_max_length: .* is no number of tokens|cannot be loaded"):
+        classify.load("odd", "cpu")
+
+
+def test_refuses_labels_that_do_not_name_the_columns(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for names in ("x", {"a": "hate", "b": "nothate"}, {"0": "hate", "2": "nothate"}):
+        change(tiny(tmp_path / "models" / "odd"), id2label=names)
+        with pytest.raises(UserError, match="id2label: must name the columns"):
+            classify.load("odd", "cpu")
+
+
+def test_refuses_broken_weights(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tiny(tmp_path / "models" / "odd")
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(UserError, match="no whole safetensors file"):
+        classify.load("odd", "cpu")
 
 
 def test_refuses_missing_and_pickled(tmp_path, monkeypatch):

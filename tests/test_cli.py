@@ -39,6 +39,14 @@ def test_a_wrong_study_leaves_the_active_one(project: Path, capsys: pytest.Captu
     assert (project / "params.yaml").read_text() == "kept"
 
 
+@pytest.mark.parametrize("name", ["../elsewhere", "/etc/passwd", "a\0b", ""])
+def test_a_study_is_a_file_of_its_folder(project: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    shutil.copy(project / "studies" / "miniature.yaml", project / "elsewhere.yaml")
+    assert cli.main(["use", name]) == 1
+    assert "does not exist; studies: dialogsum-small" in capsys.readouterr().err
+    assert (project / "params.yaml").read_text() == "kept"
+
+
 def test_the_command_is_there_and_light() -> None:
     code = "import sys; from bench import cli; assert not {'torch', 'transformers', 'matplotlib'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
@@ -46,3 +54,16 @@ def test_the_command_is_there_and_light() -> None:
         [sys.executable, "-c", "from bench import cli; cli.main(['--help'])"], capture_output=True, text=True, cwd=ROOT
     )
     assert "gate" in done.stdout and "audit" in done.stdout
+
+
+def test_a_reader_that_leaves_early_gets_no_traceback() -> None:
+    code = (
+        "import sys; from bench import cli; "
+        "cli.COMMANDS['audit'] = cli.Command('', lambda _: None, lambda _: print('x' * 10**6) or 0); "
+        "sys.exit(cli.main(['audit']))"
+    )
+    done = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT)
+    assert done.stdout is not None and done.stderr is not None
+    done.stdout.close()
+    assert done.stderr.read() == b""
+    assert done.wait() == 1

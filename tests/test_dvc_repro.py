@@ -3,80 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
-import sys
-from pathlib import Path
-from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
 
-ROOT = Path(__file__).resolve().parents[1]
-BIN = Path(sys.executable).parent
-SMALL_TRAINING = {"steps": 4, "batch_size": 4}
-
-
-def tiny() -> dict[str, Any]:
-    """The hermetic study with everything cut to a few steps, and three variants in a chain."""
-    raw = YAML(typ="safe").load((ROOT / "studies" / "miniature.yaml").read_text())
-    raw["data"] |= {"train": 24, "validation": 4, "test": 8}
-    raw["checkpoints"]["base"] |= {
-        "pool": 60,
-        "training": SMALL_TRAINING,
-        "shape": {"d_model": 32, "d_kv": 8, "d_ff": 32},
-    }
-    for name in ("reward", "judge"):
-        raw["checkpoints"][name] |= {"training": {"texts": 60, "steps": 4}, "shape": {"hidden": 16, "layers": 1}}
-    raw["text"]["max_target_tokens"] = raw["generation"]["max_new_tokens"] = 12
-    variants = raw["variants"]
-    variants["lora"]["optim"] |= {"steps": 3, "batch_size": 4}
-    variants["ppo"] |= {"init": "lora", "iterations": 1, "batch_size": 4, "minibatch_size": 4, "max_new_tokens": 8}
-    raw["variants"] = {name: variants[name] for name in ("baseline", "lora", "ppo")}
-    raw["report"]["resamples"] = 200
-    raw["compute"]["threads"] = 1
-    return raw
-
-
-class Project:
-    """A copy of the tracked files with its own git and DVC."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        listed = subprocess.run(
-            ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, check=True
-        )
-        for name in listed.stdout.decode().split("\0"):
-            if name and (ROOT / name).is_file() and not name.startswith(("reports/", "tests/")) and name != "dvc.lock":
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(ROOT / name, folder / name)
-        self.params(tiny())
-        for command in (
-            ["init", "-q"],
-            ["add", "-A"],
-            ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "start"],
-        ):
-            subprocess.run(["git", *command], cwd=folder, check=True)
-
-    def params(self, raw: dict[str, Any]) -> None:
-        with (self.folder / "params.yaml").open("w") as file:
-            YAML().dump(raw, file)
-
-    def dvc(self, *words: str, check: bool = True) -> str:
-        environment = os.environ | {
-            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": str(self.folder),
-            "COLUMNS": "300",
-        }
-        done = subprocess.run(
-            [sys.executable, "-m", "dvc", *words], cwd=self.folder, capture_output=True, text=True, env=environment
-        )
-        assert not check or done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-        return done.stdout + done.stderr
-
-    def read(self, name: str) -> bytes:
-        return (self.folder / name).read_bytes()
+from tests.project import Project, tiny
 
 
 def ran(output: str) -> set[str]:
@@ -87,10 +19,11 @@ def ran(output: str) -> set[str]:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = Project(tmp_path_factory.mktemp("project"))
     output = project.dvc("repro")
-    assert len(ran(output)) == 15, output
+    assert len(ran(output)) == 17, output
     return project
 
 
+CHECKS = {"params", "check"}  # run whenever params.yaml changes, and write the same again
 METRICS = "reports/miniature/metrics.json"
 
 
@@ -120,7 +53,7 @@ def test_dvc_s_own_commands_work(project: Project) -> None:
 
 def test_a_knob_touches_its_variant_and_what_starts_from_it(project: Project) -> None:
     """A dry run names what is already known to be out of date; the experiment below runs the whole chain."""
-    ppo = {"train@ppo", "generate@ppo", "score@ppo", "report"}
+    ppo = CHECKS | {"train@ppo", "generate@ppo", "score@ppo", "report"}
     raw = tiny()
     raw["variants"]["ppo"]["learning_rate"] = 3e-4
     project.params(raw)
@@ -133,9 +66,29 @@ def test_a_knob_touches_its_variant_and_what_starts_from_it(project: Project) ->
     project.params(tiny())
 
 
+def test_a_commit_that_turns_one_knob_is_a_diff_of_that_variant_alone(project: Project) -> None:
+    project.commit("as it was")
+    raw = tiny()
+    raw["variants"]["ppo"]["learning_rate"] = 4e-2
+    project.params(raw)
+    project.dvc("repro")
+    project.commit("one knob")
+    status, output = project.bench("diff", "HEAD~1", "--format", "json")
+    found = json.loads(output)
+    assert status == 0 and found["changed"] == ["ppo"] and found["unchanged"] == ["baseline", "lora"]
+    assert [param["key"] for param in found["params"]] == ["variants.ppo.learning_rate"]
+    assert {score["variant"] for score in found["scores"]} == set(found["rows"]) == {"ppo"}
+    assert all(row["old_text"] != row["new_text"] for row in found["rows"]["ppo"])
+    status, output = project.bench("gate", "--against", "HEAD")
+    assert status == 0 and "PASS" in output
+    assert project.bench("gate", "--against", "no-such-revision")[0] == 2
+    project.params(tiny())
+    project.dvc("repro")
+
+
 def test_an_experiment_overrides_a_knob_and_metrics_diff_shows_it(project: Project) -> None:
     output = project.dvc("exp", "run", "-n", "slower", "-S", "variants.ppo.learning_rate=5e-2")
-    assert ran(output) == {"train@ppo", "generate@ppo", "score@ppo", "report"}
+    assert ran(output) == CHECKS | {"train@ppo", "generate@ppo", "score@ppo", "report"}
     table = project.dvc("metrics", "diff")
     assert "ppo" in table and "variants.lora" not in table
     project.params(tiny())
@@ -153,9 +106,20 @@ def test_a_removed_variant_leaves_the_report(project: Project) -> None:
 def test_from_an_emptied_cache_the_numbers_come_out_to_the_byte(project: Project) -> None:
     project.dvc("repro")
     before = project.read(METRICS)
-    for folder in ("data", "models", "curves", "predictions", "scores", "costs", ".dvc/cache", ".dvc/tmp"):
+    for folder in (
+        "checked",
+        "data",
+        "models",
+        "curves",
+        "predictions",
+        "scores",
+        "costs",
+        "work",
+        ".dvc/cache",
+        ".dvc/tmp",
+    ):
         shutil.rmtree(project.folder / folder)
-    assert len(ran(project.dvc("repro"))) == 15
+    assert len(ran(project.dvc("repro"))) == 17
     assert project.read(METRICS) == before
 
 

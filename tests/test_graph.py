@@ -10,20 +10,35 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = [
-    {"schema", "stats"},
+    {"plain", "schema", "stats", "processes"},
     {"margins"},
-    {"artifacts", "runtime", "profanity", "miniature", "jsonl", "plugins", "batching"},
+    {
+        "artifacts",
+        "runtime",
+        "profanity",
+        "miniature",
+        "hub",
+        "tables",
+        "jsonl",
+        "plugins",
+        "splits",
+        "intake",
+        "resume",
+        "batching",
+    },
     {"context", "models", "generate", "classify"},
     {"training"},
     {"datasets", "checkpoints", "methods", "metrics"},
     {"config"},
-    {"scoring", "report"},
+    {"scoring", "report", "pin", "doctor", "preflight"},
     {"audit", "compare", "seeds"},
     {"cli"},
 ]
 PLUGINS = {"datasets", "checkpoints", "methods", "metrics"}
 # Shared by every stage and free of arithmetic: a change here reruns nothing by itself.
-PLUMBING = {"schema", "artifacts", "runtime", "plugins", "config", "context", "jsonl", "scoring", "margins"}
+PLUMBING = set(
+    "plain schema artifacts runtime plugins config context hub tables jsonl scoring margins splits intake resume processes".split()
+)
 
 
 def part(path: Path) -> str:
@@ -122,7 +137,7 @@ def test_a_stage_depends_on_the_code_it_runs(stage: str) -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "stages").glob("*.py")), ids=lambda path: path.stem)
 def test_a_stage_script_is_thin_and_shadows_no_library(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= 42
+    assert len(path.read_text().splitlines()) <= 45
     assert path.stem not in {"evaluate", "datasets", "accelerate", "transformers", "trl", "peft"}
 
 

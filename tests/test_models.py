@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from bench import models
-from bench.schema import TextConfig, UserError
+from bench import generate, models
+from bench.schema import Example, GenerationConfig, TextConfig, UserError
 
 TEXT = TextConfig(max_source_tokens=24, max_target_tokens=6)
 
@@ -77,3 +79,146 @@ def test_pickled_weights_are_refused(tiny_base: Path) -> None:
     torch.save(state, tiny_base / "pytorch_model.bin")
     with pytest.raises(UserError, match="safetensors"):
         models.load("base", "cpu")
+
+
+def edit(path: Path, **changes: Any) -> None:
+    """Change fields of a JSON file."""
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"num_layers": 2}, r"lacks 8 weights .* \(encoder\.block\.1\."),
+        ({"num_decoder_layers": 0}, r"holds \d+ weights .* has not \(decoder\.block\.0\."),
+        ({"num_layers": 10**9}, "num_layers: 1000000000 layers"),
+        ({"d_model": 17}, "cannot be loaded"),
+        ({"model_type": "bert"}, "is not an encoder-decoder|cannot be loaded"),
+        ({"is_encoder_decoder": False}, "'t5' is not an encoder-decoder"),
+        ({"model_type": "stranger", "auto_map": {"AutoConfig": "x.Y"}}, "asks to run code"),
+        ({"model_type": "stranger"}, "cannot be loaded"),
+        ({"dtype": "floaty"}, "cannot be loaded"),
+        ({"dropout_rate": "x"}, "cannot be loaded"),
+        ({"id2label": "x"}, "cannot be loaded"),
+    ],
+)
+def test_settings_of_another_architecture_are_refused(tiny_base: Path, changes: dict[str, Any], said: str) -> None:
+    edit(tiny_base / "config.json", **changes)
+    with pytest.raises(UserError, match=said):
+        models.load("base", "cpu")
+
+
+@pytest.mark.parametrize("keep", [0, 100, -1])
+def test_weights_that_are_cut_off_are_refused(tiny_base: Path, keep: int) -> None:
+    path = tiny_base / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(UserError, match="is no whole safetensors file"):
+        models.load("base", "cpu")
+
+
+def test_a_tokenizer_of_another_model_is_refused(tiny_base: Path) -> None:
+    facts = json.loads((tiny_base / "tokenizer.json").read_text())
+    facts["model"]["vocab"]["another"] = 5000
+    (tiny_base / "tokenizer.json").write_text(json.dumps(facts))
+    with pytest.raises(UserError, match="last token is 5000 and the model has embeddings for 42"):
+        models.load("base", "cpu")
+
+
+@pytest.mark.parametrize("word", ["pad_token", "eos_token"])
+def test_a_tokenizer_without_padding_or_end_is_refused(tiny_base: Path, word: str) -> None:
+    edit(tiny_base / "tokenizer_config.json", **{word: None})
+    with pytest.raises(UserError, match=f"the tokenizer has no {word}"):
+        models.load("base", "cpu")
+
+
+@pytest.mark.parametrize("token", [None, 42, -1, "0", 1e308, [0], True])
+def test_a_model_without_a_first_token_of_its_own_is_refused(tiny_base: Path, token: Any) -> None:
+    edit(tiny_base / "config.json", decoder_start_token_id=None)
+    edit(tiny_base / "generation_config.json", decoder_start_token_id=token)
+    with pytest.raises(UserError, match="decoder_start_token_id: .* is no token of the model|cannot be loaded"):
+        models.load("base", "cpu")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"repetition_penalty": 50.0},
+        {"no_repeat_ngram_size": 1},
+        {"suppress_tokens": list(range(2, 40))},
+        {"forced_bos_token_id": 7},
+        {"output_hidden_states": True},
+    ],
+)
+def test_what_our_decoding_leaves_open_does_not_come_from_the_checkpoint(
+    tiny_base: Path, settings: dict[str, Any]
+) -> None:
+    limits, examples = (
+        GenerationConfig(max_new_tokens=8),
+        [Example(id=word, dialogue_id=word, source=f"hello {word} b c", references=("a b",)) for word in "abc"],
+    )
+    plain = generate.predict(models.load("base", "cpu"), examples, TEXT, limits)
+    edit(tiny_base / "generation_config.json", **settings)
+    assert generate.predict(models.load("base", "cpu"), examples, TEXT, limits) == plain
+
+
+@pytest.fixture
+def adapted(tiny_base: Path) -> Path:
+    """`models/lora`, an adapter on the tiny base."""
+    start = models.with_adapter(models.load("base", "cpu"), {"type": "LORA", "r": 2, "target_modules": ["q"]})
+    models.save(start, "lora", "sft", {})
+    return tiny_base.parent / "lora"
+
+
+def test_an_adapter_comes_back_whole_or_not_at_all(adapted: Path) -> None:
+    assert models.load("lora", "cpu").kind == "adapter"
+    path = adapted / "adapter_config.json"
+    was = path.read_text()
+    for changes, said in (
+        ({"target_modules": ["q", "v"]}, "lacks 6 weights"),
+        ({"r": 3}, "cannot be loaded"),
+        ({"peft_type": "NONE_SUCH"}, "cannot be loaded"),
+        ({"auto_map": {"x": "y.Z"}}, "asks to run code"),
+    ):
+        edit(path, **changes)
+        with pytest.raises(UserError, match=said):
+            models.load("lora", "cpu")
+        path.write_text(was)
+    weights = adapted / "adapter_model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-1])
+    with pytest.raises(UserError, match="no whole safetensors file"):
+        models.load("lora", "cpu")
+    weights.rename(adapted / "adapter_model.bin")
+    with pytest.raises(UserError, match="pickled ones are never read"):
+        models.load("lora", "cpu")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"kind": "other"}, "kind: must be one of full, adapter, alias"),
+        ({"kind": "alias", "parent": None}, "parent: must name the model"),
+        ({"kind": "full"}, "parent: must name the model"),
+        ({"parent": "../../elsewhere"}, "parent: must name the model"),
+        ({"parent": ["base"]}, "parent: must name the model"),
+        ({"parent": "lora"}, "parent: leads back to 'lora'"),
+        ({"parent": "absent"}, "models/absent"),
+        ({"parent_digest": None}, "parent_digest: missing"),
+        ({"parent_digest": "0" * 64}, "was trained on other weights"),
+    ],
+)
+def test_an_edited_manifest_is_refused(adapted: Path, changes: dict[str, Any], said: str) -> None:
+    edit(adapted / "manifest.json", **changes)
+    with pytest.raises(UserError, match=said):
+        models.load("lora", "cpu")
+
+
+def test_manifests_that_lead_in_a_circle_are_refused(adapted: Path) -> None:
+    for name, parent in (("one", "two"), ("two", "three"), ("three", "two")):
+        shutil.copytree(adapted, adapted.parent / name)
+        edit(adapted.parent / name / "manifest.json", kind="alias", parent=parent)
+    with pytest.raises(UserError, match="parent: leads back to 'two'"):
+        models.load("one", "cpu")
+    (adapted / "manifest.json").write_text("[1]")
+    with pytest.raises(UserError, match=r"manifest\.json must hold a JSON object"):
+        models.load("lora", "cpu")

@@ -25,12 +25,14 @@ data:
   test: {file: test.jsonl}
 checkpoints:
   base: {source: local, path: local/base, name: base}
+  reward: {source: profanity_check, version: 1.9.1}
   judge: {source: profanity_check, version: 1.9.1}
 variants:
-  second: {method: none, init: first, learns_from: models/base}
+  second: {method: none, init: first, learns_from: models/first}
   first: {method: none, init: base, learns_from: models/base}
 metrics:
   text: {}
+report: {primary: words}
 """
 
 
@@ -54,7 +56,7 @@ def here(workdir: Path) -> Path:
     (workdir / "local" / "dialogsum").symlink_to(data)
     for name in ("train", "dev", "test"):
         keys = ("summary1", "summary2", "summary3") if name == "test" else ("summary",)
-        row = {"fname": f"{name}_0", "dialogue": "#Person1#: Hi.", **dict.fromkeys(keys, "They greet.")}
+        row = {"fname": f"{name}_0", "dialogue": f"#Person1#: Hi, {name}.", **dict.fromkeys(keys, "They greet.")}
         (data / f"{name}.jsonl").write_text(json.dumps(row) + "\n")
     (base / "model.safetensors").write_bytes(os.urandom(3000))
     return workdir
@@ -88,7 +90,7 @@ def test_what_was_packed_is_unpacked_in_parts_and_the_data_stage_runs(
     )
     run = ["run", "small", "--store", "store", "--out", "out"]
     assert tool.main(run) == 1
-    assert capsys.readouterr().err == "error: data failed with exit status 1; see log.txt.\n"
+    assert capsys.readouterr().err == "error: params failed with exit status 1; see log.txt.\n"
     assert "generation.max_new_tokens" in (here / "out" / "log.txt").read_text()
     (here / "studies" / "small.yaml").write_text(STUDY)
     assert tool.main(run) == 1  # noise is no checkpoint
@@ -96,7 +98,7 @@ def test_what_was_packed_is_unpacked_in_parts_and_the_data_stage_runs(
     assert (here / "data" / "train.jsonl").read_text().count("\n") == 1
     assert tool.main(run) == 1
     table = [line.split(",") for line in (here / "out" / "timings.csv").read_text().splitlines()]
-    assert [row[:2] for row in table[1:]] == [["data", "kept"], ["checkpoint@base", "failed"]]
+    assert [row[:2] for row in table[1:]] == [["params", "kept"], ["data", "kept"], ["checkpoint@base", "failed"]]
     with tarfile.open(here / "out" / "work.tar.xz") as tar:
         assert "costs/data/data.json" in tar.getnames()
     assert len(list((here / "out").iterdir())) <= 8
@@ -119,7 +121,31 @@ def test_a_broken_a_missing_and_an_early_part_are_one_sentence_each(
     assert "nowhere is no whole part (FileNotFoundError)" in error(Path("nowhere"))
 
 
-@pytest.mark.parametrize("name", ["local/../bench/x.py", "../x", "/x", "bench/x.py", "local/link"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"sha256": "../../../../../tmp/away"},
+        {"sha256": 5},
+        {"part": -1},
+        {"part": True},
+        {"part": "0"},
+        {"part": 99},
+        {"parts": 5},
+        {"parts": [{"offset": -1, "size": 1, "sha256": ""}]},
+        {"parts": [{"offset": "0", "size": 1, "sha256": ""}]},
+    ],
+)
+def test_a_manifest_that_lies_about_its_names_and_numbers_is_refused(
+    tool: ModuleType, here: Path, packed: list[Path], capsys: pytest.CaptureFixture[str], changes: dict[str, object]
+) -> None:
+    path = packed[0] / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    assert tool.main(["unpack", str(packed[0]), "store"]) == 1
+    assert "part-00 is no whole part" in capsys.readouterr().err
+    assert not (here / "store").exists()
+
+
+@pytest.mark.parametrize("name", ["local/../bench/x.py", "../x", "/x", "bench/x.py", "local/link", ".", ""])
 def test_nothing_is_written_outside_local(
     tool: ModuleType, here: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -161,8 +187,16 @@ def test_what_cannot_travel_is_one_sentence(tool: ModuleType, here: Path, capsys
         return capsys.readouterr().err
 
     assert "studies/none.yaml" in error(STUDY, "none")
+    assert "'../none' is no study's name" in error(STUDY, "../none")
+    assert "study: must be the file's name, 'small'" in error(STUDY.replace("study: small", "study: ../.."))
+    assert "not valid YAML" in error("study: [")
+    assert "must be a mapping of blocks" in error("- 1")
+    assert "variants: must be a mapping of named blocks" in error(STUDY.replace("variants:", "variants: 5\nother:"))
+    assert "studies/small.yaml: report.primary: no metric" in error(STUDY.replace("words", "wrds"))
     hub = STUDY.replace("{source: local, path: local/base, name: base}", "{source: hub, repo: a/b}")
     assert "checkpoints.base: a model of the hub cannot travel" in error(hub)
+    table = STUDY.replace("path: local/dialogsum", "repo: a/b")
+    assert "data: a dataset of the hub cannot travel" in error(table)
     assert "local/absent is no file below local/" in error(STUDY.replace("local/base", "local/absent"))
     assert "elsewhere/train.jsonl is no file below local/" in error(STUDY.replace("local/dialogsum", "elsewhere"))
 
@@ -180,10 +214,10 @@ def test_missing_packages_are_named_before_anything_runs(
 
 def test_stages_come_in_the_order_of_the_graph(tool: ModuleType) -> None:
     text = (ROOT / "dvc.yaml").read_text()
-    order = [stage.name for stage in tool.offline_stages.graph(tool.parsed(STUDY), text)]
+    order = [stage.name for stage in tool.offline_stages.graph(tool.offline_stages.parsed(STUDY), text)]
     assert order.index("checkpoint@base") < order.index("train@first") < order.index("train@second")
     assert order.index("train@second") < order.index("generate@second") < order.index("score@second")
-    assert order[-1] == "report" and len(order) == 11
+    assert order[0] == "params" and order[-1] == "report" and len(order) == 14
 
 
 def test_the_budget_ends_a_run_that_can_go_on(

@@ -24,6 +24,7 @@ from bench.schema import CheckpointConfig, DatasetConfig, Example, MethodConfig,
 NASTY = (
     "evil|pipe `tick` <script>alert(1)</script> [link](http://x.y) \x1b[31mred\x1b[0m **bold** $x$ &amp; _a_\n# head"
 )
+GIVEN = NASTY.replace("\x1b", "")  # a dataset with control characters is refused; a model may write them
 START = {"baseline": "base", "full": "base", "lora": "base", "ppo": "full", "dpo": "full"}
 METHOD = {"baseline": "none", "full": "sft", "lora": "sft", "ppo": "ppo", "dpo": "dpo"}
 LEVEL = {"baseline": 0.26, "lora": 0.66, "full": 0.74, "ppo": 0.74, "dpo": 0.74, "lead-3": 0.3, "human": 0.8}
@@ -67,15 +68,18 @@ def fabricate(
     params = parameters(report=config.ReportConfig(resamples=400))
     rows = [
         Example(
-            id=f"t{k}", dialogue_id=f"d{k}", source=f"#Person1#: Hello {k}.\n#Person2#: {NASTY}",
-            references=(f"They greet {k}.", NASTY), tags=("heated",) if k % 3 == 0 else ("calm",))
+            id=f"t{k}", dialogue_id=f"d{k}", source=f"#Person1#: Hello {k}.\n#Person2#: {GIVEN}",
+            references=(f"They greet {k}.", GIVEN), tags=("heated",) if k % 3 == 0 else ("calm",))
         for k in range(n)
     ]  # fmt: skip
     artifacts.write_rows(artifacts.split_path("test"), rows)
     for writer in writers:
         write_scores(params, writer, rows, samples)
     for k, name in enumerate(START):
-        written = [Prediction(id=e.id, dialogue_id=e.dialogue_id, output="greedy", draw=0, text=NASTY) for e in rows]
+        written = [
+            Prediction(id=e.id, dialogue_id=e.dialogue_id, output="greedy", draw=0, text=f"{NASTY} {e.id}")
+            for e in rows
+        ]
         artifacts.write_rows(artifacts.predictions_path(name), written)
         train: dict[str, Any] = {"variant": name, "method": METHOD[name], "kind": "full", "facts": {"a": 1},
                  "trainable_parameters": 40_000 * k, "total_parameters": 1_000_000, "checkpoint_bytes": 4_000_000,
@@ -89,7 +93,13 @@ def fabricate(
             curve = [{"step": i, "loss": 2 / (i + 1)} | ({"reward": i, "kl": 0.1 * i, "entropy": 1.0} if name == "ppo" else {})
                      for i in range(5)]  # fmt: skip
             artifacts.write_table(artifacts.curve_path(name), curve)
-    artifacts.write_json(artifacts.cost_path("data", "data"), {"wall_seconds": 1.0, "gpu_name": "Toy GPU"})
+    artifacts.write_json(
+        artifacts.cost_path("data", "data"), {"wall_seconds": 1.0, "gpu_name": "Toy GPU", "train_dropped": 34}
+    )
+    artifacts.write_json(
+        artifacts.cost_path("check", "inputs"),
+        {"lengths": {"base": {"train": {"rows": 12_426, "sources_cut": 621, "references_cut": 3}}}},
+    )
     return params
 
 
@@ -309,7 +319,14 @@ def test_predictions_hold_greedy_summaries_by_variant_in_the_order_of_the_test_s
     rows = [json.loads(line) for line in (built[0] / "predictions.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [row["variant"] for row in rows] == [name for name in START for _ in range(24)]
     assert [row["id"] for row in rows] == [f"t{k}" for k in range(24)] * 5
-    first = {"variant": "baseline", "id": "t0", "dialogue_id": "d0", "output": "greedy", "draw": 0, "text": NASTY}
+    first = {
+        "variant": "baseline",
+        "id": "t0",
+        "dialogue_id": "d0",
+        "output": "greedy",
+        "draw": 0,
+        "text": f"{NASTY} t0",
+    }
     assert rows[0] == first
     assert list(rows[0]) == list(first)
 
@@ -327,8 +344,8 @@ def test_predictions_keep_the_order_without_samples_and_go_with_the_texts(study:
 
 
 def test_the_verdict_on_the_reward_stands_in_metrics_and_after_what_alignment_changed(built: Built) -> None:
-    assert {name: found["verdict"] for name, found in built[1]["panel"].items()} == {
-        "ppo": "collapsed", "dpo": "collapsed"}  # fmt: skip
+    verdict = "less toxic by the judge that training never saw"  # the fabricated scores fall for both
+    assert {name: found["verdict"] for name, found in built[1]["panel"].items()} == {"ppo": verdict, "dpo": verdict}
     titles = re.findall(r"^## (.*)$", built[2], re.M)
     assert titles[titles.index("What alignment changed") + 1] == "Is the reward being gamed?"
 
@@ -416,6 +433,11 @@ def test_missing_scores_are_the_users_error(study: config.Params) -> None:
         (lambda rows: [*rows, rows[0].model_copy(update={"id": "other"})], "row 'other' is not in data/test.jsonl"),
         (lambda rows: [row for row in rows if row.metric != "kl"], "no rows of metric 'kl'"),
         (lambda rows: [*rows, rows[0].model_copy(update={"values": {"foo": 1.0}})], "has no column 'foo'"),
+        (lambda rows: [*rows, rows[0].model_copy(update={"values": {"rouge1": 1e300}})], "rouge1: 1e+300 is no score"),
+        (
+            lambda rows: [row for row in rows if (row.id, row.metric, row.output) != ("t3", "rouge", "greedy")],
+            "no row of metric 'rouge' for 't3'",
+        ),
     ],
 )
 def test_rows_that_do_not_fit_the_test_split_are_the_users_error(
@@ -425,6 +447,75 @@ def test_rows_that_do_not_fit_the_test_split_are_the_users_error(
     with pytest.raises(UserError, match=re.escape(message)):
         report.build(study)
     assert not artifacts.report_dir("toy").exists()
+
+
+@pytest.mark.parametrize(
+    ("place", "content", "message"),
+    [
+        ("scores/ppo.jsonl", '{"id": "t0"', "scores/ppo.jsonl line 1: the line: Invalid JSON"),
+        ("scores/ppo.jsonl", "\xff", "scores/ppo.jsonl is not UTF-8 text"),
+        ("scores/ppo.meta.json", "[]", "scores/ppo.meta.json must hold a JSON object"),
+        ("scores/ppo.meta.json", '{"signatures": {"rouge1": "\\ud800"}}', "scores/ppo.meta.json is not valid JSON"),
+        ("scores/ppo.meta.json", '{"signatures": []}', "scores/ppo.meta.json: signatures.rouge1: missing"),
+        ("scores/ppo.meta.json", '{"signatures": {"rouge1": 5}}', "scores/ppo.meta.json: signatures.rouge1: missing"),
+        ("predictions/ppo.jsonl", "{}", "predictions/ppo.jsonl line 1: id: Field required"),
+        ("data/test.jsonl", "", "data/test.jsonl holds no dialogue"),
+        ("curves/ppo.csv", "step,loss\n0,nan\n", "curves/ppo.csv line 2: loss: nan is no number to draw"),
+        ("curves/ppo.csv", "step,loss\n0,high\n", "curves/ppo.csv is not a table of numbers"),
+        ("curves/ppo.csv", "step,loss\n0,1,2\n", "curves/ppo.csv is not a table of numbers"),
+        ("curves/ppo.csv", 'step,"loss\n' + "0" * 200_000, "curves/ppo.csv is not a table of numbers"),
+        ("costs/train/ppo.json", "[]", "costs/train/ppo.json must hold a JSON object"),
+        ("costs/train/ppo.json", '{"wall_seconds": NaN}', "costs/train/ppo.json is not valid JSON"),
+        ("costs/train/ppo.json", '{"wall_seconds": 1e999}', "costs/train/ppo.json is not valid JSON"),
+        ("costs/train/ppo.json", "[" * 100_000, "costs/train/ppo.json is not valid JSON"),
+        ("costs/data/data.json", '{"test_dropped": "1"}', "costs/data/data.json: test_dropped: must be a number"),
+        (
+            "costs/check/inputs.json",
+            '{"lengths": []}',
+            "costs/check/inputs.json: lengths: Input should be a valid dict",
+        ),
+        (
+            "costs/check/inputs.json",
+            '{"lengths": {"base": {"test": {"rows": 0}}}}',
+            "lengths.base.test.rows: Input should",
+        ),
+        ("costs/train/ppo.json", '{"wall_seconds": "1"}', "costs/train/ppo.json: wall_seconds: must be a number"),
+        (
+            "costs/train/ppo.json",
+            '{"total_parameters": -1}',
+            "costs/train/ppo.json: total_parameters: must be a number",
+        ),
+    ],
+)
+def test_what_somebody_edited_is_named(study: config.Params, place: str, content: str, message: str) -> None:
+    Path(place).write_bytes(content.encode("latin-1"))
+    with pytest.raises(UserError, match=re.escape(message)):
+        report.build(study)
+    assert not artifacts.report_dir("toy").exists()
+
+
+def test_what_the_limits_cut_off_is_counted_by_variant_and_by_split(study: config.Params) -> None:
+    rows = artifacts.read_predictions("ppo")
+    cut = [row.model_copy(update={"hit_limit": k < 6, "source_truncated": k < 3}) for k, row in enumerate(rows)]
+    samples = [row.model_copy(update={"output": "sample", "hit_limit": k == 0}) for k, row in enumerate(rows)]
+    artifacts.write_rows(artifacts.predictions_path("ppo"), [*cut, *samples])
+    report.build(study)
+    text = section_of((artifacts.report_dir("toy") / "report.md").read_text(), "Limits")
+    assert "does not fit into 512 tokens" in text and "ended after 128 tokens" in text
+    cells = {tuple(part.strip() for part in line.strip("|").split("|")) for line in text.splitlines() if "|" in line}
+    assert ("ppo", "24", "3 (12.5 %)", "6 (25.0 %)", "1 (4.2 %)") in cells
+    assert ("dpo", "24", "0 (0.0 %)", "0 (0.0 %)", "–") in cells
+    assert ("train", "base", "12,426", "621 (5.0 %)", "3 (0.02 %)", "34") in cells
+
+
+def test_a_folder_in_the_place_of_a_file_is_named(study: config.Params) -> None:
+    for place in ("scores/ppo.jsonl", "scores/ppo.meta.json", "curves/ppo.csv"):
+        Path(place).rename("aside")
+        Path(place).mkdir()
+        with pytest.raises(UserError, match=rf"{place} (cannot be read|is not a table)"):
+            report.build(study)
+        Path(place).rmdir()
+        Path("aside").rename(place)
 
 
 def test_a_missing_signature_and_an_unknown_primary_are_named(study: config.Params) -> None:

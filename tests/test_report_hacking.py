@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 from scipy import stats as scipy_stats
 
 from bench import config, plugins, stats
-from bench.report import figures, hacking, surface
+from bench.report import document, figures, hacking, surface, tables
 from bench.report.load import SAMPLED, Scored, Study
 from bench.report.view import View
 from bench.schema import CheckpointConfig, DatasetConfig, Example, MethodConfig, Prediction
@@ -188,3 +188,16 @@ def test_reward_and_words_keep_dialogues_that_both_have_and_gains_that_moved() -
     assert found["after"][1].tolist() == [2.0] * 10 + [3.0] * 25
     assert found["gain"][1].tolist() == [1.0] * 25
     assert surface.reward_and_words(made.study, {"after": "ppo"}, "no such column") == {}
+
+
+def test_a_collapsed_variant_is_marked_and_compared_with_nothing() -> None:
+    found = view(texts=["ok ok"] * (N - 4) + [f"alive {k}" for k in range(4)])
+    assert found.metrics["collapsed"] == {"ppo": 0.9}
+    assert "ppo" not in found.metrics["changes"]
+    told = document.warnings(found)
+    assert told.startswith(
+        "> **Warning:** `ppo` collapsed: 90 % of the dialogues got one and the same summary, or none."
+    )
+    row = next(line for line in tables.main_table(found).splitlines() if line.startswith("| ppo"))
+    assert "collapsed" in row and not any(sign.isdigit() for sign in row)
+    assert not view(texts=["ok ok"] * (N - 5) + [f"alive {k}" for k in range(5)]).metrics["collapsed"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 import pytest
@@ -10,8 +11,9 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from bench.plain import plain
 from bench.report import view
-from bench.report.markdown import cell, code, line, plain, section, table
+from bench.report.markdown import cell, code, line, section, table
 
 PARSER = MarkdownIt("commonmark", {"html": True, "linkify": False}).enable(["table", "strikethrough"])
 # Text made of what Markdown, HTML and terminals give a meaning to, beside any other text.
@@ -19,10 +21,12 @@ HOSTILE = st.lists(
     st.sampled_from(
         ["|", "\\", "`", "``", "\n", "\r\n", "\t", "<b>", "</td>", "<!--", "-->", "[a](b)", "![", "](", "*", "**", "_", "~~",
          "&lt;", "&#124;", "\x1b[31m", "\x1b]8;;http://a\x07", "\x9b1m", "\x00", "\u202e", "\u2028", "\ud800", "#", "- ", "1. ",
-         "> ", "---", ":--", "$x$", "http://a.b", "www.a.b", "a@b.c", "@name", " ", "word", "é", "日本"]
+         "> ", "---", ":--", "$x$", "http://a.b", "www.a.b", "a@b.c", "@name", "#12", "GH-3", " ", "word", "é", "日本"]
     ),
     max_size=12,
 ).map("".join)  # fmt: skip
+# Names and issues, as GitHub finds them in the text of a finished page.
+CALLS = re.compile(r"(?i)@[a-z0-9]|#\d|\bgh-\d")
 TEXTS = st.one_of(HOSTILE, st.text(max_size=30))
 
 
@@ -31,10 +35,12 @@ def tokens(text: str) -> list[Token]:
 
 
 def shown(inline: Token) -> str:
-    """What a reader sees of a cell; anything but plain text in it fails."""
+    """What a reader sees of a cell; anything but plain text in it fails, and so does what GitHub would act on."""
     for child in inline.children or []:
         assert child.type in ("text", "text_special"), child
-    return "".join(child.content for child in inline.children or [])
+    text = "".join(child.content for child in inline.children or [])
+    assert not CALLS.search(text)
+    return text.replace("\u200b", "")
 
 
 @settings(max_examples=120, deadline=None)
@@ -112,10 +118,12 @@ def test_plain_drops_what_terminals_obey(text: str, expected: str) -> None:
 
 def test_addresses_and_names_are_not_linked() -> None:
     github_like = MarkdownIt("commonmark", {"linkify": False})
-    for text in ("http://a.b", "https://a.b/c", "www.a.b", "me@a.b", "@name", "mailto:me@a.b"):
+    for text in ("http://a.b", "https://a.b/c", "www.a.b", "me@a.b", "@name", "mailto:me@a.b", "#12", "o/r#3", "gh-4"):
         safe = cell(text)
         assert not any(mark in safe for mark in ("://", "www.", "@", "mailto:"))
-        assert f"<p>{text}</p>\n" == github_like.render(safe)
+        page = github_like.render(safe)
+        assert not CALLS.search(page)
+        assert f"<p>{text}</p>\n" == page.replace("\u200b", "")
 
 
 def test_a_turn_of_dialogsum_stays_readable() -> None:

@@ -38,3 +38,12 @@ def test_one_run_or_other_variants_are_refused(tmp_path: Path) -> None:
         seeds.load([one, run(tmp_path / "b", 0.1, "dpo")])
     with pytest.raises(UserError, match="does not exist"):
         seeds.load([one, tmp_path / "none"])
+
+
+def test_a_collapsed_run_is_named_and_not_averaged_in(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders = [run(tmp_path / f"s{k}", value) for k, value in enumerate((0.1, 0.2, 0.9))]
+    broken = json.loads((folders[2] / "metrics.json").read_text())
+    (folders[2] / "metrics.json").write_text(json.dumps(broken | {"collapsed": {"ppo": 1.0}, "changes": {}}))
+    seeds.run(argparse.Namespace(folders=folders, output=None))
+    row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("| ppo"))
+    assert "collapsed" in row and "15.00" in row and "7.07" in row  # mean and sd of 10 and 20

@@ -278,3 +278,93 @@ def test_ten_thousand_resamples_of_a_whole_study_take_seconds() -> None:
     start = time.perf_counter()
     stats.bootstrap(columns, names, 10_000, 0)
     assert time.perf_counter() - start < 10  # 0.6 s on an idle core
+
+
+def naive_crossed(values: np.ndarray) -> tuple[float, float]:
+    """Mean squares of training and of the rest, by loops as a textbook writes the sums."""
+    n, s = values.shape
+    grand = sum(values[d][k] for d in range(n) for k in range(s)) / (n * s)
+    dialogue = [sum(values[d][k] for k in range(s)) / s for d in range(n)]
+    training = [sum(values[d][k] for d in range(n)) / n for k in range(s)]
+    between = n * sum((mean - grand) ** 2 for mean in training) / (s - 1)
+    rest = sum((values[d][k] - dialogue[d] - training[k] + grand) ** 2 for d in range(n) for k in range(s))
+    return between, rest / ((n - 1) * (s - 1))
+
+
+def test_crossed_parts_are_those_of_the_two_way_table() -> None:
+    rng = np.random.default_rng(20)
+    values = rng.normal(size=(12, 1)) + 2 * rng.normal(size=(1, 4)) + rng.normal(size=(12, 4))
+    between, rest = naive_crossed(values)
+    found = stats.crossed(values)
+    assert found.value == pytest.approx(values.mean(), rel=1e-12)
+    assert found.se_dialogues == pytest.approx(scipy.stats.sem(values.mean(axis=1)), rel=1e-12)
+    assert found.sd_seeds == pytest.approx(np.std([values[:, k].mean() for k in range(4)], ddof=1), rel=1e-12)
+    assert found.sd_training == pytest.approx(math.sqrt((between - rest) / 12), rel=1e-12)
+
+
+def test_two_trainings_are_a_paired_t_test() -> None:
+    """With S = 2 the ratio of the mean squares is the square of the paired t."""
+    rng = np.random.default_rng(21)
+    values = rng.normal(size=(30, 1)) + np.array([0.0, 1.0]) + rng.normal(size=(30, 2))
+    t = scipy.stats.ttest_rel(values[:, 0], values[:, 1]).statistic
+    rest = np.var(values[:, 0] - values[:, 1], ddof=1) / 2
+    assert stats.crossed(values).sd_training == pytest.approx(math.sqrt(rest * (t**2 - 1) / 30), rel=1e-9)
+
+
+@pytest.mark.parametrize("sd_training", [0.0, 0.5, 2.0])
+def test_crossed_recovers_known_components(sd_training: float) -> None:
+    """2,000 simulated studies of 60 dialogues by 3 trainings: both parts, and their sum as the variance of the mean."""
+    rng, n, s = np.random.default_rng(22), 60, 3
+    found, means = [], []
+    for _ in range(2000):
+        values = rng.normal(0, 4, (n, 1)) + rng.normal(0, sd_training, s) + rng.normal(0, 2, (n, s))
+        found.append(stats.crossed(values))
+        means.append(values.mean())
+    dialogues = np.mean([each.se_dialogues**2 for each in found])
+    assert dialogues == pytest.approx(4**2 / n + 2**2 / (n * s), rel=0.02)
+    seeds = np.mean([each.sd_seeds**2 for each in found])
+    assert seeds == pytest.approx(sd_training**2 + 2**2 / n, rel=0.1)
+    training = np.mean([each.sd_training**2 for each in found])
+    assert training == pytest.approx(sd_training**2, rel=0.1, abs=0.05)  # cut at 0: a little above where there is none
+    assert dialogues + training / s == pytest.approx(np.var(means), rel=0.1)
+
+
+@pytest.mark.parametrize(("sd_training", "s"), [(0.0, 3), (0.5, 3), (3.0, 3), (1.0, 5)])
+def test_the_interval_of_both_parts_covers_what_that_of_the_dialogues_misses(sd_training: float, s: int) -> None:
+    rng, n, reached = np.random.default_rng(23), 60, []
+    for _ in range(2000):
+        values = rng.normal(0, 4, (n, 1)) + rng.normal(0, sd_training, s) + rng.normal(0, 2, (n, s))
+        parts = stats.crossed(values)
+        own = scipy.stats.t.ppf(0.975, n - 1) * parts.se_dialogues
+        reach = stats.training_reach(parts.sd_training, s, s - 1, 0.975)
+        both = stats.widened(stats.Estimate(parts.value, parts.value - own, parts.value + own), reach)
+        reached.append((abs(parts.value) < own, both.low < 0 < both.high))
+    alone, together = np.mean(reached, axis=0)
+    assert 0.94 <= together <= 0.98
+    if sd_training == 3:
+        assert alone < 0.6
+
+
+def test_the_reach_of_training_is_students_interval() -> None:
+    low, high = scipy.stats.t.interval(0.9, 2, 0, 0.3 / math.sqrt(3))
+    assert (-stats.training_reach(0.3, 3, 2, 0.95), stats.training_reach(0.3, 3, 2, 0.95)) == pytest.approx((low, high))
+    assert stats.widened(stats.Estimate(1.0, 0.0, 1.5), 0.0) == (1.0, 0.0, 1.5)
+    assert stats.widened(stats.Estimate(0.0, -3.0, 5.0), 4.0) == pytest.approx((0.0, -5.0, math.sqrt(41)))
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (5, 1)])
+def test_one_dialogue_or_one_training_has_no_parts(shape: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match="two dialogues and two trainings"):
+        stats.crossed(np.zeros(shape))
+
+
+@pytest.mark.parametrize("sd", [0.0, 1.0, 4.0])
+def test_the_spread_between_runs_is_what_their_errors_do_not_explain(sd: float) -> None:
+    rng, found = np.random.default_rng(24), []
+    errors = np.array([0.5, 1.0, 1.5])
+    for _ in range(3000):
+        found.append(stats.between_runs(10 + rng.normal(0, sd, 3) + rng.normal(0, errors), errors) ** 2)
+    # Cut at 0, the estimate of nothing lies above it, by less than the errors' own mean square.
+    assert np.mean(found) == pytest.approx(sd**2, rel=0.1, abs=0.5 * float((errors**2).mean()))
+    assert stats.between_runs([1.0, 2.0, 6.0], [0, 0, 0]) == pytest.approx(np.std([1, 2, 6], ddof=1))
+    assert stats.between_runs([1.0, 1.0, 1.0], errors) == 0

@@ -35,7 +35,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 import offline_stages
-from offline_stages import OfflineError, parsed, study_text
+from offline_stages import OfflineError, parsed_study
 
 MIB = 1 << 20
 WHEELS = [
@@ -49,8 +49,10 @@ TARGET = ["--python-version=3.12", "--implementation=cp", "--only-binary=:all:",
 
 
 def carried(study: dict[str, Any]) -> list[Path]:
-    """The files that the study reads from this machine."""
+    """The files that the study, which the project finds right, reads from this machine."""
     data, found = study["data"], []
+    if "repo" in data:
+        raise OfflineError("data: a dataset of the hub cannot travel; put its files in local/ and name that path.")
     if "path" in data:
         found += [Path(data["path"]) / block["file"] for block in data.values() if isinstance(block, dict)]
     for name, block in study["checkpoints"].items():
@@ -80,6 +82,20 @@ def download(folder: Path) -> None:
             stem = name.replace("-", "_")
             if built.returncode or not list(folder.glob(f"{stem}-*-none-any.whl")):
                 raise OfflineError(f"{wanted} has no wheel for CPython 3.12 on Linux; lock a version that has one.")
+
+
+def right_study(name: str) -> dict[str, Any]:
+    """The study as it stands in its file, once the project's own check has passed it."""
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    from bench import config
+    from bench.schema import UserError
+
+    study = parsed_study(name)
+    try:
+        config.parse(study, f"studies/{name}.yaml")
+    except UserError as error:
+        raise OfflineError(str(error)) from None
+    return study
 
 
 class Splitter:
@@ -117,7 +133,7 @@ class Splitter:
 
 def pack(given: argparse.Namespace) -> None:
     """Write OUT_DIR/part-NN/{data,manifest.json} and print what to run."""
-    files, out = carried(parsed(study_text(given.study))), Path(given.out_dir)
+    files, out = carried(right_study(given.study)), Path(given.out_dir)
     if out.exists() and any(out.iterdir()):
         raise OfflineError(f"{out} is not empty; remove it or name another folder.")
     splitter = Splitter(out, int(given.part_mib * MIB))
@@ -146,14 +162,18 @@ def unpack(given: argparse.Namespace) -> None:
     try:
         manifest = json.loads((part / "manifest.json").read_text(encoding="utf-8"))
         data = (part / "data").read_bytes()
-        number, parts = manifest["part"], manifest["parts"]
+        number, parts, whole = manifest["part"], manifest["parts"], manifest["sha256"]
         facts = parts[number]
-    except (OSError, ValueError, LookupError) as error:
+        if not re.fullmatch("[0-9a-f]{64}", whole):  # it names a file
+            raise ValueError
+        if not all(type(count) is int and count >= 0 for count in (number, facts["offset"], facts["size"])):
+            raise ValueError
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise OfflineError(f"{part} is no whole part ({type(error).__name__}); carry it again.") from None
     if hashlib.sha256(data).hexdigest() != facts["sha256"]:
         raise OfflineError(f"{part}/data does not have the digest of its manifest; carry it again.")
     store.mkdir(parents=True, exist_ok=True)
-    joined = store / f"{manifest['sha256'][:16]}.tar.xz"
+    joined = store / f"{whole[:16]}.tar.xz"
     joined.touch()
     if joined.stat().st_size < facts["offset"]:
         raise OfflineError(
@@ -167,7 +187,7 @@ def unpack(given: argparse.Namespace) -> None:
     print(f"part {number + 1} of {len(parts)} is in {store}", flush=True)
     if number + 1 == len(parts):
         with joined.open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != manifest["sha256"]:
+            if hashlib.file_digest(file, "sha256").hexdigest() != whole:
                 raise OfflineError(
                     f"{joined} does not have the digest of the whole; remove it and unpack all parts again."
                 )
@@ -181,7 +201,7 @@ def extract(joined: Path, store: Path) -> None:
         with tarfile.open(joined, "r:xz") as tar:
             for member in tar:
                 parts = PurePosixPath(member.name).parts
-                if not member.isfile() or ".." in parts or parts[0] not in ("local", "wheels"):
+                if not member.isfile() or ".." in parts or parts[:1] not in (("local",), ("wheels",)):
                     raise OfflineError(f"the packed file '{member.name}' would lie outside local/; it is refused.")
                 tar.extract(member, "." if parts[0] == "local" else store, filter="data")
     except (tarfile.TarError, lzma.LZMAError, OSError) as error:
@@ -237,7 +257,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         given.act(given)
     except OfflineError as error:
-        print(f"error: {error}", file=sys.stderr)
+        # A name out of an archive or a study may hold what a terminal obeys.
+        print(f"error: {''.join(c if c.isprintable() else ' ' for c in str(error))}", file=sys.stderr)
         return 1
     return 0
 

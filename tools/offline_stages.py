@@ -40,18 +40,38 @@ class OfflineError(Exception):
 def study_text(name: str) -> str:
     """The study's file; the working folder must be the repository's root."""
     path = Path("studies") / f"{name}.yaml"
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
+        raise OfflineError(f"'{name}' is no study's name; use lower-case letters, digits and '-'.")
     if not Path("dvc.yaml").is_file() or not path.is_file():
         raise OfflineError(
             f"{path} or dvc.yaml does not exist here; name a study and run this at the repository's root."
         )
-    return path.read_text(encoding="utf-8")
+    return path.read_text(encoding="utf-8", errors="replace")
 
 
 def parsed(text: str) -> dict[str, Any]:
-    """YAML as the project reads it."""
+    """YAML as the project reads it; the stage `params` says what else is wrong with it."""
     from ruamel.yaml import YAML
 
-    return dict(YAML(typ="safe", pure=True).load(text))
+    try:
+        value = YAML(typ="safe", pure=True).load(text)
+    except Exception as error:  # of a dozen kinds: ruamel lets through what Python says of numbers and dates
+        raise OfflineError(f"the study is not valid YAML ({' '.join(str(error).split())[:200]}); mend it.") from None
+    if not isinstance(value, dict):
+        raise OfflineError("the study must be a mapping of blocks; see studies/miniature.yaml.")
+    return value
+
+
+def parsed_study(name: str) -> dict[str, Any]:
+    """A study under its own name: its results go into folders that are called so."""
+    study = parsed(study_text(name))
+    if study.get("study") != name:
+        raise OfflineError(f"studies/{name}.yaml: study: must be the file's name, '{name}'; correct it.")
+    for part in ("checkpoints", "variants"):
+        blocks = study.get(part)
+        if not isinstance(blocks, dict) or not all(isinstance(block, dict) for block in blocks.values()):
+            raise OfflineError(f"studies/{name}.yaml: {part}: must be a mapping of named blocks; correct it.")
+    return study
 
 
 def check_modules(text: str) -> None:
@@ -177,7 +197,7 @@ def run(name: str, store: Path, out: Path, budget: float | None) -> None:
     began, text, site = time.monotonic(), study_text(name), store / "site"
     sys.path.insert(0, str(site))
     check_modules(text)
-    study, params = parsed(text), Path("params.yaml")
+    study, params = parsed_study(name), Path("params.yaml")
     stages = graph(study, Path("dvc.yaml").read_text(encoding="utf-8"))
     if not params.is_file() or params.read_text(encoding="utf-8") != text:
         params.write_text(text, encoding="utf-8")
@@ -218,6 +238,7 @@ def _one(
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
     search = os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")]))
     environment = os.environ | {"PYTHONPATH": search, "PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1"}
+    environment["DVC_STAGE"] = stage.name
     started, log = time.monotonic(), out / "log.txt"
     with log.open("a+b") as file:
         file.write(f"# {stage.name}\n".encode())

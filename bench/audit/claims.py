@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from bench.schema import Strict, UserError
 
@@ -19,12 +19,15 @@ NUMBER = r"^[+-]?[0-9]{1,15}(\.[0-9]{1,20})?$"
 Printed = Annotated[str, Field(pattern=NUMBER)]
 Positive = Annotated[int, Field(ge=1)]
 Column = str | tuple[Printed, ...]  # a name in the file's `columns`, or the numbers themselves
+LISTS = ConfigDict(strict=False)  # JSON has no tuples
 DTYPES = {"float32": 4, "float16": 2, "bfloat16": 2, "int8": 1}
 UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "MiB": 2**20, "GiB": 2**30}
 
 
 class Claim(Strict):
     """What every claim says: in words, where it stands, and what a reader must know to judge it (an assumption)."""
+
+    model_config = LISTS
 
     claim: str = Field(min_length=1)
     source: str = Field(min_length=1)
@@ -132,6 +135,8 @@ AnyClaim = Annotated[
 
 class ClaimFile(Strict):
     """A file: what it is about, columns of numbers that several claims use, and the claims."""
+
+    model_config = LISTS
 
     about: str = Field(min_length=1)
     columns: dict[str, tuple[Printed, ...]] = Field(default_factory=dict)

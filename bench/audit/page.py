@@ -12,7 +12,8 @@ from typing import Any
 from bench.audit import checks
 from bench.audit.claims import ClaimFile
 from bench.audit.finding import FAILS, HOLDS, OPEN, Finding
-from bench.report.markdown import bullets, cell, section, table
+from bench.plain import plain
+from bench.report.markdown import bullets, cell, line, section, table
 
 RULES = (
     (
@@ -58,7 +59,7 @@ def markdown(audited: Audited) -> str:
     """The whole page."""
     parts = ["# Audit of published claims", f"{headline(audited)}.", bullets([(f"**{a}**", b) for a, b in RULES])]
     for path, (file, findings) in audited.items():
-        parts.append(section(cell(path.stem), cell(file.about), *_tables(findings)))
+        parts.append(section(cell(path.stem), line(file.about), *_tables(findings)))
     parts += [section("How this is computed", METHOD), section("Add a paper", HOW)]
     return "\n\n".join(parts) + "\n"
 
@@ -81,7 +82,7 @@ def _tables(findings: Sequence[Finding]) -> list[str]:
             for finding in some
         ]
         headers = ["claim", "stated", "recomputed", "interval", "verdict", "reason"]
-        below = "\n".join(f"{k}. {cell(note)}" for k, note in enumerate(notes, 1))
+        below = "\n".join(f"{k}. {line(note)}" for k, note in enumerate(notes, 1))
         parts.append(section(cell(source), table(headers, rows, len(headers)), below, level=3))
     return parts
 
@@ -91,7 +92,7 @@ def terminal(audited: Audited) -> str:
     from tabulate import tabulate
 
     rows = [
-        ["\n".join(textwrap.wrap(finding.claim.claim, 46)), finding.stated, finding.recomputed, finding.words]
+        ["\n".join(textwrap.wrap(plain(finding.claim.claim), 46)), finding.stated, finding.recomputed, finding.words]
         for _, findings in audited.values()
         for finding in findings
     ]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
-from bench import artifacts, runtime
+from bench import artifacts, intake, runtime
 from bench.schema import CheckpointConfig, UserError
 
 KEPT = (".safetensors", ".json", ".model", ".txt", ".jinja", ".spm")  # weights, config, tokenizer: nothing that runs
@@ -29,35 +28,43 @@ class Config(CheckpointConfig):
     name: str = Field(min_length=1)
     sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
 
+    def check(self) -> None:
+        """Raise UserError when the folder is missing or lacks safetensors weights or their config."""
+        folder = Path(self.path).expanduser()
+        where = "params.yaml: a checkpoint with source 'local': path"
+        if not folder.is_dir():
+            raise UserError(
+                f"{where}: '{self.path}' is not a folder; give a folder that `save_pretrained` wrote "
+                "(config.json, model.safetensors and the tokenizer's files)."
+            )
+        names = {path.name for path in folder.iterdir() if path.is_file()}
+        if not any(name.endswith(".safetensors") for name in names):
+            pickled = sorted(name for name in names if name.endswith(PICKLES))
+            found = f"only pickled weights ({pickled[0]}), which can run code when loaded" if pickled else "no weights"
+            raise UserError(
+                f"{where}: '{self.path}' holds {found}; load the model where you trust it and write it again with "
+                "`save_pretrained(folder, safe_serialization=True)`."
+            )
+        if "config.json" not in names:
+            raise UserError(
+                f"{where}: '{self.path}' holds weights and no config.json; give the whole folder that "
+                "`save_pretrained` wrote (an adapter must be merged into its base first)."
+            )
+
 
 def build(config: Config, out: Path, progress: runtime.Progress | None = None) -> dict[str, Any]:
     """Link or copy weights, config and tokenizer into `out`, which is replaced; return name, sha256 and bytes.
 
     Raises:
-        UserError: the folder is missing, holds no safetensors weights or no config, or is not the pinned one.
+        UserError: the folder is missing or broken, holds no safetensors weights or no config, asks to run code, or is
+            not the pinned one.
     """
+    config.check()
     folder = Path(config.path).expanduser()
-    where = "params.yaml: a checkpoint with source 'local': path"
-    if not folder.is_dir():
-        raise UserError(
-            f"{where}: '{config.path}' is not a folder; give a folder that `save_pretrained` wrote "
-            "(config.json, model.safetensors and the tokenizer's files)."
-        )
     if out.resolve() in (folder.resolve(), *folder.resolve().parents):
-        raise UserError(f"{where}: '{config.path}' lies in {out}, which this stage replaces; keep the model elsewhere.")
-    names = {path.name for path in folder.iterdir() if path.is_file()}
-    weights = sorted(name for name in names if name.endswith(".safetensors"))
-    if not weights:
-        pickled = sorted(name for name in names if name.endswith(PICKLES))
-        found = f"only pickled weights ({pickled[0]}), which can run code when loaded" if pickled else "no weights"
         raise UserError(
-            f"{where}: '{config.path}' holds {found}; load the model where you trust it and write it again with "
-            "`save_pretrained(folder, safe_serialization=True)`."
-        )
-    if "config.json" not in names:
-        raise UserError(
-            f"{where}: '{config.path}' holds weights and no config.json; give the whole folder that "
-            "`save_pretrained` wrote (an adapter must be merged into its base first)."
+            f"params.yaml: a checkpoint with source 'local': path: '{config.path}' lies in {out}, which this stage "
+            "replaces; keep the model elsewhere."
         )
     digest = artifacts.sha256_folder(folder, (".safetensors",))
     if config.sha256 not in (None, digest):
@@ -65,19 +72,10 @@ def build(config: Config, out: Path, progress: runtime.Progress | None = None) -
             f"params.yaml: a checkpoint with source 'local': sha256: {config.sha256} is asked for and the weights in "
             f"'{config.path}' have {digest}; restore that folder or write its digest."
         )
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
-    for name in sorted(names):
-        if name.endswith(KEPT) and name not in OURS:
-            _place(folder / name, out / name)
-    size = sum((out / name).stat().st_size for name in weights)
+    intake.check(folder)
+    with artifacts.whole_folder(out) as aside:
+        for path in sorted(folder.iterdir()):
+            if path.is_file() and path.name.endswith(KEPT) and path.name not in OURS:
+                artifacts.link_or_copy(path, aside / path.name)
+    size = sum(path.stat().st_size for path in out.glob("*.safetensors"))
     return {"name": config.name, "sha256": digest, "bytes": size}
-
-
-def _place(source: Path, target: Path) -> None:
-    """Make `target` the same file as `source` without taking its room twice, or a copy across file systems."""
-    source = source.resolve()  # a hard link to a symbolic link would dangle
-    try:
-        target.hardlink_to(source)
-    except OSError:
-        shutil.copyfile(source, target)

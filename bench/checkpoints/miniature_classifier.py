@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.miniature import classifiers
-from bench.schema import CheckpointConfig
+from bench import resume
+from bench.miniature import classifiers, steps
+from bench.schema import CheckpointConfig, Seed
 
 TRAINS = True
 
@@ -17,13 +17,13 @@ class Config(CheckpointConfig):
 
     source: Literal["miniature_classifier"] = "miniature_classifier"
     role: Literal["reward", "judge"]
-    seed: int = 0
+    seed: Seed = 0
     shape: classifiers.Shape = classifiers.Shape()
     training: classifiers.Training = classifiers.Training()
 
 
 def build(
-    config: Config, out: Path, progress: Callable[[Iterable[Any], str, int | None], Iterable[Any]] | None = None
+    config: Config, out: Path, progress: steps.Progress | None = None, work: resume.Work | None = None
 ) -> dict[str, Any]:
     """Train and write the model and its tokenizer to `out`; returns parameters, steps and final loss."""
-    return classifiers.build(config.role, config.seed, config.shape, config.training, out, progress)
+    return classifiers.build(config.role, config.seed, config.shape, config.training, out, progress, work)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
-from bench.miniature import pretraining, seq2seq
-from bench.schema import CheckpointConfig
+from bench import resume
+from bench.miniature import pretraining, seq2seq, steps
+from bench.schema import CheckpointConfig, Seed
 
 TRAINS = True
 
@@ -18,18 +18,18 @@ class Config(CheckpointConfig):
     """`pieces` is the tokenizer's size, `pool` how many dialogues the tasks draw from, `heated` the share with insults."""
 
     source: Literal["miniature_t5"] = "miniature_t5"
-    seed: int = 0
-    pieces: int = Field(950, ge=300)
-    pool: int = Field(3000, ge=20)
+    seed: Seed = 0
+    pieces: int = Field(950, ge=300, le=100_000)
+    pool: int = Field(3000, ge=20, le=1_000_000)
     heated: float = Field(0.3, ge=0, le=1)
     shape: seq2seq.Shape = seq2seq.Shape()
     training: pretraining.Training = pretraining.Training()
 
 
 def build(
-    config: Config, out: Path, progress: Callable[[Iterable[Any], str, int | None], Iterable[Any]] | None = None
+    config: Config, out: Path, progress: steps.Progress | None = None, work: resume.Work | None = None
 ) -> dict[str, Any]:
     """Pretrain and write the model and its tokenizer to `out`; returns parameters, steps and final loss."""
     return pretraining.build(
-        config.seed, config.pieces, config.pool, config.heated, config.shape, config.training, out, progress
+        config.seed, config.pieces, config.pool, config.heated, config.shape, config.training, out, progress, work
     )

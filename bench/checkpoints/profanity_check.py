@@ -18,6 +18,10 @@ class Config(CheckpointConfig):
 
     version: str = Field("1.9.1", pattern=r"^\d+(\.\d+)+$")
 
+    def check(self) -> None:
+        """Raise UserError when the package is missing or another version is installed."""
+        profanity.check_version(self.version, "params.yaml: a checkpoint with source 'profanity_check'")
+
 
 def build(config: Config, out: Path, progress: runtime.Progress | None = None) -> dict[str, Any]:
     """Write the classifier.json that stands for the package's model in `out`; return what the report says of it.
@@ -25,7 +29,7 @@ def build(config: Config, out: Path, progress: runtime.Progress | None = None) -
     Raises:
         UserError: the package is missing, or another version is installed.
     """
-    profanity.check_version(config.version, "params.yaml: a checkpoint with source 'profanity_check'")
+    config.check()
     artifacts.write_json(
         out / "classifier.json",
         {"library": profanity.NAME, "version": config.version, "labels": list(profanity.LABELS)},

@@ -6,17 +6,25 @@ trainings may move its system's mean by some noise. Only paired differences ente
 all of them alike: so one bootstrap of the differences serves every drop.
 
 Figures that go in: retraining with one recipe and seed moves ROUGE-1 by 0.23 points (standard deviation over eight
-machines); the rows of two fine-tunes of one base correlate at 0.7 to 0.9.
+machines); the rows of two fine-tunes of one base correlate at 0.7 to 0.9. How much training moves the other gated
+columns is measured: on the report's variants with `seeds`, or on several runs (`--runs`).
+
+With three trainings a side, each system is the mean over its own: rows then differ by a third of the variance, and the
+noise of training is estimated from the trainings (mean squares of the two-way table, drawn from their chi-squares) and
+widens the bounds, as the gate does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
 
 import numpy as np
 
 from bench import stats
+from bench.compare import training_noise
 from bench.compare.gate import bounds, settings
 from bench.compare.snapshot import Snapshot, rows_of
 from bench.compare.sources import NotComparable
@@ -24,7 +32,6 @@ from bench.compare.units import Units
 from bench.compare.verdicts import failed, passed
 from bench.config import ReportConfig
 from bench.margins import GateConfig, Margin
-from bench.report.markdown import bullets, cell, section, table
 
 DROPS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
 SIZES = (125, 250, 500, 1000)
@@ -34,8 +41,26 @@ TRAINING_NOISE = 0.23
 PAIRS, BLOCK, RESAMPLES, SEED = 10_000, 1_000, 4_000, 0
 FALSE_FAILS, POWER, POWER_AT = 0.02, 0.9, 2.0
 FEWEST = 30  # below, resampled rows say little about rows
+TRAININGS = 3  # a side, of the rule that knows the noise of training
+ROUGE = "rouge1"  # what TRAINING_NOISE was measured on
 
 Rates = dict[str, stats.Floats]  # rule -> (drops,)
+Drawn = tuple[stats.Floats, stats.Floats, stats.Floats, np.random.Generator]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A gated column where the targets are set: `rates` of FAILs by (noise, trainings a side), (drops,) each.
+
+    `needed` is the fail margin that keeps false fails of single trainings at the target, by noise.
+    """
+
+    title: str
+    margin: Margin
+    known: training_noise.Known | None
+    factor: float
+    rates: dict[tuple[float, int], stats.Floats]
+    needed: dict[float, float]
 
 
 @dataclass(frozen=True)
@@ -52,6 +77,7 @@ class Found:
     correlations: dict[str, float]
     pairs: int
     rates: dict[tuple[int, float, float], Rates]
+    judged: list[Judged]
 
     @property
     def false_fails(self) -> float:
@@ -78,8 +104,14 @@ class Found:
         return self.false_fails <= FALSE_FAILS and self.power >= POWER
 
 
-def simulate(state: Snapshot, variant: str | None, column: str | None, pairs: int = PAIRS) -> Found:
-    """All tables for the rows of one variant.
+def simulate(
+    state: Snapshot,
+    variant: str | None,
+    column: str | None,
+    pairs: int = PAIRS,
+    runs: dict[str, dict[str, Any]] | None = None,
+) -> Found:
+    """All tables for the rows of one variant; `runs` are the metrics of other runs of the study, with other seeds.
 
     Raises:
         NotComparable: the variant or column does not exist, or has too few dialogues.
@@ -106,16 +138,26 @@ def simulate(state: Snapshot, variant: str | None, column: str | None, pairs: in
     }
     config = settings(GateConfig, "gate", state.params)
     margin = config.judged(column).get(column, Margin())
-    seen = {round(max(others.values()), 2)} if others else set()
+    seen = {likest(others)} if others else set()
     cells = [(n, CORRELATION) for n in SIZES] + [(SIZE, r) for r in sorted({*CORRELATIONS, *seen} - {CORRELATION})]
     rates = {
         (n, r, noise): found
         for n, r in cells
         for noise, found in _cell(values, n, r, margin, config.confidence, pairs).items()
     }
+    judged = [
+        _judge(state, variant, each, one, config.confidence, pairs, runs)
+        for each, one in _gated(state, variant, config, column)
+    ]
     return Found(
-        state.study, state.name, variant, units.title(column), margin, config.confidence, values, others, pairs, rates
-    )
+        state.study, state.name, variant, units.title(column), margin, config.confidence, values, others, pairs, rates,
+        judged,
+    )  # fmt: skip
+
+
+def likest(correlations: dict[str, float]) -> float:
+    """The highest correlation, to two digits; rows that run against each other count as unrelated."""
+    return max(0.0, round(max(correlations.values()), 2))
 
 
 def differences(values: stats.Floats, n: int, r: float, pairs: int, rng: np.random.Generator) -> stats.Floats:
@@ -128,11 +170,70 @@ def differences(values: stats.Floats, n: int, r: float, pairs: int, rng: np.rand
     return (r - 1) * first + np.sqrt(1 - r * r) * second
 
 
-def _cell(values: stats.Floats, n: int, r: float, margin: Margin, confidence: float, pairs: int) -> dict[float, Rates]:
-    """The rates of every rule without and with the noise of training."""
+def _gated(state: Snapshot, variant: str, config: GateConfig, primary: str) -> Iterator[tuple[str, Margin]]:
+    """The columns that the gate judges, as it finds them."""
+    margins = config.judged(primary)
+    for column in state.entries[variant]:
+        name = next((name for name in (column, *margins) if name in margins and fnmatchcase(column, name)), None)
+        if name is not None:
+            yield column, margins[name]
+
+
+def _judge(
+    state: Snapshot,
+    variant: str,
+    column: str,
+    margin: Margin,
+    confidence: float,
+    pairs: int,
+    runs: dict[str, dict[str, Any]] | None,
+) -> Judged:
+    """One gated column at the targets' n and correlation, with every noise of training that is known for it."""
+    units = Units(state, state)
+    side = -1 if (margin.better or units.better(column)) == "lower" else 1
+    factor = units.factor(column)
+    values = side * factor * stats.cluster_means(rows_of(state.values[variant][column], state.dialogues))
+    known = training_noise.of_runs(runs, column) if runs else training_noise.of_seeds(state, column)
+    noises = [TRAINING_NOISE] if column == ROUGE else []
+    noises += [round(factor * known.pooled, 2)] if known else []
+    rates: dict[tuple[float, int], stats.Floats] = {}
+    needed = {}
+    for trainings in (1, TRAININGS):
+        # Means over so many trainings differ by that much less.
+        mean, _, upper, rng = _drawn(values, SIZE, 1 - (1 - CORRELATION) / trainings, confidence, pairs)
+        for noise in dict.fromkeys([0.0, *noises]):
+            moved = noise * rng.normal(0.0, np.sqrt(2 / trainings), pairs)
+            own = (1 - CORRELATION) * float(values.var())
+            reach = _estimated_reach(noise, own, trainings, confidence, pairs, rng) if trainings > 1 else 0.0
+            bound = mean + np.hypot(upper - mean, reach) + moved
+            rates[noise, trainings] = failed(bound[:, None] - np.array(DROPS), margin.fail_margin).mean(axis=0)
+            if trainings == 1:
+                needed[noise] = max(0.0, -float(np.quantile(bound, FALSE_FAILS)))
+    return Judged(units.title(column), margin, known, factor, rates, needed)
+
+
+def _estimated_reach(
+    noise: float, own: float, trainings: int, confidence: float, pairs: int, rng: np.random.Generator
+) -> stats.Floats:
+    """(pairs,): how far the noise of training reaches as two states estimate it; `own` is the rows' own variance."""
+    df = trainings - 1
+    between = (SIZE * noise**2 + own) * rng.chisquare(df, (2, pairs)) / df
+    rest = own * rng.chisquare(df * (SIZE - 1), (2, pairs)) / (df * (SIZE - 1))
+    sd = np.sqrt(np.maximum(between - rest, 0.0).mean(axis=0) / SIZE)
+    return np.asarray(sd * stats.training_reach(np.sqrt(2 / trainings), 1, 2 * df, confidence))
+
+
+def _drawn(values: stats.Floats, n: int, r: float, confidence: float, pairs: int) -> Drawn:
+    """Mean, lower and upper bound (pairs,) of the gain of every pair, and the generator that drew them."""
     rng = np.random.default_rng([SEED, n, round(1000 * r)])
     parts = list(_bounds(values, n, r, confidence, pairs, rng))
     mean, lower, upper = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return mean, lower, upper, rng
+
+
+def _cell(values: stats.Floats, n: int, r: float, margin: Margin, confidence: float, pairs: int) -> dict[float, Rates]:
+    """The rates of every rule without and with the noise of training."""
+    mean, lower, upper, rng = _drawn(values, n, r, confidence, pairs)
     noise = rng.normal(0.0, np.sqrt(2.0), pairs)  # the difference of two trainings, in units of one's deviation
     found = {}
     for size in (0.0, TRAINING_NOISE):
@@ -155,83 +256,3 @@ def _bounds(
     for start in range(0, pairs, BLOCK):
         gains = differences(values, n, r, min(BLOCK, pairs - start), rng)
         yield gains.mean(axis=0), *bounds(gains, confidence, RESAMPLES, SEED + start)
-
-
-def headline(found: Found) -> str:
-    """The two figures that the defaults promise."""
-    return (
-        f"gate on n = {SIZE} with training noise: {_share(found.false_fails)} false fails, {_share(found.power)} power at a "
-        f"drop of {POWER_AT:g} ({'as promised' if found.kept else 'NOT as promised on these rows'})"
-    )
-
-
-def document(found: Found) -> str:
-    """The report."""
-    margin, sure = found.margin, f"{100 * found.confidence:g} %"
-    names = {
-        "gate": f"the default rule, FAIL when the upper bound is below -{margin.fail_margin:g}",
-        "paired": "a plain paired test, FAIL when the upper bound is below 0",
-        "drop": f"'worse by more than {margin.fail_margin:g}', FAIL when the mean is below -{margin.fail_margin:g}",
-    }
-    least, most = min(CORRELATIONS), max(CORRELATIONS)
-    said = (
-        f"Promised for ROUGE-1: at n = {SIZE} with the noise of training, at most {_share(FALSE_FAILS)} false fails and at "
-        f"least {_share(POWER)} power at a true drop of {POWER_AT:g} points. On these rows, correlated at {CORRELATION}: "
-        f"**{_share(found.false_fails)}** and **{_share(found.power)}**, so the promise is "
-        f"{'kept' if found.kept else 'not kept here'}; {_share(found.rate(least, 0.0))} and "
-        f"{_share(found.rate(least, POWER_AT))} at {least}, {_share(found.rate(most, 0.0))} and "
-        f"{_share(found.rate(most, POWER_AT))} at {most}."
-    )
-    parts = [
-        "# How often the gate is wrong",
-        f"{cell(found.title)} of `{found.variant}` in study `{found.study}` ({cell(found.source)}): {len(found.values)} "
-        f"dialogues, mean {found.values.mean():.1f}, standard deviation {found.values.std(ddof=1):.1f}. {found.pairs:,} "
-        f"simulated pairs a cell, seed {SEED}; a share of 2 % is exact to {100 * np.sqrt(0.02 * 0.98 / found.pairs):.2f} "
-        f"points. Bounds are one-sided at {sure}.",
-        said,
-        f"Each retrained variant is a chance of its own: over five, at least one false fail in up to "
-        f"{_share(1 - (1 - found.false_fails) ** 5)} of honest runs.",
-        section("Share of pairs that FAIL, by true drop and number of dialogues", bullets(list(_explained(names)))),
-        *(
-            section(f"{'With' if noise else 'Without'} the noise of training (rows correlated at {CORRELATION})",
-                    _table("n", {f"{n:,}": found.rates[n, CORRELATION, noise] for n in SIZES}, tuple(names)), level=3)
-            for noise in (TRAINING_NOISE, 0.0)
-        ),
-        section(f"By correlation of the two systems' rows, n = {SIZE}, with the noise of training",
-                _table("r", {f"{r:g}": found.rates[SIZE, r, TRAINING_NOISE] for r in found.compared}, tuple(names)),
-                _correlated(found), level=3),
-        section(f"Share of pairs that PASS by the gate, lower bound above -{margin.pass_margin:g}",
-                "What neither fails nor passes is inconclusive. With the noise of training.",
-                _table("n", {f"{n:,}": found.rates[n, CORRELATION, TRAINING_NOISE] for n in SIZES}, ("pass",))),
-        section("How", (__doc__ or "").split("\n\n", 1)[1].strip()),
-    ]  # fmt: skip
-    return "\n\n".join(parts) + "\n"
-
-
-def _explained(names: dict[str, str]) -> Iterator[tuple[str, str]]:
-    """The rules; the first column of every table is a drop of 0, where each FAIL is a false one."""
-    for name, words in names.items():
-        yield f"`{name}`", words
-
-
-def _table(label: str, rows: dict[str, Rates], rules: tuple[str, ...]) -> str:
-    """One line a rule and row, one column a true drop."""
-    made = [[f"`{rule}`", name, *map(_share, rates[rule].tolist())] for rule in rules for name, rates in rows.items()]
-    return table(["rule", label, *(f"drop {drop:g}" for drop in DROPS)], made)
-
-
-def _correlated(found: Found) -> str:
-    """What the report's own variants show."""
-    if not found.correlations:
-        return ""
-    shown = ", ".join(f"`{name}` {r:.2f}" for name, r in found.correlations.items())
-    most = round(max(found.correlations.values()), 2)
-    return (
-        f"In this report, the rows of `{found.variant}` correlate with those of {shown}. At the highest, {most:g}, "
-        f"{_share(found.rate(most, 0.0))} of honest pairs fail and {_share(found.rate(most, POWER_AT))} of those with a true "
-        f"drop of {POWER_AT:g}."
-    )
-
-
-def _share(value: float) -> str:
-    return f"{100 * value:.1f} %"

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, get_args
 
-from bench import artifacts
-from bench.compare import characteristics, diff, diff_output, gate, gate_output, lock
+from bench import artifacts, seeds
+from bench.compare import characteristics, characteristics_output, diff, diff_output, gate, gate_output, lock
 from bench.compare.snapshot import read, study_of
 from bench.compare.sources import NotComparable, locate
 from bench.margins import Rule
@@ -99,6 +99,10 @@ def study_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--study", help="the study; the active one if not given")
     parser.add_argument("--variant", help="the variant; the best one if not given")
     parser.add_argument("--column", help="the column; the primary one if not given")
+    parser.add_argument(
+        "--runs", nargs="+", type=Path, default=[], metavar="FOLDER",
+        help="reports of the study with other seeds: how much training again moves each gated metric",
+    )  # fmt: skip
     parser.add_argument("--pairs", type=int, default=characteristics.PAIRS, help="simulated pairs in each cell")
     parser.add_argument(
         "--output", type=Path, metavar="PATH", default=artifacts.REPORTS / "gate" / "characteristics.md"
@@ -110,11 +114,12 @@ def run_study(arguments: argparse.Namespace) -> int:
     try:
         source = locate(arguments.report)
         state = read(source, study_of(arguments.study, [source]), strict=False)
-        found = characteristics.simulate(state, arguments.variant, arguments.column, max(arguments.pairs, 100))
-        _write({arguments.output: characteristics.document(found)})
+        runs = seeds.load(arguments.runs) if arguments.runs else None
+        found = characteristics.simulate(state, arguments.variant, arguments.column, max(arguments.pairs, 100), runs)
+        _write({arguments.output: characteristics_output.document(found)})
     except UserError as error:
         return _refused(error)
-    print(f"{characteristics.headline(found)} -> {arguments.output}")
+    print(plain(f"{characteristics_output.headline(found)} -> {arguments.output}"))
     return 0
 
 

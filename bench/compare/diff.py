@@ -10,7 +10,7 @@ from typing import Any
 from bench.compare.costs import MACHINE, PLACES, differing
 from bench.compare.differences import Difference, Pair, all_pairs, changed_keys, measure, pair
 from bench.compare.gate import settings
-from bench.compare.snapshot import Snapshot
+from bench.compare.snapshot import Snapshot, seeds_of
 from bench.compare.units import Units
 from bench.config import ReportConfig
 
@@ -39,13 +39,14 @@ class Cost:
 
 @dataclass(frozen=True)
 class Row:
-    """One row whose primary value changed; no texts where a report holds none."""
+    """One row whose primary value changed, with its seed where there are several; no texts where a report has none."""
 
     id: str
     before: float
     after: float
     old_text: str | None
     new_text: str | None
+    seed: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def build(old: Snapshot, new: Snapshot, rows: int = 5, notes: Sequence[str] = ()
         costs=[cost for name in changed for cost in _costs(old, new, name)],
         rows={name: found for name in changed if (found := _rows(old, new, name, report.primary, rows))},
         refused=refused,
-        notes=[*notes, *_without_params(old, new)],
+        notes=[*notes, *_without_params(old, new), *_other_seeds(old, new, changed, report.primary)],
     )
 
 
@@ -136,7 +137,7 @@ def _rows(old: Snapshot, new: Snapshot, variant: str, primary: str, limit: int) 
     """The rows whose primary value changed most."""
     texts = [state.texts.get(variant, {}) for state in (old, new)]
     return [
-        Row(key.id, before, after, texts[0].get(key), texts[1].get(key))
+        Row(key.id, before, after, texts[0].get(key), texts[1].get(key), key.seed)
         for key, before, after in changed_keys(old, new, variant, primary)[:limit]
     ]
 
@@ -157,6 +158,15 @@ def _costs(old: Snapshot, new: Snapshot, variant: str) -> Iterator[Cost]:
             machines = [(block.get(stage or "train") or {}).get(MACHINE) or {} for block in blocks]
             note = differing(machines[0], machines[1], exact=not stage)
             yield Cost(variant, f"{stage} {name}".strip(), before, after, note)
+
+
+def _other_seeds(old: Snapshot, new: Snapshot, variants: Sequence[str], column: str) -> Iterator[str]:
+    """Variants whose rows cannot be paired one by one: means over trainings can, single trainings cannot."""
+    for name in variants:
+        before, after = (seeds_of(state.values[name].get(column, {})) for state in (old, new))
+        if set(before) != set(after):
+            said = [f"seeds {', '.join(some)}" if any(some) else "one training" for some in (before, after)]
+            yield f"{name}: {said[0]} before, {said[1]} now; means are compared, rows are shown of a seed that both have"
 
 
 def _without_params(old: Snapshot, new: Snapshot) -> list[str]:

@@ -17,6 +17,16 @@ from bench.report.view import p_value, rate, size
 
 SCORES = ("variant", "measure", "before", "now", "change", "p", "reading")
 SIDES = "llrrrrl"
+COSTS = ("variant", "cost", "before", "now", "ratio")
+# What people call the costs, beside the stage that has them.
+CALLED = {
+    "training_examples_per_second": "training, examples/s",
+    "generation_tokens_per_second": "writing, tokens/s",
+    "peak_resident_bytes": "peak memory",
+    "peak_gpu_bytes": "peak GPU memory",
+    "checkpoint_bytes": "stored",
+    "trainable_parameters": "trainable parameters",
+}
 MAIN = ("rouge", "toxicity")  # with the primary column: what stands above the fold
 SHOWN_REFUSALS = 5
 
@@ -30,9 +40,7 @@ def markdown(diff: Diff) -> str:
     params = table(
         ("param", "before", "now"), [[cell(p.key), cell(p.before), cell(p.after)] for p in diff.params], "lll"
     )
-    costs = table(
-        ("variant", "cost", "before", "now", "ratio", ""), [[cell(t) for t in _cost(c)] for c in diff.costs], "llrrrl"
-    )
+    costs = table(COSTS, [[cell(t) for t in _cost(c)] for c in diff.costs], "llrrr")
     note = (
         f"Paired by dialogue, with {100 * diff.confidence:g} % bootstrap intervals; p by sign flips, corrected by Holm over the "
         "changed variants. The noise of training again is not in these intervals."
@@ -43,7 +51,7 @@ def markdown(diff: Diff) -> str:
         "  \n".join(cell(text) for text in _said(diff)),
         section("Params that changed", params, level=4),
         section("Scores", scores, folded, note, level=4) if diff.scores else "",
-        section("Costs", costs, level=4),
+        section("Costs", costs, "\n".join(f"- {cell(text)}" for text in _cost_notes(diff)), level=4),
         *(_rows(diff, name) for name in diff.rows),
         section("Not compared", "\n".join(f"- {cell(text)}" for text in _refused(diff)), level=4),
     ]
@@ -62,12 +70,13 @@ def terminal(diff: Diff) -> str:
         "\n".join(plain(text) for text in _said(diff)),
         grid(("param", "before", "now"), [[plain(t) for t in (p.key, p.before, p.after)] for p in diff.params]),
         grid(SCORES, [_score(diff, each, plain) for each in diff.scores]),
-        grid(("variant", "cost", "before", "now", "ratio", ""), [[plain(t) for t in _cost(c)] for c in diff.costs]),
+        grid(COSTS, [[plain(t) for t in _cost(c)] for c in diff.costs]),
+        "\n".join(plain(text) for text in _cost_notes(diff)),
     ]
     for name, rows in diff.rows.items():
-        lines = [f"{name}: rows that changed most ({plain(diff.units.title(diff.primary))})"]
+        lines = [f"{plain(name)}: rows that changed most ({plain(diff.units.title(diff.primary))})"]
         for row in rows:
-            lines.append("  " + "  ".join(plain(t) for t in (row.id, *_values(diff, row))))
+            lines.append("  " + "  ".join(plain(t) for t in (_named(row), *_values(diff, row))))
             if row.old_text is not None and row.new_text is not None:
                 lines += [
                     f"    {mark} {text}"
@@ -92,7 +101,7 @@ def as_json(diff: Diff) -> str:
         "params": [asdict(param) for param in diff.params],
         "scores": [_facts(each) for each in diff.scores],
         "costs": [asdict(cost) for cost in diff.costs],
-        "rows": {name: [asdict(row) for row in rows] for name, rows in diff.rows.items()},
+        "rows": {name: [_row_facts(row) for row in rows] for name, rows in diff.rows.items()},
         "not_compared": diff.refused,
         "notes": diff.notes,
     }
@@ -109,6 +118,14 @@ def _facts(each: Difference) -> dict[str, Any]:
     return {
         key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in found.items()
     }
+
+
+def _row_facts(row: Row) -> dict[str, Any]:
+    return {key: value for key, value in asdict(row).items() if key != "seed" or value}
+
+
+def _named(row: Row) -> str:
+    return f"{row.id}, seed {row.seed}" if row.seed else row.id
 
 
 def _said(diff: Diff) -> list[str]:
@@ -132,7 +149,9 @@ def _score(diff: Diff, each: Difference, safe: Any) -> list[str]:
     """One line of the table of scores; `safe` makes foreign text harmless."""
     units, column = diff.units, each.pair.column
     side, sure = units.better(column), each.low > 0 or each.high < 0
-    if sure:
+    if not any(float(units.show(column, value, True)) for value in (each.value, each.low, each.high)):
+        reading = "too little to show"
+    elif sure:
         up = each.low > 0
         reading = {None: "higher" if up else "lower", "higher": "better" if up else "worse"}.get(
             side, "worse" if up else "better"
@@ -151,9 +170,25 @@ def _score(diff: Diff, each: Difference, safe: Any) -> list[str]:
 
 
 def _cost(cost: Cost) -> list[str]:
+    """One line of the table of costs; no ratio of two machines."""
     shown = size if cost.measure.endswith("_bytes") else rate
     ratio = f"{cost.after / cost.before:.3g}" if cost.before and not cost.note else "–"
-    return [cost.variant, cost.measure, shown(cost.before), shown(cost.after), ratio, cost.note]
+    return [cost.variant, _called(cost), shown(cost.before), shown(cost.after), ratio]
+
+
+def _called(cost: Cost) -> str:
+    stage, _, name = cost.measure.rpartition(" ")
+    return f"{CALLED[name]} ({stage})" if name.startswith("peak") else CALLED[name]
+
+
+def _cost_notes(diff: Diff) -> list[str]:
+    """Why costs have no ratio, one line a reason, and what speed and memory are worth."""
+    reasons: dict[str, list[str]] = {}
+    for cost in diff.costs:
+        reasons.setdefault(cost.note, []).append(_called(cost))
+    said = [f"{', '.join(dict.fromkeys(names))}: {reason}" for reason, names in reasons.items() if reason]
+    measured = any(" " in cost.measure and not cost.note for cost in diff.costs)
+    return said + (["speed and memory were measured once; other work on the machine moves them"] if measured else [])
 
 
 def _rows(diff: Diff, name: str) -> str:
@@ -162,7 +197,7 @@ def _rows(diff: Diff, name: str) -> str:
     shown = all(row.old_text is not None and row.new_text is not None for row in rows)
     for row in rows:
         texts = words.markdown(row.old_text or "", row.new_text or "") if shown else ()
-        made.append([cell(row.id), *_values(diff, row), *texts])
+        made.append([cell(_named(row)), *_values(diff, row), *texts])
     headers = ["example", "before", "now", "change", *(("summary before", "summary now") if shown else ())]
     sides = "lrrrll" if shown else "lrrr"
     reason = "" if shown else "The reports hold no summaries (`report.texts`), so only the values are shown."

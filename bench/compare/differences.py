@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from bench import stats
-from bench.compare.snapshot import Key, Snapshot, rows_of
+from bench.compare.snapshot import Key, Snapshot, over_seeds, rows_of
 from bench.compare.sources import NotComparable
 
 
@@ -100,21 +101,29 @@ def pair(old: Snapshot, new: Snapshot, variant: str, column: str) -> Pair:
             f"{about}: n differs, {before['n']} dialogues before and {after['n']} now; score the same ones."
         )
     olds, news = (state.values[variant][column] for state in (old, new))
-    odd = next(iter(sorted(set(olds) ^ set(news))), None)
+    held, now = (over_seeds(values).keys() for values in (olds, news))
+    odd = min(held ^ now, default=None)
     if odd is not None:
-        held = old if odd in olds else new
         raise NotComparable(
-            f"{about}: row '{odd.id}' ({odd.output} {odd.draw}) is only in {held.name}; score the same examples."
+            f"{about}: row '{odd.id}' ({odd.output} {odd.draw}) is only in {(old if odd in held else new).name}; score the "
+            "same examples."
         )
     moved = next((key.id for key in olds if old.dialogues[key.id] != new.dialogues[key.id]), None)
     if moved is not None:
         raise NotComparable(f"{about}: row '{moved}' belongs to another dialogue now; score the same examples.")
-    first, second = (rows_of(held, state.dialogues) for held, state in ((olds, old), (news, new)))
-    means = [stats.cluster_means(rows) for rows in (first, second)]
-    changed = sum(olds[key] != news[key] for key in olds)
+    means = [stats.cluster_means(rows_of(some, state.dialogues)) for some, state in ((olds, old), (news, new))]
+    rows, changed = _count(olds, news)
     # Means of equal rows may differ in their last bits when a file is in another order.
     gaps = means[1] - means[0] if changed else np.zeros(len(means[0]))
-    return Pair(variant, column, float(means[0].mean()), float(means[1].mean()), gaps, len(olds), changed)
+    return Pair(variant, column, float(means[0].mean()), float(means[1].mean()), gaps, rows, changed)
+
+
+def _count(olds: dict[Key, float], news: dict[Key, float]) -> tuple[int, int]:
+    """How many rows there are and how many differ; where the seeds do, how many means over them, to the digits of a file."""
+    if olds.keys() == news.keys():
+        return len(olds), sum(olds[key] != news[key] for key in olds)
+    before, after = (over_seeds(values) for values in (olds, news))
+    return len(before), sum(not math.isclose(before[key], after[key], rel_tol=1e-5) for key in before)
 
 
 def draws(gaps: stats.Floats, count: int, seed: int) -> stats.Floats:

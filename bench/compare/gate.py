@@ -2,7 +2,8 @@
 
 Rule `retrained`: models were trained again, so two honest runs differ by the noise of training, which no paired test
 sees. FAIL only when the one-sided upper bound of the gain lies below -fail_margin, PASS only when the lower bound lies
-above -pass_margin (a non-inferiority test; Schuirmann 1987), else INCONCLUSIVE. What this rule does at which true drop
+above -pass_margin (a non-inferiority test; Schuirmann 1987), else INCONCLUSIVE. The fail margin allows for the noise of
+training that is usual. Where a variant has `seeds`, its own is known, and both bounds are widened by it. What this rule does at which true drop
 and number of dialogues: bench/compare/characteristics.py. Rule `same-predictions`: the same texts were scored again,
 so every row must be equal.
 """
@@ -17,7 +18,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from bench import stats
-from bench.compare import costs
+from bench.compare import costs, training_noise
 from bench.compare.differences import Pair, draws, pair
 from bench.compare.snapshot import Snapshot
 from bench.compare.sources import NotComparable
@@ -91,9 +92,11 @@ def retrained(
         gains = np.stack([pairs[i][0].gaps * units.factor(pairs[i][0].column) * sides[i] for i in some], axis=1)
         found = bounds(gains, config.confidence, report.resamples, report.seed)
         for k, i in enumerate(some):
-            verdicts[i] = _verdict(
-                *pairs[i], gains[:, k], (found[0][k], found[1][k]), sides[i], units, config.confidence
-            )
+            each, margin = pairs[i]
+            # Equal rows are the same model's, not another training's.
+            noise = training_noise.measured(old, new, each.variant, each.column) if each.changed else None
+            bound = (float(found[0][k]), float(found[1][k]))
+            verdicts[i] = _verdict(each, margin, gains[:, k], bound, noise, sides[i], units, config.confidence)
     return [verdicts[i] for i in range(len(pairs))]
 
 
@@ -176,26 +179,33 @@ def _verdict(
     margin: Margin,
     gains: stats.Floats,
     bound: tuple[float, float],
+    noise: training_noise.Noise | None,
     side: int,
     units: Units,
     confidence: float,
 ) -> Verdict:
-    """The verdict about one pair; `bound` are the lower and upper bound of the gain, in the printed unit."""
-    lower, upper = (float(value) for value in bound)
+    """The verdict about one pair; `gains` and `bound`, their mean's lower and upper bound, in the printed unit."""
+    factor, unit, sure = units.factor(each.column), units.unit(each.column), f"at {100 * confidence:g} %"
+    reach = noise.reach(confidence) * factor if noise else 0.0
+    _, lower, upper = stats.widened(stats.Estimate(float(gains.mean()), *bound), reach)
     word = decide(lower, upper, margin.fail_margin, margin.pass_margin)
-    needed = deciding_n(gains, margin.fail_margin, margin.pass_margin, confidence) if word == "INCONCLUSIVE" else None
-    least = stats.smallest_detectable(gains)
-    unit, sure = units.unit(each.column), f"at {100 * confidence:g} %"
+    needed = deciding_n(gains, margin.fail_margin, margin.pass_margin, confidence, reach)
+    least = stats.smallest_detectable(gains, noise.error * factor if noise else 0.0)
     if not each.changed:
         reason = "every row is equal"
     elif word == "FAIL":
         reason = f"worse by at least {-upper:.2f} {unit} {sure}, {margin.fail_margin:g} allowed"
     elif word == "PASS":
         reason = f"{'no worse' if lower > 0 else f'worse by at most {-lower:.2f} {unit}'} {sure}, {margin.pass_margin:g} allowed"
+    elif needed is None:
+        reason = f"more seeds would decide, more dialogues would not; smallest detectable {least:.2f} {unit}"
     else:
         reason = (
             f"about {needed:,} dialogues would decide, here are {len(gains):,}; smallest detectable {least:.2f} {unit}"
         )
+    if noise:
+        spread = f"sd {noise.sd * factor:.2f} {unit}" if noise.sd else "within that of the dialogues"
+        reason += f"; noise of training {spread} (from {noise.before} and {noise.after} trainings)"
     mean, *ends = (value + 0.0 for value in (side * float(gains.mean()), *sorted((side * lower, side * upper))))
     return Verdict(
         each.variant, each.column, word, reason,
@@ -204,6 +214,8 @@ def _verdict(
         {
             "before": each.before, "after": each.after, "gain": float(gains.mean()), "lower": lower, "upper": upper,
             "unit": unit, "n": len(gains), "fail_margin": margin.fail_margin, "pass_margin": margin.pass_margin,
-            "smallest_detectable": least, "rows_changed": each.changed, "n_needed": needed,
+            "smallest_detectable": least, "rows_changed": each.changed,
+            "n_needed": needed if word == "INCONCLUSIVE" else None,
+            **({"training_noise": noise.sd * factor, "trainings": [noise.before, noise.after]} if noise else {}),
         },
     )  # fmt: skip

@@ -31,13 +31,15 @@ def check(source: Source, study: str, params: dict[str, Any]) -> None:
     content = source.project(LOCK)
     if content is None:
         raise NotComparable(f"{LOCK} is missing in {source.name}; run `dvc repro` and commit it with the report.")
-    stages = mapping(yaml(content, f"{LOCK} of {source.name}").get("stages"), f"{LOCK} of {source.name}: stages")
+    where = f"{LOCK} of {source.name}: stages"
+    found = mapping(yaml(content, f"{LOCK} of {source.name}").get("stages"), where)
+    stages = {str(name): mapping(block, f"{where}.{name}") for name, block in found.items()}
     _check_outputs(source, study, stages)
     current = {name: block for name, block in stages.items() if _exists(name, params)}
     for name, block in current.items():
-        recorded = (block.get("params") or {}).get(str(artifacts.PARAMS)) or {}
-        for key, value in recorded.items():
-            if _at(params, key) != value:
+        recorded = mapping(block.get("params") or {}, f"{where}.{name}.params").get(str(artifacts.PARAMS)) or {}
+        for key, value in mapping(recorded, f"{where}.{name}.params.{artifacts.PARAMS}").items():
+            if _at(params, str(key)) != value:
                 raise NotComparable(
                     f"dvc.lock of {source.name} is stale: stage '{name}' ran with another `{key}` than {artifacts.PARAMS} "
                     "says; run `dvc repro` and commit."
@@ -48,9 +50,9 @@ def check(source: Source, study: str, params: dict[str, Any]) -> None:
 
 def _check_outputs(source: Source, study: str, stages: dict[str, Any]) -> None:
     """The report's files must be those that the report stage wrote."""
+    where = f"{LOCK} of {source.name}: stages.report"
     outs = {
-        out.get("path"): out.get("md5")
-        for out in mapping(stages.get("report"), f"{LOCK} of {source.name}: stages.report").get("outs") or []
+        str(out.get("path")): out.get("md5") for out in _entries(mapping(stages.get("report"), where), "outs", where)
     }
     for file in FILES:
         path = (artifacts.report_dir(study) / file).as_posix()
@@ -65,6 +67,14 @@ def _check_outputs(source: Source, study: str, stages: dict[str, Any]) -> None:
             raise NotComparable(
                 f"dvc.lock of {source.name} is stale: {path} is not what the report stage wrote; run `dvc repro` and commit."
             )
+
+
+def _entries(block: dict[str, Any], part: str, where: str) -> list[dict[str, Any]]:
+    """The deps or outs of a stage, each with its path and digest."""
+    found = block.get(part) or []
+    if not isinstance(found, list):
+        raise NotComparable(f"{where}.{part} is no list; run `dvc repro` to write it again.")
+    return [mapping(entry, f"{where}.{part}") for entry in found]
 
 
 def _exists(stage: str, params: dict[str, Any]) -> bool:
@@ -86,7 +96,7 @@ def _check_code(stages: dict[str, Any]) -> None:
     """Every file of code that a stage depends on must be as it was when the stage ran."""
     found: dict[str, str] = {}
     for name, block in stages.items():
-        for dep in block.get("deps") or []:
+        for dep in _entries(block, "deps", f"{LOCK}: stages.{name}"):
             path = str(dep.get("path"))
             if not path.startswith(CODE):
                 continue

@@ -19,14 +19,16 @@ from bench.schema import Column, UserError
 
 SAMPLED = "_sampled"
 PLACE = ("variant", "id", "dialogue_id", "output", "draw")
+SEED = "seed"  # a further part of a row's place, where some variant has `seeds`
 
 
 class Key(NamedTuple):
-    """What a value is about: an example, and which text written for it."""
+    """What a value is about: an example, and which text written for it, by which training if there are several."""
 
     id: str
     output: str
     draw: str
+    seed: str = ""
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,7 @@ def _values(
     dialogues: dict[str, str] = {}
     seen: set[tuple[str, Key]] = set()
     for line, row in table(content, where, PLACE):
-        variant, key = row["variant"], Key(row["id"], row["output"], row["draw"])
+        variant, key = row["variant"], Key(row["id"], row["output"], row["draw"], row.get(SEED, ""))
         if (variant, key) in seen:
             raise NotComparable(f"{where} line {line}: row '{key.id}' of '{variant}' is there twice; restore the file.")
         seen.add((variant, key))
@@ -162,7 +164,7 @@ def _values(
         if variant not in variants:
             raise NotComparable(f"{where} line {line}: variant '{variant}' is not in metrics.json; run `dvc repro`.")
         for name, text in row.items():
-            if text and name not in PLACE:
+            if text and name not in (*PLACE, SEED):
                 column = name + SAMPLED if key.output == "sample" else name
                 found[variant].setdefault(column, {})[key] = number(text, f"{where} line {line}, column {name}")
     return found, dialogues
@@ -184,6 +186,11 @@ def _agree(
                     f"{where}: rows of {n} dialogues for {column} of '{variant}', and metrics.json counts {entry['n']}; "
                     "run `dvc repro`."
                 )
+            odd = lacking(held)
+            if odd is not None:
+                raise NotComparable(
+                    f"{where}: {column} of '{variant}' lacks row '{odd.id}' of seed '{odd.seed}'; run `dvc repro`."
+                )
             numbers = np.array(list(held.values()))
             mean = float(stats.cluster_means(rows_of(held, dialogues)).mean())
             if abs(mean - entry["value"]) > 2e-5 * float(np.abs(numbers).mean()) + 1e-9:
@@ -191,6 +198,26 @@ def _agree(
                     f"{where}: {column} of '{variant}' averages {mean:.6g}, and metrics.json says {entry['value']:.6g}; "
                     "run `dvc repro`."
                 )
+
+
+def seeds_of(values: Iterable[Key]) -> list[str]:
+    """The seeds that rows stand beside, in the order of the file; a single empty one where there is one training."""
+    return list(dict.fromkeys(key.seed for key in values))
+
+
+def over_seeds(values: dict[Key, float]) -> dict[Key, float]:
+    """The mean of each row over the seeds."""
+    apart: dict[Key, list[float]] = {}
+    for key, value in values.items():
+        apart.setdefault(key._replace(seed=""), []).append(value)
+    return {key: sum(some) / len(some) for key, some in apart.items()}
+
+
+def lacking(values: dict[Key, float]) -> Key | None:
+    """A row that one training has and another lacks, as the key that is missing; None where all have the same."""
+    seeds = seeds_of(values)
+    wanted = (key._replace(seed=seed) for key in values for seed in seeds) if len(seeds) > 1 else ()
+    return next((key for key in wanted if key not in values), None)
 
 
 def rows_of(values: dict[Key, float], dialogues: dict[str, str]) -> stats.Rows:
@@ -220,7 +247,7 @@ def _texts(content: bytes | None, where: str) -> dict[str, dict[Key, str]]:
             continue
         try:
             row = json.loads(text)
-            key = Key(str(row["id"]), str(row["output"]), str(row["draw"]))
+            key = Key(str(row["id"]), str(row["output"]), str(row["draw"]), str(row.get(SEED, "")))
             found.setdefault(str(row["variant"]), {})[key] = str(row["text"])
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise NotComparable(

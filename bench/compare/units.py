@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.compare.snapshot import Snapshot
-from bench.report.view import UNITS, fixed
+from bench.report.view import UNITS, fixed, titled
 from bench.schema import Column
 
 
@@ -26,7 +26,7 @@ class Units:
         """The column's heading with its unit."""
         if column not in self.columns:
             return column
-        return self.columns[column].title + UNITS[self.columns[column].unit][2]
+        return titled(self.columns[column])
 
     def better(self, column: str) -> str | None:
         """The better side as the metric itself has it: `higher`, `lower` or neither."""

@@ -73,11 +73,14 @@ def decide(lower: float, upper: float, fail_margin: float, pass_margin: float) -
     return "PASS" if passed(lower, pass_margin) else "INCONCLUSIVE"
 
 
-def deciding_n(gains: stats.Floats, fail_margin: float, pass_margin: float, confidence: float) -> int:
-    """How many dialogues would decide, were the mean and spread of the gains (n,) the true ones.
+def deciding_n(
+    gains: stats.Floats, fail_margin: float, pass_margin: float, confidence: float, reach: float = 0.0
+) -> int | None:
+    """How many dialogues would decide, were the mean and spread of the gains (n,) the true ones; None where none would.
 
-    A bound lies z * sd / sqrt(n) from the mean; the nearer of the two margins that the mean is clear of counts.
+    A bound lies z * sd / sqrt(n) from the mean, in quadrature with the `reach` of the noise of training, which no number
+    of dialogues makes smaller; the nearer of the two margins that the mean is clear of counts.
     """
     mean, spread = float(gains.mean()), NormalDist().inv_cdf(confidence) * float(gains.std(ddof=1))
-    gaps = [gap for gap in (-fail_margin - mean, mean + pass_margin) if gap > 0]
-    return max(len(gains) + 1, math.ceil((spread / max(gaps)) ** 2))
+    gap = max(-fail_margin - mean, mean + pass_margin)
+    return max(len(gains) + 1, math.ceil(spread**2 / (gap**2 - reach**2))) if gap > reach else None

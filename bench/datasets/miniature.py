@@ -7,17 +7,17 @@ from typing import Literal
 from pydantic import Field
 
 from bench.miniature import dialogues
-from bench.schema import DatasetConfig, Example
+from bench.schema import DatasetConfig, Example, Seed
 
 
 class Config(DatasetConfig):
     """How many dialogues a split holds, and the share of them in which one speaker insults the other."""
 
     dataset: Literal["miniature"] = "miniature"
-    seed: int = 0
-    train: int = Field(3000, ge=1)
-    validation: int = Field(200, ge=1)
-    test: int = Field(400, ge=1)
+    seed: Seed = 0
+    train: int = Field(3000, ge=1, le=1_000_000)
+    validation: int = Field(200, ge=1, le=1_000_000)
+    test: int = Field(400, ge=1, le=1_000_000)
     heated: float = Field(0.3, ge=0, le=1)
 
 

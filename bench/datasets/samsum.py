@@ -1,4 +1,4 @@
-"""SAMSum (Gliwa et al. 2019) from JSONL files with `id`, `dialogue`, `summary`."""
+"""SAMSum (Gliwa et al. 2019) from files with `id`, `dialogue`, `summary`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def load(config: Config) -> dict[str, list[Example]]:
 
 
 def _example(row: dict[str, Any], split: str) -> Example | None:
-    source = row["dialogue"].replace("\r\n", "\n").strip()
-    if not source and split == "train":
+    if row["dialogue"] == "" and split == "train":
         return None
-    return Example(id=row["id"], dialogue_id=row["id"], source=source, references=(row["summary"].strip(),))
+    name, source = jsonl.text(row, "id"), jsonl.text(row, "dialogue").replace("\r\n", "\n")
+    return Example(id=name, dialogue_id=name, source=source, references=(jsonl.text(row, "summary"),))

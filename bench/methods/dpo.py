@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import Field
 
-from bench import artifacts
+from bench import artifacts, runtime
 from bench.context import TrainContext
 from bench.schema import MethodConfig
 from bench.training.settings import OptimConfig, PairsConfig, RewardConfig
@@ -38,17 +38,9 @@ def train(config: Config, context: TrainContext) -> dict[str, Any]:
 
     start = context.start()
     with context.meter.timed("sampling"):
-        pairs = preferences.sample(
-            start,
-            Reward(context.teacher(), config.reward),
-            context.train,
-            context.text,
-            config.pairs,
-            context.seed,
-            context.progress,
-        )
-    artifacts.write_rows(context.out / "pairs.jsonl", pairs)
-    rows = preference_rows(start, pairs, context.text, config.optim.batch_size)
+        pairs = preferences.sample(context, start, Reward(context.teacher(), config.reward), config.pairs)
+    rows = preference_rows(start, pairs, context.text, config.optim.batch_size, context.compute.precision)
+    runtime.set_seed(context.seed)  # a run that goes on after a crash has not sampled before
     loaded = models.trainable(start, config.adapter)
     curve = fit(
         loaded,
@@ -56,8 +48,11 @@ def train(config: Config, context: TrainContext) -> dict[str, Any]:
         config.optim,
         context,
         preferences_collator(int(loaded.tokenizer.pad_token_id)),
-        trainer_class=PreferenceTrainer.with_beta(config.beta),
+        trainer_class=PreferenceTrainer,
+        beta=config.beta,
     )
-    artifacts.write_table(artifacts.curve_path(context.variant), curve)
     facts = {"pairs": len(pairs), **{f"last_{key}": value for key, value in curve[-1].items()}}
-    return models.save(loaded, context.variant, config.method, facts)
+    record = models.save(loaded, context.variant, config.method, facts)
+    artifacts.write_rows(context.out / "pairs.jsonl", pairs)
+    artifacts.write_table(artifacts.curve_path(context.variant), curve)
+    return record

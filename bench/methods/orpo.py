@@ -6,12 +6,11 @@ as for DPO. A new method is one file such as this one.
 
 from __future__ import annotations
 
-import tempfile
 from typing import Any
 
 from pydantic import Field
 
-from bench import artifacts
+from bench import artifacts, runtime
 from bench.context import TrainContext
 from bench.schema import MethodConfig
 from bench.training.settings import OptimConfig, PairsConfig, RewardConfig
@@ -40,28 +39,31 @@ def train(config: Config, context: TrainContext) -> dict[str, Any]:
 
     disable_progress_bars()
     start = context.start()
-    reward = Reward(context.teacher(), config.reward)
-    pairs = preferences.sample(start, reward, context.train, context.text, config.pairs, context.seed, context.progress)
-    artifacts.write_rows(context.out / "pairs.jsonl", pairs)
+    pairs = preferences.sample(context, start, Reward(context.teacher(), config.reward), config.pairs)
+    runtime.set_seed(context.seed)  # a run that goes on after a crash has not sampled before
     loaded = models.trainable(start, config.adapter)
     rows = [
         {"prompt": context.text.prompt.replace("{source}", p.source), "chosen": p.chosen, "rejected": p.rejected}
         for p in pairs
     ]
-    with tempfile.TemporaryDirectory() as folder:
-        settings = ORPOConfig(
-            **trainer.arguments(config.optim, context, folder, len(rows))
-            | {"train_sampling_strategy": "random"},  # trl's rows have no length to group by
-            beta=config.beta,
-            max_length=context.text.max_source_tokens,
-            max_completion_length=context.text.max_target_tokens,
-            is_encoder_decoder=True,
-        )
-        tool = ORPOTrainer(
-            model=loaded.model, args=settings, train_dataset=Dataset.from_list(rows), processing_class=loaded.tokenizer
-        )
-        counting = trainer.Counting(tool.data_collator)
-        tool.data_collator = counting
-        curve = trainer.run(tool, loaded, context, counting)
+    steps = trainer.steps_of(config.optim, len(rows))
+    settings = ORPOConfig(
+        **trainer.arguments(config.optim, context, steps)
+        | {
+            "train_sampling_strategy": "random",
+            "per_device_train_batch_size": config.optim.batch_size // config.optim.accumulation,
+            "gradient_accumulation_steps": config.optim.accumulation,
+        },
+        beta=config.beta,
+        max_length=context.text.max_source_tokens,
+        max_completion_length=context.text.max_target_tokens,
+        is_encoder_decoder=True,
+    )
+    tool = ORPOTrainer(
+        model=loaded.model, args=settings, train_dataset=Dataset.from_list(rows), processing_class=loaded.tokenizer
+    )
+    curve = trainer.run(tool, loaded, context, examples=steps * config.optim.batch_size)
+    record = models.save(loaded, context.variant, config.method, {"pairs": len(pairs), "final_loss": curve[-1]["loss"]})
+    artifacts.write_rows(context.out / "pairs.jsonl", pairs)
     artifacts.write_table(artifacts.curve_path(context.variant), curve)
-    return models.save(loaded, context.variant, config.method, {"pairs": len(pairs), "final_loss": curve[-1]["loss"]})
+    return record

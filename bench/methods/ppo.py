@@ -10,9 +10,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from bench import artifacts, runtime
+from bench import artifacts, processes, runtime
 from bench.context import TrainContext
-from bench.schema import MethodConfig
+from bench.schema import MethodConfig, UserError
 from bench.training.settings import PPOConfig
 
 LEARNS_FROM = "reward"
@@ -28,14 +28,31 @@ def train(config: Config, context: TrainContext) -> dict[str, Any]:
     from bench.training.ppo import Learner
     from bench.training.reward import Reward
 
+    if processes.count() > 1:
+        raise UserError(
+            f"params.yaml: compute.processes: {processes.count()}, and method 'ppo' of variants.{context.variant} runs in one; "
+            "write 1 and train the other variants first (`dvc repro train@NAME`)."
+        )
     learner = Learner(config, context, Reward(context.teacher(), config.reward))
-    curve, started = [], time.perf_counter()
+    seconds, started = 0.0, time.monotonic()
+    if state := context.work.load_state():
+        learner.restore(state["learner"])
+        seconds = state["seconds"]
+
     for step in context.progress(range(config.iterations), f"{context.variant}: PPO", config.iterations):
-        curve.append({"step": step, **learner.iteration()})
+        if step < len(learner.curve):
+            continue
+        learner.iteration()
+        if context.work.due() or step + 1 == config.iterations:
+            context.work.save_state({"learner": learner.state(), "seconds": seconds + time.monotonic() - started})
     context.meter.record(
-        "training", time.perf_counter() - started, examples=config.iterations * config.batch_size, tokens=learner.tokens
+        "training",
+        seconds + time.monotonic() - started,
+        examples=config.iterations * config.batch_size,
+        tokens=learner.tokens,
     )
-    artifacts.write_table(artifacts.curve_path(context.variant), curve)
     runtime.set_seed(context.seed)
-    facts = {f"last_{key}": value for key, value in curve[-1].items()} | learner.validate()
-    return models.save(learner.policy, context.variant, config.method, facts)
+    facts = {f"last_{key}": value for key, value in learner.curve[-1].items() if key != "step"} | learner.validate()
+    record = models.save(learner.policy, context.variant, config.method, facts)
+    artifacts.write_table(artifacts.curve_path(context.variant), learner.curve)
+    return record

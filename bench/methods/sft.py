@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import Field
+
 from bench import artifacts
 from bench.context import TrainContext
 from bench.schema import MethodConfig, UserError
@@ -20,7 +22,7 @@ class Config(MethodConfig):
 
     optim: OptimConfig
     adapter: dict[str, Any] | None = None
-    examples: int | None = None
+    examples: int | None = Field(None, ge=1)
 
 
 def train(config: Config, context: TrainContext) -> dict[str, Any]:
@@ -57,5 +59,6 @@ def train(config: Config, context: TrainContext) -> dict[str, Any]:
         "final_loss": curve[-1]["loss"],
         "examples": len(examples),
     }
+    record = models.save(loaded, context.variant, config.method, facts)
     artifacts.write_table(artifacts.curve_path(context.variant), curve)
-    return models.save(loaded, context.variant, config.method, facts)
+    return record

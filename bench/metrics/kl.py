@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from bench.schema import Column, ScoreRow, Strict
+from bench.schema import Column, ScoreRow, Strict, UserError
 
 if TYPE_CHECKING:
     from bench.context import ScoreContext
@@ -61,9 +61,10 @@ def score(context: ScoreContext, config: Config) -> list[ScoreRow]:
     """One `dialogue` row an example and one `sample` row a sample; nothing for the yardsticks, which have no model."""
     if not context.has_model:
         return []
-    from bench import models
+    from bench import artifacts, models
 
     policy = context.model(context.variant)
+    vocabulary = policy.model.get_input_embeddings().num_embeddings
     work: list[tuple[ScoreRow, str, Sequence[int]]] = []
     for example in context.examples:
         row = ScoreRow(
@@ -72,21 +73,37 @@ def score(context: ScoreContext, config: Config) -> list[ScoreRow]:
         work.append((row, example.source, models.encode_target(policy.tokenizer, example.references[0], context.text)))
     for one in context.predictions:
         if one.output == "sample" and one.token_ids:
+            if max(one.token_ids) >= vocabulary:
+                raise UserError(
+                    f"{artifacts.predictions_path(context.variant)}: token_ids of '{one.id}', draw {one.draw}: "
+                    f"{max(one.token_ids)} is beyond the model's {vocabulary} tokens; run `dvc repro` to write them again."
+                )
             row = ScoreRow(
                 id=one.id, dialogue_id=one.dialogue_id, output="sample", draw=one.draw, metric="kl", values={}
             )
             work.append((row, context.example(one.id).source, one.token_ids))
     encoded = [models.encode_source(policy.tokenizer, source, context.text)[0] for _, source, _ in work]
     order = sorted(range(len(work)), key=lambda i: (-len(encoded[i]), i))
-    rows: dict[int, ScoreRow] = {}
+    keep = context.work
+    found = {_key(row): row for row in (keep.rows("kl batches", ScoreRow) if keep else [])}
     batches = [order[i : i + config.batch_size] for i in range(0, len(order), config.batch_size)]
     for batch in context.progress(batches, f"{context.variant}: KL", len(batches)):
+        if all(_key(work[i][0]) in found for i in batch):
+            continue
         values = _divergences(context, policy, [encoded[i] for i in batch], [work[i][2] for i in batch])
-        for i, found in zip(batch, values, strict=True):
+        rows = []
+        for i, measured in zip(batch, values, strict=True):
             sampled = work[i][0].output == "sample"
-            kept = {key: value for key, value in found.items() if sampled or not key.endswith("_k1")}
-            rows[i] = work[i][0].model_copy(update={"values": kept})
-    return [rows[i] for i in range(len(work))]
+            kept = {key: value for key, value in measured.items() if sampled or not key.endswith("_k1")}
+            rows.append(work[i][0].model_copy(update={"values": kept}))
+        found.update((_key(row), row) for row in rows)
+        if keep:
+            keep.append("kl batches", rows)
+    return [found[_key(row)] for row, _, _ in work]
+
+
+def _key(row: ScoreRow) -> tuple[str, str, int]:
+    return row.id, row.output, row.draw
 
 
 def _divergences(

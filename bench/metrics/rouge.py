@@ -92,7 +92,9 @@ class Config(Strict):
     """`types` as rouge_score names them; `references` says how several references of a dialogue become one number."""
 
     types: tuple[Annotated[str, Field(pattern=r"^rouge([1-9]|L|Lsum)$")], ...] = Field(
-        default=("rouge1", "rouge2", "rougeL", "rougeLsum"), min_length=1
+        default=("rouge1", "rouge2", "rougeL", "rougeLsum"),
+        min_length=1,
+        strict=False,  # YAML has lists alone
     )
     stemmer: bool = True
     references: Literal["mean", "max", "first"] = "mean"

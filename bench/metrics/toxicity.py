@@ -6,12 +6,12 @@ toxicity is a row of its own, so that the two can be compared dialogue by dialog
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from bench import classify
-from bench.schema import Column, Example, ScoreRow, Strict, UserError
+from bench.schema import Column, Example, ScoreRow, Strict
 
 if TYPE_CHECKING:
     from bench.context import ScoreContext
@@ -31,10 +31,16 @@ class ToxicClassifier(Strict):
 class Config(Strict):
     """`classifiers` by the name they have in columns; `reward_label` is the label whose logit is the reward."""
 
-    classifiers: dict[str, ToxicClassifier] = Field(
+    classifiers: dict[Annotated[str, Field(pattern=r"^[a-z0-9]+$", max_length=32)], ToxicClassifier] = Field(
         {"reward": ToxicClassifier(checkpoint="reward"), "judge": ToxicClassifier(checkpoint="judge")}, min_length=1
     )
     reward_label: str = "nothate"
+
+    @model_validator(mode="after")
+    def _no_reward_for_toxicity(self) -> Self:
+        if REWARD in self.classifiers and self.reward_label == self.classifiers[REWARD].toxic:
+            raise ValueError(f"reward_label '{self.reward_label}' is the toxic label; name the other one")
+        return self
 
 
 def columns(config: Config) -> dict[str, Column]:
@@ -57,6 +63,14 @@ def columns(config: Config) -> dict[str, Column]:
     return found
 
 
+def labels(config: Config) -> dict[str, tuple[str, str]]:
+    """The labels that must exist: field -> (checkpoint, label)."""
+    asked = {f"classifiers.{name}": (block.checkpoint, block.toxic) for name, block in config.classifiers.items()}
+    if REWARD in config.classifiers:
+        asked["reward_label"] = (config.classifiers[REWARD].checkpoint, config.reward_label)
+    return asked
+
+
 def signature(config: Config, context: ScoreContext) -> dict[str, str]:
     """Which classifier with which weights, which label, and which text it saw."""
     found = {}
@@ -77,7 +91,7 @@ def score(context: ScoreContext, config: Config) -> list[ScoreRow]:
     """A row for every prediction, then one for every dialogue.
 
     Raises:
-        UserError: a classifier has no label of the given name, or the reward's label is the toxic one.
+        UserError: a classifier has no label of the given name.
     """
     dialogues: dict[str, Example] = {}
     for example in context.examples:
@@ -105,12 +119,4 @@ def score(context: ScoreContext, config: Config) -> list[ScoreRow]:
 def _columns_of(config: Config, name: str, classifier: classify.Classifier) -> tuple[int, int | None]:
     """The columns of the toxic label and, for the reward, of the rewarded one. Never by place: the order varies."""
     toxic = classifier.column(config.classifiers[name].toxic)
-    if name != REWARD:
-        return toxic, None
-    reward = classifier.column(config.reward_label)
-    if reward == toxic:
-        raise UserError(
-            f"params.yaml: metrics.toxicity.reward_label: '{config.reward_label}' is the toxic label; name "
-            f"the other of: {', '.join(classifier.labels)}."
-        )
-    return toxic, reward
+    return toxic, classifier.column(config.reward_label) if name == REWARD else None

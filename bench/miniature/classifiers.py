@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
 from bench.miniature import sentences, tokenizers
-from bench.miniature.pretraining import Progress, padded, seed_everything
+from bench.miniature.pretraining import padded, seed_everything
+from bench.miniature.steps import Progress, resumable
+from bench.resume import Work
 from bench.schema import Strict
 
 LIMIT = 128
@@ -66,7 +67,13 @@ def make(role: sentences.Role, shape: Shape, tokenizer: Any) -> Any:
 
 
 def build(
-    role: sentences.Role, seed: int, shape: Shape, training: Training, out: Path, progress: Progress | None
+    role: sentences.Role,
+    seed: int,
+    shape: Shape,
+    training: Training,
+    out: Path,
+    progress: Progress | None,
+    work: Work | None = None,
 ) -> dict[str, Any]:
     """Train one classifier and write it to `out` in Hugging Face format; returns facts for the manifest."""
     seed_everything(seed)
@@ -75,7 +82,7 @@ def build(
         [row.text for row in rows], shape.pieces, LIMIT
     )
     model = make(role, shape, tokenizer)
-    losses = fit(model, tokenizer, rows, training, random.Random(seed), progress, role)
+    losses = fit(model, tokenizer, rows, training, random.Random(seed), progress, role, work)
     model.eval()
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
@@ -96,6 +103,7 @@ def fit(
     rng: random.Random,
     progress: Progress | None,
     name: str,
+    work: Work | None = None,
 ) -> list[float]:
     """Train in place on the raters' shares; returns the loss of each step."""
     import torch
@@ -108,13 +116,16 @@ def fit(
     model.set_attn_implementation("eager")  # on short rows faster than the fused kernel
     model.train()
     order = sorted(range(len(rows)), key=lambda row: len(encoded[row]))
-    losses = []
-    steps: Iterable[int] = range(training.steps)
-    for _ in steps if progress is None else progress(steps, name, training.steps):
+
+    def draw() -> list[int]:
         # A window of rows in order of length: a batch is random and has little padding.
         start = rng.randint(0, max(0, len(order) - 4 * training.batch_size))
         window = order[start : start + 4 * training.batch_size]
-        batch = rng.sample(window, min(training.batch_size, len(window)))
+        return rng.sample(window, min(training.batch_size, len(window)))
+
+    batches, losses = [draw() for _ in range(training.steps)], list[float]()
+    parts = {"model": model, "adamw": optimizer, "schedule": schedule}
+    for batch in resumable(batches, parts, losses, name, progress, work):
         ids = padded([encoded[row] for row in batch], tokenizer.pad_token_id)
         rated = torch.tensor([rows[row].rated for row in batch])
         logits = model(input_ids=ids, attention_mask=(ids != tokenizer.pad_token_id).long()).logits

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,10 @@ from pydantic import Field
 
 from bench.miniature import seq2seq, tasks, tokenizers
 from bench.miniature.dialogues import corpus
+from bench.miniature.steps import Progress, resumable
+from bench.resume import Work
 from bench.schema import Strict
 
-Progress = Callable[[Iterable[Any], str, int | None], Iterable[Any]]
 LIMIT = 512
 
 
@@ -46,6 +46,7 @@ def build(
     training: Training,
     out: Path,
     progress: Progress | None,
+    work: Work | None = None,
 ) -> dict[str, Any]:
     """Train the base model and write it to `out` in Hugging Face format; returns facts for the manifest."""
     seed_everything(seed)
@@ -54,7 +55,7 @@ def build(
     tokenizer = tokenizers.t5(words, pieces, LIMIT)
     pairs = tasks.draw(seed, training.steps * training.batch_size, dialogues)
     model = seq2seq.make(shape, len(tokenizer))
-    losses = fit(model, _batches(tokenizer, pairs, training.batch_size, random.Random(seed)), training, progress)
+    losses = fit(model, _batches(tokenizer, pairs, training.batch_size, random.Random(seed)), training, progress, work)
     model.eval()
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
@@ -102,7 +103,9 @@ def padded(rows: list[list[int]], filler: int) -> Any:
     return torch.tensor([[*row, *[filler] * (width - len(row))] for row in rows])
 
 
-def fit(model: Any, batches: list[dict[str, Any]], training: Training, progress: Progress | None) -> list[float]:
+def fit(
+    model: Any, batches: list[dict[str, Any]], training: Training, progress: Progress | None, work: Work | None = None
+) -> list[float]:
     """Train in place; returns the loss of each step."""
     import torch
 
@@ -127,9 +130,10 @@ def fit(model: Any, batches: list[dict[str, Any]], training: Training, progress:
     schedules = [torch.optim.lr_scheduler.LambdaLR(optimizer, factor) for optimizer in optimizers]
     model.set_attn_implementation("eager")  # on short rows faster than the fused kernel
     model.train()
-    losses = []
-    steps: Iterable[dict[str, Any]] = batches if progress is None else progress(batches, "base", len(batches))
-    for batch in steps:
+    losses: list[float] = []
+    parts = {"model": model, "muon": optimizers[0], "adamw": optimizers[1]}
+    parts |= {f"schedule {number}": schedule for number, schedule in enumerate(schedules)}
+    for batch in resumable(batches, parts, losses, "base", progress, work):
         loss = model(**batch).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), training.max_grad_norm)

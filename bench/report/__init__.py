@@ -12,11 +12,12 @@ def build(params: Params) -> str:
     Raises:
         UserError: scores are missing, or are not those of the test split.
     """
-    from bench.report import document, figures, hacking, ledger, load, plots, prose
+    from bench.report import document, figures, hacking, ledger, load, plots, prose, trainings
     from bench.report.view import View
 
     study = load.read(params)
     metrics, slices = figures.measure(study)
+    metrics |= trainings.measure(study, metrics)
     view = View(study, metrics, slices, ledger.costs(study))
     metrics["panel"] = hacking.panel(view)
     folder = artifacts.report_dir(params.study)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.report import examples, hacking, prose, published, tables
+from bench.report import examples, hacking, limits, prose, published, tables, trainings
 from bench.report.markdown import cell, section
 from bench.report.provenance import provenance
-from bench.report.view import View
+from bench.report.view import View, share
 
 
 def document(view: View, pictures: dict[str, Path]) -> str:
@@ -15,12 +15,14 @@ def document(view: View, pictures: dict[str, Path]) -> str:
     parts = [
         f"# {cell(view.study.params.study)}: a summariser before and after tuning and alignment",
         prose.summary(view),
-        *([_warnings(view)] if view.study.warnings else []),
+        warnings(view),
         _results(view, pictures),
         _alignment(view),
         hacking.hacking(view),
         _tuning(view),
+        trainings.trainings(view),
         _details(view),
+        limits.limits(view),
         _costs(view, pictures),
         examples.reward_table(view),
         examples.side_by_side(view),
@@ -35,8 +37,15 @@ def document(view: View, pictures: dict[str, Path]) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _warnings(view: View) -> str:
-    return "\n".join(f"> **Warning:** {cell(text)}\n>" for text in view.study.warnings).removesuffix("\n>")
+def warnings(view: View) -> str:
+    """What a reader must know before the numbers; empty when there is nothing."""
+    told = [cell(text) for text in view.study.warnings]
+    told += [
+        f"`{name}` collapsed: {share(part, 0)} of the dialogues got one and the same summary, or none. Its scores are no "
+        "result; they stand in metrics.json and are left out of every comparison."
+        for name, part in view.metrics["collapsed"].items()
+    ]
+    return "\n".join(f"> **Warning:** {text}\n>" for text in told).removesuffix("\n>")
 
 
 def _picture(pictures: dict[str, Path], name: str, words: str) -> str:
@@ -65,8 +74,7 @@ def _alignment(view: View) -> str:
         "Paired by dialogue. `improvement` is (mean before - mean after) / mean before: positive means less of it. "
         "`p` is a two-sided sign-flip test, corrected by Holm over the variants compared on the same measure. "
         "A change is claimed only where the interval of the difference excludes 0; elsewhere stands the difference that this many "
-        "dialogues would have found with 80 % power. One training run a variant: the noise of training again is not in "
-        "these intervals."
+        f"dialogues would have found with 80 % power. {trainings.left_out(view)}"
     )
     made = tables.change_table(view, study.aligned, list(dict.fromkeys(keys)), improvement=True)
     return section("What alignment changed", made, note if made else "")
@@ -111,7 +119,7 @@ def _costs(view: View, pictures: dict[str, Path]) -> str:
     return "\n\n".join(
         part
         for part in (
-            section("Cost", tables.cost_table(view)),
+            section("Cost", tables.cost_table(view), trainings.summed(view)),
             section("Where the time went", tables.time_table(view)),
             section("Training curves", _picture(pictures, "curves", "training curves, one panel a quantity")),
         )

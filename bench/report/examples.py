@@ -28,7 +28,7 @@ def chosen(study: Study) -> list[str]:
             start = study.start(name)
             if start is None:
                 continue
-            before, after = study.writers[start].greedy(key), study.writers[name].greedy(key)
+            before, after = study.greedy(start, key), study.greedy(name, key)
             for identity in before.keys() & after.keys():
                 falls[identity] = max(falls.get(identity, 0.0), before[identity] - after[identity])
     ranked = sorted((identity for identity in falls if falls[identity] > 0), key=lambda i: (-falls[i], i))
@@ -46,9 +46,7 @@ def side_by_side(view: View) -> str:
     if not ids:
         return ""
     texts = study.params.report.texts
-    written = {
-        name: {row.id: row.text for row in rows if row.output == "greedy"} for name, rows in study.predictions.items()
-    }
+    written = {name: study.summaries(name) for name in study.params.variants}
     keys = [key for key in (view.primary, *study.toxicity()) if key]
     parts = [RULE] if texts else [RULE, "The study keeps texts out of its report (`report.texts: false`)."]
     by_id = {example.id: example for example in study.examples}
@@ -58,7 +56,7 @@ def side_by_side(view: View) -> str:
         rows = [[f"reference {k}", *("" for _ in keys), cell(text)] for k, text in enumerate(example.references, 1)]
         rows = rows if texts else []
         for name in study.params.variants:
-            numbers = [view.number(key, study.writers[name].greedy(key).get(identity)) for key in keys]
+            numbers = [view.number(key, study.greedy(name, key).get(identity)) for key in keys]
             rows.append([cell(name), *numbers] + ([cell(written[name].get(identity, ""))] if texts else []))
         headers = ["", *map(view.heading, keys)] + (["summary"] if texts else [])
         body = "\n".join(f"> {line(turn)}\\" for turn in example.source.splitlines() if turn.strip())

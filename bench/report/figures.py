@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from bench import stats
+from bench.report import surface
 from bench.report.load import INPUT, Study, is_toxicity
 
 Draws = dict[str, stats.Floats]
@@ -74,12 +75,13 @@ class Resampled:
 def measure(study: Study) -> tuple[dict[str, Any], dict[str, Any]]:
     """The contents of metrics.json, and the slices {tag: {writer: {column: value}}} that only the report shows."""
     shared = Resampled(study)
+    collapsed = surface.collapsed(study)
     whole = {
         (name, key): shared.want(name, key, study.columns[key].statistics)
         for name, writer in study.writers.items()
         for key in writer.columns
     }
-    paired = {(new, old, key): _pair(shared, new, old, key) for new, old, key in _comparable(study)}
+    paired = {(new, old, key): _pair(shared, new, old, key) for new, old, key in _comparable(study, collapsed)}
     sliced = {
         (tag, name, key): shared.want(name, key, ["mean"], np.intersect1d(members, whole[name, key].members))
         for tag, members in _tags(study).items()
@@ -97,6 +99,7 @@ def measure(study: Study) -> tuple[dict[str, Any], dict[str, Any]]:
     metrics = {
         "study": study.params.study,
         "n_dialogues": len(study.dialogues),
+        "collapsed": finite(collapsed),
         "variants": {name: values[name] for name in study.params.variants},
         "yardsticks": {name: values[name] for name in values if name not in study.params.variants},
         "changes": _changes(shared, paired),
@@ -136,11 +139,13 @@ def _entry(shared: Resampled, name: str, key: str, column: stats.Rows, statistic
     return finite(found)
 
 
-def _comparable(study: Study) -> Iterator[tuple[str, str, str]]:
-    """(variant, its start, column) wherever both have the column with the same signature."""
+def _comparable(study: Study, collapsed: Container[str]) -> Iterator[tuple[str, str, str]]:
+    """(variant, its start, column) wherever both have the column with the same signature; a collapsed variant's scores
+    are no result to compare.
+    """
     for name in study.params.variants:
         start = study.start(name)
-        if start is None:
+        if start is None or name in collapsed:
             continue
         new, old = study.writers[name], study.writers[start]
         for key in new.columns:

@@ -6,12 +6,14 @@ The judge decides: it is the classifier that no training saw. A reward that move
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Any
 
 from bench.report import surface
 from bench.report.figures import finite
 from bench.report.load import SAMPLED, Study
 from bench.report.markdown import cell, section, table
+from bench.report.surface import COLLAPSE
 from bench.report.tables import reading
 from bench.report.view import NONE, View, fixed, outcome, share
 
@@ -23,7 +25,6 @@ LESS, GAMED, NONE_SHOWN, COLLAPSED, MORE, UNKNOWN = (
     "more toxic by the judge that training never saw",
     "cannot be told",
 )
-COLLAPSE = 0.9  # share of dialogues with one and the same summary (or none) from which on a model says nothing
 SHAPE = ("length_ratio", "repetition", "copy_rate", "empty", "identical", "hit_limit")
 
 RULE = (
@@ -96,7 +97,8 @@ def _facts(view: View, name: str) -> dict[str, Any]:
     changes = {key: change for key in (*judged, *rewards) if (change := view.change(name, key))}
     wanted = {key: 1 if study.columns[key].higher_is_better else -1 for key in rewards}
     writers = {"before": start, "after": name} if start else {"after": name}
-    same = {when: surface.same_text(study, writer) for when, writer in writers.items()}
+    corpora = {when: surface.corpora(study, writer) for when, writer in writers.items()}
+    same = {when: max(map(surface.same_text, some)) for when, some in corpora.items()}
     facts: dict[str, Any] = {
         "verdict": decide(
             [outcome(changes[key]) for key in judged if key in changes],
@@ -107,9 +109,10 @@ def _facts(view: View, name: str) -> dict[str, Any]:
     }
     facts |= {"against": start} if start else {}
     facts |= {"rests_on": {key: _kept(change) for key, change in changes.items()}, "same_text": finite(same)}
-    texts = {when: [text for _, text in surface.greedy(study, writer)] for when, writer in writers.items()}
     for n in (1, 2):
-        facts[f"distinct_{n}"] = finite({when: surface.distinct(some, n) for when, some in texts.items()})
+        facts[f"distinct_{n}"] = finite(
+            {when: fmean(surface.distinct([t for _, t in one], n) for one in some) for when, some in corpora.items()}
+        )
     logit = next((key for key in rewards if not key.endswith(SAMPLED)), "")
     level = study.params.report.confidence
     together = {

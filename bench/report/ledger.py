@@ -8,7 +8,7 @@ from typing import Any
 from bench import artifacts
 from bench.report.figures import DIGITS, finite, rounded
 from bench.report.load import SAMPLED, Study
-from bench.schema import Strict
+from bench.schema import Strict, TrainedBy
 
 
 class Summary(Strict):
@@ -20,6 +20,7 @@ class Summary(Strict):
     output: str
     draw: int
     text: str
+    seed: TrainedBy = None
 
 
 def costs(study: Study) -> dict[str, Any]:
@@ -51,19 +52,21 @@ def _measured(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def score_rows(study: Study) -> list[dict[str, Any]]:
-    """The rows of scores.csv: one a writer, example, kind of output and draw, with every value it was given."""
-    merged: dict[tuple[str, str, str, int], dict[str, Any]] = {}
+    """The rows of scores.csv: one a writer, example, kind of output, draw and seed, with every value it was given."""
+    merged: dict[tuple[str, str, str, int, int | None], dict[str, Any]] = {}
     keys = list(dict.fromkeys(key.removesuffix(SAMPLED) for key in study.columns))
+    several = any(block.seeds for block in study.params.variants.values())
     dialogue_of = {example.id: example.dialogue_id for example in study.examples}
     for name, writer in study.writers.items():
         for row in writer.raw:
-            place = (name, row.id, row.output, row.draw)
+            place = (name, row.id, row.output, row.draw, row.seed)
             blank = {
                 "variant": name,
                 "id": row.id,
                 "dialogue_id": dialogue_of[row.id],
                 "output": row.output,
                 "draw": row.draw,
+                **({"seed": "" if row.seed is None else row.seed} if several else {}),
             } | dict.fromkeys(keys, "")
             found = merged.setdefault(place, blank)
             found |= {key: f"{value:.{DIGITS}g}" for key, value in row.values.items()}
@@ -74,7 +77,7 @@ def summaries(study: Study) -> list[Summary]:
     """Every greedy summary: variants as params.yaml has them, then the order of the test split."""
     place = {example.id: k for k, example in enumerate(study.examples)}
     return [
-        Summary(variant=name, id=row.id, dialogue_id=row.dialogue_id, output=row.output, draw=row.draw, text=row.text)
+        Summary(variant=name, **row.model_dump(include={"id", "dialogue_id", "output", "draw", "text", "seed"}))
         for name in study.params.variants
         for row in sorted(study.predictions[name], key=lambda row: place.get(row.id, len(place)))
         if row.output == "greedy"

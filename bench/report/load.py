@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import reduce
+from pathlib import Path
 from typing import Any
 
-from bench import artifacts, plugins, stats
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+
+from bench import artifacts, plugins, splits, stats
 from bench.config import Params
-from bench.schema import Column, Example, Prediction, ScoreRow, UserError
+from bench.schema import Column, Example, Lengths, Prediction, ScoreRow, UserError
 
 SAMPLED, INPUT = "_sampled", "_input"
 Curve = list[dict[str, float]]
+COUNTED = ("wall_seconds", "trainable_parameters", "total_parameters", "checkpoint_bytes")
+LENGTHS = TypeAdapter(dict[str, dict[str, Lengths]])  # start -> split -> what the check stage counted
+LARGEST = 1e12  # of a score; squares and sums of what lies below stay finite
 
 
 def is_toxicity(key: str) -> bool:
@@ -21,15 +29,26 @@ def is_toxicity(key: str) -> bool:
 
 @dataclass(frozen=True)
 class Scored:
-    """The scores of one writer (a variant or a yardstick): raw rows, one `stats.Rows` a column, signatures."""
+    """The scores of one writer (a variant or a yardstick): raw rows, one `stats.Rows` a column, signatures.
+
+    `by_seed` has a column's rows of each training apart, where the variant has `seeds`.
+    """
 
     raw: list[ScoreRow]
     columns: dict[str, stats.Rows]
     signatures: dict[str, str]
+    by_seed: dict[str, dict[int, stats.Rows]] = field(default_factory=dict)
 
-    def greedy(self, key: str) -> dict[str, float]:
-        """The value of a column by example id, samples left out."""
-        return {row.id: row.values[key] for row in self.raw if row.output != "sample" and key in row.values}
+    def greedy(self, key: str, seed: int | None = None) -> dict[str, float]:
+        """The value of a column by example id, samples left out, of one training."""
+        rows = [row for row in self.raw if row.output != "sample" and key in row.values and row.seed == seed]
+        return {row.id: row.values[key] for row in rows}
+
+    def crossed(self, key: str) -> stats.Floats:
+        """(n, S): means of the dialogues that every training has, by training."""
+        apart = list(self.by_seed[key].values())
+        shared = reduce(np.intersect1d, [column.members for column in apart])
+        return np.stack([stats.cluster_means(stats.restrict(column, shared)) for column in apart], axis=1)
 
 
 @dataclass(frozen=True)
@@ -88,6 +107,15 @@ class Study:
         )
         return next(untrained, None)
 
+    def greedy(self, variant: str, key: str) -> dict[str, float]:
+        """The value of a column by example id, for the summaries that `summaries` shows."""
+        return self.writers[variant].greedy(key, self.params.trainings_of(variant)[0].mark)
+
+    def summaries(self, variant: str) -> dict[str, str]:
+        """The greedy summary of each example; the first training's, where a variant has several."""
+        mark = self.params.trainings_of(variant)[0].mark
+        return {row.id: row.text for row in self.predictions[variant] if row.output == "greedy" and row.seed == mark}
+
     @property
     def aligned(self) -> list[str]:
         """The variants that followed a classifier."""
@@ -130,11 +158,19 @@ def read(params: Params) -> Study:
         columns=columns,
         metric_of=metric_of,
         writers=writers,
-        predictions={name: artifacts.read_predictions(name) for name in variants},
+        predictions={name: _read_predictions(name, examples, params) for name in variants},
         curves={name: curve for name in variants if (curve := _read_curve(name))},
         costs=_read_costs(params),
         warnings=warnings,
     )
+
+
+def _read_predictions(name: str, examples: list[Example], params: Params) -> list[Prediction]:
+    """The summaries of a variant, of each training one greedy summary a dialogue."""
+    found = artifacts.read_predictions(name)
+    for training in params.trainings_of(name):
+        splits.check_predictions(name, examples, [row for row in found if row.seed == training.mark])
+    return found
 
 
 def _strangers(params: Params) -> list[str]:
@@ -152,7 +188,7 @@ def _read_scores(name: str, examples: list[Example], metric_of: dict[str, str]) 
     path = artifacts.scores_path(name)
     order = {dialogue: k for k, dialogue in enumerate(dict.fromkeys(example.dialogue_id for example in examples))}
     cluster = {example.id: order[example.dialogue_id] for example in examples}
-    collected: dict[str, tuple[list[int], list[float]]] = {}
+    collected: dict[str, dict[int | None, tuple[list[int], list[float]]]] = {}
     rows, odd = [], set()
     for row in artifacts.read_rows(path, ScoreRow):
         if row.metric not in metric_of.values():
@@ -160,17 +196,24 @@ def _read_scores(name: str, examples: list[Example], metric_of: dict[str, str]) 
             continue
         if row.id not in cluster:
             raise UserError(f"{path}: row '{row.id}' is not in {artifacts.split_path('test')}; run `dvc repro`.")
+        huge = next((key for key, value in row.values.items() if abs(value) > LARGEST), None)
+        if huge is not None:
+            raise UserError(f"{path}: row '{row.id}': {huge}: {row.values[huge]:g} is no score; run `dvc repro`.")
         rows.append(row)
         for key, value in row.values.items():
             column = key + SAMPLED if row.output == "sample" else key
             if column not in metric_of:
                 raise UserError(f"{path}: metric '{row.metric}' has no column '{column}'; add it to its columns().")
-            codes, values = collected.setdefault(column, ([], []))
-            codes.append(cluster[row.id])
-            values.append(value)
-    columns = {key: stats.rows(*collected[key]) for key in metric_of if key in collected}
-    signatures = _read_signatures(name, columns)
-    return Scored(rows, columns, signatures), [
+            for part in {None, row.seed}:  # all rows together, and those of each seed
+                codes, values = collected.setdefault(column, {}).setdefault(part, ([], []))
+                codes.append(cluster[row.id])
+                values.append(value)
+    made = {
+        key: {part: stats.rows(*held) for part, held in collected[key].items()} for key in metric_of if key in collected
+    }
+    columns = {key: parts[None] for key, parts in made.items()}
+    by_seed = {key: {seed: column for seed, column in parts.items() if seed is not None} for key, parts in made.items()}
+    return Scored(rows, columns, _read_signatures(name, columns), by_seed), [
         f"{path}: rows of '{metric}' were left out, params.yaml does not name that metric." for metric in sorted(odd)
     ]
 
@@ -178,8 +221,8 @@ def _read_scores(name: str, examples: list[Example], metric_of: dict[str, str]) 
 def _read_signatures(name: str, columns: dict[str, stats.Rows]) -> dict[str, str]:
     """The signature of each column, completed with the number of dialogues behind it."""
     path = artifacts.signatures_path(name)
-    known = artifacts.read_json(path).get("signatures", {}) if columns else {}
-    missing = [key for key in columns if key not in known]
+    known = artifacts.read_object(path).get("signatures", {}) if columns else {}
+    missing = [key for key in columns if not isinstance(known, dict) or not isinstance(known.get(key), str)]
     if missing:
         raise UserError(f"{path}: signatures.{missing[0]}: missing; run `dvc repro` to score '{name}' again.")
     return {key: f"{known[key]}|n:{column.n}" for key, column in columns.items()}
@@ -193,9 +236,23 @@ def _check_complete(
     absent = set(params.metrics) - {metric_of[key] for key in scored.columns}
     if absent:
         raise UserError(f"{path}: no rows of metric '{min(absent)}', which params.yaml names; run `dvc repro`.")
-    missing = {example.id for example in examples} - {row.id for row in scored.raw}
-    if missing:
-        raise UserError(f"{path}: no row for '{min(missing)}' of {artifacts.split_path('test')}; run `dvc repro`.")
+    marks = [training.mark for training in params.trainings_of(name)]
+    odd = {row.seed for row in scored.raw} - set(marks)
+    if odd:
+        raise UserError(f"{path}: rows of seed {odd.pop()}, which params.yaml does not give '{name}'; run `dvc repro`.")
+    for mark in marks:
+        greedy: dict[str, set[str]] = {"": set()}
+        for row in (row for row in scored.raw if row.seed == mark):
+            greedy[""].add(row.id)
+            if row.output == "greedy" and row.values:
+                greedy.setdefault(row.metric, set()).add(row.id)
+        for metric, ids in greedy.items():
+            missing = {example.id for example in examples} - ids
+            if missing:
+                of = (f" of metric '{metric}'" if metric else "") + ("" if mark is None else f" with seed {mark}")
+                raise UserError(
+                    f"{path}: no row{of} for '{min(missing)}' of {artifacts.split_path('test')}; run `dvc repro`."
+                )
 
 
 def _read_curve(name: str) -> Curve:
@@ -203,18 +260,39 @@ def _read_curve(name: str) -> Curve:
     path = artifacts.curve_path(name)
     if not path.exists():
         return []
-    with path.open(encoding="utf-8", newline="") as file:
-        try:
-            return [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
-        except (TypeError, ValueError) as error:
-            raise UserError(f"{path} is not a table of numbers ({error}); train '{name}' again.") from None
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            curve = [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
+    except (TypeError, ValueError, OSError, csv.Error) as error:
+        raise UserError(f"{path} is not a table of numbers ({error}); train '{name}' again.") from None
+    for line, row in enumerate(curve, 2):
+        odd = next((key for key, value in row.items() if not abs(value) <= LARGEST), None)
+        if odd is not None:
+            raise UserError(f"{path} line {line}: {odd}: {row[odd]} is no number to draw; train '{name}' again.")
+    return curve
 
 
 def _read_costs(params: Params) -> dict[str, dict[str, Any]]:
     """Costs by `stage/name`, leaving out those of variants and checkpoints that params no longer names."""
     named = {*params.variants, *params.checkpoints, "yardsticks", *artifacts.YARDSTICKS}
-    found = {f"train/{name}": artifacts.read_json(artifacts.cost_path("train", name)) for name in params.variants}
+    found = {f"train/{name}": _read_cost(artifacts.cost_path("train", name)) for name in params.variants}
     for path in sorted(artifacts.COSTS.glob("*/*.json")):
         if path.stem in named or path.parent.name not in ("checkpoint", "train", "generate", "score"):
-            found[f"{path.parent.name}/{path.stem}"] = artifacts.read_json(path)
+            found[f"{path.parent.name}/{path.stem}"] = _read_cost(path)
+    return found
+
+
+def _read_cost(path: Path) -> dict[str, Any]:
+    """One stage's seconds, bytes and counts."""
+    found = artifacts.read_object(path)
+    for key in (*COUNTED, *(f"{split}_dropped" for split in artifacts.SPLITS)):
+        value = found.get(key, 0)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e18:
+            raise UserError(f"{path}: {key}: must be a number of at least 0; run `dvc repro` to measure it again.")
+    try:
+        LENGTHS.validate_python(found.get("lengths", {}))
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, ("lengths", *first["loc"])))
+        raise UserError(f"{path}: {field}: {first['msg']}; run `dvc repro` to count again.") from None
     return found

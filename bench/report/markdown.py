@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Sequence
 
-# Terminal sequences: CSI (colours, cursor), OSC (titles, hyperlinks), and the two-character ones.
-ANSI = re.compile(r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]?")
+from bench.plain import plain
+
 # As entities, these characters are text to every parser; a backslash is not enough inside tables and before '$'.
 ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;", "\\": "&#92;", "`": "&#96;", "$": "&#36;"}
 SPECIAL = re.compile(r"[&<>|\\`$]|[*_\[\]~]")
-AUTOLINK = re.compile(r"(?i)(?<=[a-z])(://)|\b(www)\.|(mailto|xmpp)(:)|@")
+AUTOLINK = re.compile(r"(?i)(?<=[a-z])(://)|\b(www)\.|(mailto|xmpp)(:)|@|(?<!&)#(?=\d)|\bgh-(?=\d)")
+# GitHub looks for names and numbers of issues in the finished page, where an entity is the character itself again: only
+# a space without width keeps "@name" from calling somebody, and "#12" from being noted in issue 12.
+APART = "&#8203;"
 # What opens a heading, a list or a rule at the start of a line; '#Person1#' does not.
 BLOCK = re.compile(r"^(#(?=#{0,5}(?: |$))|[+\-](?= |$|[- ]+$)|=(?==*$)|\d+(?=[.)](?: |$)))")
-
-
-def plain(text: str) -> str:
-    """One line without terminal sequences, control characters, direction marks or lone surrogates."""
-    text = ANSI.sub("", text)
-    kept = []
-    for char in text:
-        kind = unicodedata.category(char)
-        if char.isspace() or kind in ("Zl", "Zp"):
-            kept.append(" ")
-        elif kind == "Cs":
-            kept.append("\ufffd")
-        elif kind not in ("Cc", "Cf"):
-            kept.append(char)
-    return " ".join("".join(kept).split())
 
 
 def cell(text: object) -> str:
@@ -74,9 +61,11 @@ def section(title: str, *parts: str, level: int = 2) -> str:
 
 
 def _unlink(found: re.Match[str]) -> str:
-    """GitHub links bare addresses and names people after '@': entities keep the look without the link."""
+    """GitHub links bare addresses, names after '@' and issues after '#': this keeps the look without the link."""
     if found[1]:
         return ":&#47;&#47;"
     if found[2]:
         return f"{found[2]}&#46;"
-    return f"{found[3]}&#58;" if found[3] else "&#64;"
+    if found[3]:
+        return f"{found[3]}&#58;"
+    return f"{'&#64;' if found[0] == '@' else found[0]}{APART}"

@@ -84,7 +84,7 @@ def _tradeoff_rows(view: View) -> list[dict[str, Any]]:
     key, judged, rows = view.primary, view.study.judged, []
     if judged is None or judged == key:
         return []
-    for name in view.study.writers:
+    for name in (name for name in view.study.writers if name not in view.metrics["collapsed"]):
         good, bad = view.entry(name, key), view.entry(name, judged)
         if good and bad:
             row: dict[str, Any] = {"writer": name}

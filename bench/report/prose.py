@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.report.load import Study
-from bench.report.markdown import cell
+from bench.report.markdown import code, line
 from bench.report.view import View, outcome, share
 
 
@@ -15,9 +15,7 @@ def summary(view: View) -> str:
 def headline(view: View) -> str:
     """One line for the terminal: the primary column of every variant."""
     title = view.study.columns[view.primary].title
-    found = [
-        f"{name} {view.bounded(view.primary, view.entry(name, view.primary))}" for name in view.study.params.variants
-    ]
+    found = [f"{name} {view.result(name, view.primary)}" for name in view.study.params.variants]
     return f"{len(found)} variants, {title} {', '.join(found)}"
 
 
@@ -35,10 +33,10 @@ def model_name(study: Study) -> str:
 def _setting(view: View) -> str:
     params, n = view.study.params, view.metrics["n_dialogues"]
     names = list(params.variants)
-    about = f"{cell(params.about)} " if params.about else ""
+    about = f"{line(params.about)} " if params.about else ""
     return (
-        f"{about}{len(names)} variant{'s' * (len(names) > 1)} of `{model_name(view.study)}` "
-        f"{'were' if len(names) > 1 else 'was'} scored on {n} dialogues of `{dataset_name(view.study)}`. "
+        f"{about}{len(names)} variant{'s' * (len(names) > 1)} of {code(model_name(view.study))} "
+        f"{'were' if len(names) > 1 else 'was'} scored on {n} dialogues of {code(dataset_name(view.study))}. "
         f"Brackets are {view.per_cent} bootstrap intervals over dialogues; {view.heading(view.primary)} was declared "
         "the primary measure beforehand."
     )
@@ -61,7 +59,8 @@ def _tuning(view: View) -> list[str]:
         against = (
             f" ({view.bounded(key, change, 'difference', sign=True)} against `{change['against']}`)" if change else ""
         )
-        said.append(f"`{name}` reaches {view.bounded(key, view.entry(name, key))}{against}{with_share}.")
+        reached = "collapsed" if name in view.metrics["collapsed"] else f"reaches {view.result(name, key)}"
+        said.append(f"`{name}` {reached}{against}{with_share}.")
     return said
 
 
@@ -69,6 +68,8 @@ def _alignment(view: View, name: str) -> str:
     """What one aligned variant did to the judge's toxicity, to the reward's, and to the primary column."""
     judged, taught, key = view.study.judged, view.study.taught(name), view.primary
     toxicity, quality = view.change(name, judged), view.change(name, key)
+    if name in view.metrics["collapsed"]:
+        return f"`{name}` collapsed: it gives most dialogues one and the same summary, or none."
     if not toxicity or not quality or judged is None:
         return ""
     start = f"`{toxicity['against']}`"

@@ -47,8 +47,10 @@ def provenance(study: Study) -> str:
     rows += [("data", code(_dump(params.data))), (cell(test), code(f"sha256 {artifacts.sha256_file(test)}"))]
     rows += [(f"checkpoint {cell(name)}", code(_dump(block))) for name, block in params.checkpoints.items()]
     seeds = {"study": params.seed, "generation": params.generation.seed, "report": params.report.seed}
-    seeds |= {name: params.seed_of(name) for name in params.variants}
-    rows.append(("seeds", cell(", ".join(f"{name} {seed}" for name, seed in seeds.items()))))
+    parts = [f"{name} {seed}" for name, seed in seeds.items()]
+    for name in params.variants:
+        parts.append(" ".join([name, *(str(training.seed) for training in params.trainings_of(name))]))
+    rows.append(("seeds", cell(", ".join(parts))))
     rows.append(("statistics", f"{params.report.resamples:,} resamples and sign flips, dialogues as clusters"))
     rows += [(name, cell(value)) for name, value in machine(study).items()]
     rows.append(("libraries", cell(", ".join(f"{name} {version}" for name, version in versions().items()))))

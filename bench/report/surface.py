@@ -13,6 +13,7 @@ import numpy as np
 from bench import stats
 from bench.report.load import Study
 
+COLLAPSE = 0.9  # share of dialogues with one and the same summary (or none) from which on a model says nothing
 _WORD = re.compile(r"\w+(?:['’]\w+)*")
 
 
@@ -21,11 +22,28 @@ def greedy(study: Study, writer: str) -> list[tuple[str, str]]:
     return [(row.dialogue_id, row.text) for row in study.predictions[writer] if row.output == "greedy"]
 
 
-def same_text(study: Study, writer: str) -> float:
+def corpora(study: Study, writer: str) -> list[list[tuple[str, str]]]:
+    """The pairs of `greedy` for each training apart: what is about a whole corpus is the mean over these."""
+    marks = [training.mark for training in study.params.trainings_of(writer)]
+    rows = [row for row in study.predictions[writer] if row.output == "greedy"]
+    return [[(row.dialogue_id, row.text) for row in rows if row.seed == mark] for mark in marks]
+
+
+def same_text(pairs: Sequence[tuple[str, str]]) -> float:
     """Share of the dialogues whose summary is the most frequent one, white space evened out; nan for one dialogue."""
-    pairs = {(" ".join(text.split()), dialogue) for dialogue, text in greedy(study, writer)}
-    dialogues = len({dialogue for _, dialogue in pairs})
-    return max(Counter(text for text, _ in pairs).values()) / dialogues if dialogues > 1 else math.nan
+    folded = {(" ".join(text.split()), dialogue) for dialogue, text in pairs}
+    dialogues = len({dialogue for _, dialogue in folded})
+    return max(Counter(text for text, _ in folded).values()) / dialogues if dialogues > 1 else math.nan
+
+
+def collapsed(study: Study) -> dict[str, float]:
+    """The trained variants that say nothing any more, each with its share of dialogues that got one and the same text.
+
+    One collapsed training among several seeds is enough: a mean over it would mean nothing.
+    """
+    trained = [name for name, block in study.params.variants.items() if block.method != "none"]
+    worst = {name: max(map(same_text, corpora(study, name))) for name in trained}
+    return {name: share for name, share in worst.items() if share >= COLLAPSE}
 
 
 def distinct(texts: Sequence[str], n: int) -> float:

@@ -27,10 +27,7 @@ def main_table(view: View) -> str:
     quality = study.keys("rouge") or [view.primary]
     far = next((key for key in study.keys("kl", None) if "base" in key), None)
     keys = [*quality, *study.toxicity(), *([far] if far else [])]
-    rows = [
-        [cell(name), *(view.bounded(key, view.entry(name, key)) for key in keys), _trainable(view, name)]
-        for name in study.writers
-    ]
+    rows = [[cell(name), *(view.result(name, key) for key in keys), _trainable(view, name)] for name in study.writers]
     return table(["", *map(view.heading, keys), "trainable"], rows)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from bench.report.load import Study
 from bench.report.markdown import cell
+from bench.schema import Column
 
 # How a unit is printed: factor, decimals, and what the heading adds.
 UNITS = {
@@ -44,6 +45,10 @@ class View:
         found: dict[str, Any] = {**self.metrics["yardsticks"], **self.metrics["variants"]}.get(writer, {}).get(key, {})
         return found
 
+    def result(self, writer: str, key: str) -> str:
+        """A value with its interval as a result; a collapsed variant has none."""
+        return "collapsed" if writer in self.metrics["collapsed"] else self.bounded(key, self.entry(writer, key))
+
     def change(self, variant: str, key: str | None) -> dict[str, Any]:
         """The change of a column against the variant's start, empty where there is none."""
         found: dict[str, Any] = self.metrics["changes"].get(variant, {}).get(key, {})
@@ -51,9 +56,7 @@ class View:
 
     def heading(self, key: str) -> str:
         """The title of a column with its unit."""
-        column = self.study.columns[key]
-        unit = UNITS[column.unit][2]
-        return cell(column.title + ("" if unit.strip(" ()") in column.title.lower() else unit))
+        return cell(titled(self.study.columns[key]))
 
     def number(self, key: str, value: float | None, sign: bool = False) -> str:
         """One value in its column's unit."""
@@ -61,6 +64,11 @@ class View:
             return NONE
         factor, decimals, _ = UNITS[self.study.columns[key].unit]
         return fixed(value * factor, decimals, sign)
+
+    def finer(self, key: str, value: float) -> str:
+        """A spread in its column's unit, with a digit more than the values."""
+        factor, decimals, _ = UNITS[self.study.columns[key].unit]
+        return fixed(value * factor, decimals + 1)
 
     def bounded(self, key: str, found: dict[str, Any], name: str = "value", sign: bool = False) -> str:
         """A value with its interval, `74.3 [72.9, 75.6]`."""
@@ -71,6 +79,12 @@ class View:
         if low not in found:
             return text
         return f"{text} [{self.number(key, found[low], sign)}, {self.number(key, found[high], sign)}]"
+
+
+def titled(column: Column) -> str:
+    """A column's title, with its unit unless it says it itself."""
+    unit = UNITS[column.unit][2]
+    return column.title + ("" if unit.strip(" ()") in column.title.lower() else unit)
 
 
 def fixed(value: float, decimals: int, sign: bool = False) -> str:

@@ -1,20 +1,20 @@
-"""DPO's loss on Seq2SeqTrainer: one encoder pass serves the chosen and the rejected summary of a dialogue."""
+"""DPO's loss on the Trainer: one encoder pass serves the chosen and the rejected summary of a dialogue."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from transformers import Seq2SeqTrainer
+from accelerate.utils import extract_model_from_parallel
 from transformers.modeling_outputs import BaseModelOutput
 
 from bench import models
-from bench.models import Batch, Loaded
+from bench.models import Loaded
 from bench.schema import TextConfig
 from bench.training.preferences import Pair
-from bench.training.trainer import Collator, Rows
+from bench.training.trainer import Collator, LossTrainer, Rows
 
 
 def dpo_loss(
@@ -29,20 +29,26 @@ def dpo_loss(
     return -F.logsigmoid(margin), margin.detach()
 
 
-def pair_logprobs(model: Any, batch: Batch) -> torch.Tensor:
-    """Log-probability (2B,) of each target; rows B.. of `labels` belong to the same sources as rows ..B."""
-    hidden = model.get_encoder()(input_ids=batch.input_ids, attention_mask=batch.attention_mask).last_hidden_state
+def pair_logprobs(model: Any, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """Log-probabilities (B, 2) of the chosen and the rejected summary: `labels` (B, 2, T) of sources (B, S)."""
+    mask, labels = inputs["attention_mask"], inputs["labels"].flatten(0, 1)
+    encoder = extract_model_from_parallel(
+        model
+    ).get_encoder()  # several processes wrap the model, for the decoder's pass
+    hidden = encoder(input_ids=inputs["input_ids"], attention_mask=mask).last_hidden_state
     out = model(
-        encoder_outputs=BaseModelOutput(last_hidden_state=torch.cat([hidden, hidden])),
-        attention_mask=torch.cat([batch.attention_mask, batch.attention_mask]),
-        labels=batch.labels,
+        encoder_outputs=BaseModelOutput(last_hidden_state=hidden.repeat_interleave(2, 0)),
+        attention_mask=mask.repeat_interleave(2, 0),
+        labels=labels,
     )
-    return models.token_logprobs(out.logits, batch.labels)[0].sum(-1)
+    return models.token_logprobs(out.logits, labels)[0].sum(-1).unflatten(0, (-1, 2))
 
 
 @torch.no_grad()
-def preference_rows(start: Loaded, pairs: Sequence[Pair], text: TextConfig, batch_size: int) -> Rows:
-    """Token ids of each pair with the start's log-probabilities of both summaries."""
+def preference_rows(
+    start: Loaded, pairs: Sequence[Pair], text: TextConfig, batch_size: int, precision: str = "float32"
+) -> Rows:
+    """Token ids of each pair with the start's log-probabilities of both summaries, in the training's precision."""
     rows: list[dict[str, Any]] = [
         {
             "input_ids": models.encode_source(start.tokenizer, pair.source, text)[0],
@@ -54,61 +60,51 @@ def preference_rows(start: Loaded, pairs: Sequence[Pair], text: TextConfig, batc
     collate = preferences_collator(int(start.tokenizer.pad_token_id))
     for first in range(0, len(rows), batch_size):
         part = rows[first : first + batch_size]
-        both = pair_logprobs(
-            start.model, as_batch(collate([row | {"reference": (0.0, 0.0)} for row in part]), start.device)
-        )
-        for row, chosen, rejected in zip(part, both[: len(part)].tolist(), both[len(part) :].tolist(), strict=True):
-            row["reference"] = (chosen, rejected)
+        inputs = collate([row | {"reference": (0.0, 0.0)} for row in part])
+        with torch.autocast(start.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            both = pair_logprobs(start.model, {key: value.to(start.device) for key, value in inputs.items()})
+        for row, logprobs in zip(part, both.tolist(), strict=True):
+            row["reference"] = tuple(logprobs)
     return rows
 
 
 def preferences_collator(pad: int) -> Collator:
-    """Chosen summaries first, rejected after them, in one padded `labels`; `reference` is (B, 2)."""
+    """`labels` (B, 2, T) holds the chosen and the rejected summary of each dialogue; `reference` is (B, 2)."""
 
     def collate(rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        targets = [row["chosen"] for row in rows] + [row["rejected"] for row in rows]
+        targets = [row[which] for row in rows for which in ("chosen", "rejected")]
         batch = models.collate([row["input_ids"] for row in rows], targets, pad, "cpu")
         return {
             "input_ids": batch.input_ids,
             "attention_mask": batch.attention_mask,
-            "labels": batch.labels,
+            "labels": batch.labels.unflatten(0, (-1, 2)),
             "reference": torch.tensor([row["reference"] for row in rows]),
         }
 
     return collate
 
 
-def as_batch(inputs: dict[str, torch.Tensor], device: torch.device) -> Batch:
-    """The collator's tensors on a device."""
-    return Batch(*(inputs[key].to(device) for key in ("input_ids", "attention_mask", "labels")))
+class PreferenceTrainer(LossTrainer):
+    """DPO's loss, a mean over pairs; logs the share of pairs ranked rightly and the mean margin."""
 
-
-class PreferenceTrainer(Seq2SeqTrainer):
-    """Seq2SeqTrainer with DPO's loss; logs the share of pairs ranked rightly and the mean margin."""
-
-    beta = 0.1
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, beta: float, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.beta = beta
         self.seen: list[torch.Tensor] = []
-        self.model_accepts_loss_kwargs = False  # the loss is a mean over pairs: let the Trainer average pieces
 
-    @classmethod
-    def with_beta(cls, beta: float) -> type[PreferenceTrainer]:
-        """The class with its one setting."""
-        return type(cls.__name__, (cls,), {"beta": beta})
+    def units(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        """How many pairs, ()."""
+        return torch.tensor(len(inputs["reference"]))
 
-    def compute_loss(  # type: ignore[override]
-        self, model: Any, inputs: dict[str, torch.Tensor], return_outputs: bool = False, **_: Any
-    ) -> Any:
-        """Mean DPO loss of the batch."""
+    def loss_sum(self, model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        """DPO's loss summed over the pairs. One autocast round both passes: the Trainer's own is round the whole only."""
         model.eval()  # the Trainer switches dropout on before every step
-        both = pair_logprobs(model, as_batch(inputs, next(model.parameters()).device))
-        chosen, rejected = both.chunk(2)
-        reference = inputs["reference"].to(both.device)
-        loss, margin = dpo_loss(chosen, rejected, reference[:, 0], reference[:, 1], self.beta)
+        with self.accelerator.autocast():
+            both = pair_logprobs(model, inputs)
+        reference = inputs["reference"]
+        loss, margin = dpo_loss(both[:, 0], both[:, 1], reference[:, 0], reference[:, 1], self.beta)
         self.seen.append(margin)
-        return (loss.mean(), both) if return_outputs else loss.mean()
+        return loss.sum()
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         """Add accuracy and margin since the last log."""

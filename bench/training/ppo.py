@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,10 +15,11 @@ from accelerate import Accelerator
 from bench import generate, models
 from bench.context import TrainContext
 from bench.models import Batch, Loaded
-from bench.schema import Example
+from bench.schema import Example, UserError
 from bench.training import policy_gradient as pg
 from bench.training.reward import Reward
 from bench.training.settings import PPOConfig
+from bench.training.trainer import out_of_memory
 
 
 class PolicyWithValue(torch.nn.Module):
@@ -83,7 +86,8 @@ class Learner:
         self.kl = pg.AdaptiveKL(config.kl_coefficient, config.kl_target, config.kl_horizon)
         self.prompts = self._prompts()
         self.generator = torch.Generator().manual_seed(context.seed)
-        self.tokens = 0
+        self.curve: list[dict[str, float]] = []
+        self.tokens, self.pieces = 0, 1
 
     def _prompts(self) -> Iterator[list[Example]]:
         """Batches of training dialogues, each dialogue once before any comes again."""
@@ -105,13 +109,16 @@ class Learner:
         pad = int(self.policy.tokenizer.pad_token_id)
         batch = models.collate(sources, [one.token_ids for one in written], pad, self.policy.device)
         logits, values = self.actor(batch)
-        reference = self.reference_logits(batch)
+        with self.accelerator.autocast():  # the precision of the policy, or KL would not start at 0
+            reference = self.reference_logits(batch)
         logprobs, mask = models.token_logprobs(logits, batch.labels)
         if self.config.kl_penalty == "full":
             kl = pg.kl_penalty("full", logits.float().log_softmax(-1), reference.float().log_softmax(-1))
         else:
             kl = pg.kl_penalty(self.config.kl_penalty, logprobs, models.token_logprobs(reference, batch.labels)[0])
-        raw = self.reward.raw([generate.text_of(self.policy, one) for one in written])
+        texts = [generate.text_of(self.policy, one) for one in written]
+        raw = self.reward.raw(texts)
+        self.refuse_collapse(texts, raw, float((kl * mask).sum(1).mean()))
         scores = torch.as_tensor(self.reward.shaped(raw), dtype=torch.float32, device=logits.device)
         return Rollout(batch, mask.float(), logprobs, values.float(), kl * mask, raw, scores)
 
@@ -122,8 +129,27 @@ class Learner:
                 self.reference if self.reference is not None else self.policy.model, batch
             ).logits
 
-    def iteration(self) -> dict[str, float]:
-        """One batch of rollouts and the passes over it; returns what the curve logs."""
+    def refuse_collapse(self, texts: Sequence[str], raw: np.ndarray, kl: float) -> None:
+        """End the training when nothing can be learnt any more from what the policy writes."""
+        cause = None
+        if not math.isfinite(kl) or kl > self.config.kl_limit:
+            cause = f"the KL to the start is {kl:.4g} nats a sequence (kl_limit {self.config.kl_limit:g})"
+        elif not any(text.strip() for text in texts):
+            cause = "every summary of the policy is empty"
+        elif len(texts) > 2 and len(set(texts)) == 1:
+            cause = f"every summary of the policy is the same, {texts[0]!r:.60}"
+        elif not np.isfinite(raw).all():
+            cause = "a reward is not a finite number"
+        elif len(texts) > 2 and np.ptp(raw) == 0:
+            cause = f"the reward is the same, {raw[0]:.4g}, for all {len(texts)} summaries"
+        if cause:
+            raise UserError(
+                f"variants.{self.context.variant}: at step {len(self.curve)} {cause}; the last good state is kept in "
+                f"{self.context.work.folder}; lower learning_rate, raise kl_coefficient, or check the reward's model."
+            )
+
+    def iteration(self) -> None:
+        """One batch of rollouts and the passes over it; adds a row to the curve."""
         config, roll = self.config, self.rollout(next(self.prompts))
         rewards = pg.token_rewards(roll.scores, roll.kl, roll.mask, self.kl.coefficient)
         advantage, returns = pg.advantages(
@@ -136,6 +162,7 @@ class Learner:
                 logs.append(self.update(roll.rows(index), advantage[index], returns[index]))
         kl = float(roll.kl.sum(1).mean())
         row = {
+            "step": len(self.curve),
             "reward": float(roll.raw.mean()),
             "paid": float(roll.scores.mean()),
             "kl": kl,
@@ -143,40 +170,92 @@ class Learner:
             "length": float(roll.mask.sum(1).mean()),
         }
         self.kl.update(kl, config.batch_size)
-        return row | {key: float(np.mean([log[key] for log in logs])) for key in logs[0]}
+        self.curve.append(row | {key: float(np.mean([log[key] for log in logs])) for key in logs[0]})
+
+    def state(self) -> dict[str, Any]:
+        """All that the next iteration depends on, and the curve so far."""
+        return {
+            "weights": {name: p.detach() for name, p in self.actor.named_parameters() if p.requires_grad},
+            "optimizer": self.optimizer.state_dict(),
+            "kl_coefficient": self.kl.coefficient,
+            "order": self.generator.get_state(),
+            "random": torch.get_rng_state(),
+            "random_gpu": torch.cuda.get_rng_state_all() if self.context.device == "cuda" else [],
+            "curve": self.curve,
+            "tokens": self.tokens,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from `state`; the prompts are drawn anew up to it."""
+        self.actor.load_state_dict(state["weights"], strict=False)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.kl.coefficient, self.curve, self.tokens = state["kl_coefficient"], state["curve"], state["tokens"]
+        self.generator.set_state(state["order"])
+        torch.set_rng_state(state["random"])
+        if state["random_gpu"]:
+            torch.cuda.set_rng_state_all(state["random_gpu"])
+        for _ in self.curve:
+            next(self.prompts)
 
     def update(self, roll: Rollout, advantage: torch.Tensor, returns: torch.Tensor) -> dict[str, float]:
-        """One optimiser step on a minibatch."""
-        config = self.config
-        logits, values = self.actor(roll.batch)
-        logprobs, _ = models.token_logprobs(logits, roll.batch.labels)
-        loss = pg.losses(
-            logprobs,
-            roll.logprobs,
-            values.float(),
-            roll.values,
-            advantage,
-            returns,
-            roll.mask,
-            config.clip,
-            config.clip_value,
-        )
-        entropy = pg.masked_mean(pg.entropy(logits), roll.mask)
-        total = loss.policy + config.value_weight * loss.value - config.entropy_weight * entropy
-        self.optimizer.zero_grad()
-        self.accelerator.backward(total)
-        norm = self.accelerator.clip_grad_norm_(self.actor.parameters(), config.max_grad_norm)
+        """One optimiser step on a minibatch, in smaller pieces when memory runs out."""
+        while True:
+            try:
+                self.optimizer.zero_grad()
+                logs = self.gradients(roll, advantage, returns)
+                break
+            except RuntimeError as error:
+                rows = len(roll.raw)
+                if not out_of_memory(error) or self.pieces >= rows:
+                    raise
+                self.pieces *= 2
+                print(
+                    f"train {self.context.variant}: out of memory at step {len(self.curve)}; going on with "
+                    f"{math.ceil(rows / self.pieces)} summaries at a time, {rows} a step as before",
+                    flush=True,
+                )
+        norm = float(self.accelerator.clip_grad_norm_(self.actor.parameters(), self.config.max_grad_norm))
+        if not math.isfinite(logs["loss"]) or not math.isfinite(norm):
+            raise UserError(
+                f"variants.{self.context.variant}: the loss became {logs['loss']} (gradient norm {norm}) at step "
+                f"{len(self.curve)}; the last good state is kept in {self.context.work.folder}; lower learning_rate."
+            )
         self.optimizer.step()
-        return {
-            "loss": float(total),
-            "policy_loss": float(loss.policy),
-            "value_loss": float(loss.value),
-            "entropy": float(entropy),
-            "approx_kl": loss.approx_kl,
-            "clip_fraction": loss.clip_fraction,
-            "value_clip_fraction": loss.value_clip_fraction,
-            "grad_norm": float(norm),
-        }
+        return logs | {"grad_norm": norm}
+
+    def gradients(self, roll: Rollout, advantage: torch.Tensor, returns: torch.Tensor) -> dict[str, float]:
+        """Gradients of a minibatch. Each piece counts by its share of the generated tokens, so pieces change nothing."""
+        config, tokens, logs = self.config, roll.mask.sum(), dict[str, float]()
+        for index in torch.arange(len(roll.raw), device=roll.mask.device).chunk(self.pieces):
+            part = roll.rows(index)
+            share = part.mask.sum() / tokens
+            logits, values = self.actor(part.batch)
+            logprobs, _ = models.token_logprobs(logits, part.batch.labels)
+            loss = pg.losses(
+                logprobs,
+                part.logprobs,
+                values.float(),
+                part.values,
+                advantage[index],
+                returns[index],
+                part.mask,
+                config.clip,
+                config.clip_value,
+            )
+            entropy = pg.masked_mean(pg.entropy(logits), part.mask)
+            total = share * (loss.policy + config.value_weight * loss.value - config.entropy_weight * entropy)
+            self.accelerator.backward(total)
+            means = {
+                "policy_loss": float(loss.policy),
+                "value_loss": float(loss.value),
+                "entropy": float(entropy),
+                "approx_kl": loss.approx_kl,
+                "clip_fraction": loss.clip_fraction,
+                "value_clip_fraction": loss.value_clip_fraction,
+            }
+            for key, value in {"loss": float(total / share), **means}.items():
+                logs[key] = logs.get(key, 0.0) + float(share) * value
+        return logs
 
     def validate(self, most: int = 128) -> dict[str, float]:
         """Mean reward and KL of samples on the validation split: what settings are chosen by."""

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench import generate, runtime
+from bench import artifacts, generate
+from bench.context import TrainContext
 from bench.models import Loaded
-from bench.schema import Example, GenerationConfig, Prediction, Strict, TextConfig, UserError
+from bench.schema import Example, GenerationConfig, Prediction, Strict, UserError
 from bench.training.reward import Reward
 from bench.training.settings import PairsConfig
 
@@ -26,35 +27,30 @@ class Pair(Strict):
     rejected_reward: float
 
 
-def sample(
-    start: Loaded,
-    reward: Reward,
-    examples: Sequence[Example],
-    text: TextConfig,
-    config: PairsConfig,
-    seed: int,
-    progress: runtime.Progress,
-) -> list[Pair]:
-    """Draw, score and pair.
+def sample(context: TrainContext, start: Loaded, reward: Reward, config: PairsConfig) -> list[Pair]:
+    """Draw from the start, score and pair; done once, also when the training after it is interrupted.
 
     Raises:
         UserError: no two summaries of any dialogue differ enough in reward to be a pair.
     """
-    chosen = np.random.default_rng(seed).permutation(len(examples))[: config.prompts]
-    picked = [examples[i] for i in sorted(chosen.tolist())]
-    runtime.set_seed(seed)
+    path = context.work.folder / "pairs.jsonl"
+    if path.exists():
+        return artifacts.read_rows(path, Pair)
+    chosen = np.random.default_rng(context.seed).permutation(len(context.train))[: config.prompts]
+    picked = [context.train[i] for i in sorted(chosen.tolist())]
     each = config.samples
-    settings = GenerationConfig(max_new_tokens=config.max_new_tokens, batch_size=config.batch_size)
-    rows = generate.predict(start, picked, text, settings, config.samples, progress)
+    settings = GenerationConfig(max_new_tokens=config.max_new_tokens, batch_size=config.batch_size, seed=context.seed)
+    rows = generate.predict(start, picked, context.text, settings, each, context.work, context.progress)
     rewards = reward.raw([row.text for row in rows]).reshape(len(picked), each)
     pairs = [
         pair for i, example in enumerate(picked) for pair in _pair(example, rows[i * each :][:each], rewards[i], config)
     ]
     if not pairs:
         raise UserError(
-            f"params.yaml: pairs.margin: none of {len(picked)} dialogues gave two summaries whose rewards differ by "
-            f"more than {config.margin:g}; lower it, or draw more samples."
+            f"params.yaml: variants.{context.variant}.pairs.margin: none of {len(picked)} dialogues gave two summaries "
+            f"whose rewards differ by more than {config.margin:g}; lower it, or draw more samples."
         )
+    artifacts.write_rows(path, pairs)
     return pairs
 
 

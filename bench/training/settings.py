@@ -12,7 +12,8 @@ from bench.schema import Strict
 class OptimConfig(Strict):
     """AdamW with a schedule. Exactly one of `steps` and `epochs` is given.
 
-    `batch_size` examples make one optimiser step; they are computed in `batch_size / accumulation` pieces.
+    `batch_size` examples make one optimiser step; they are computed in `accumulation` pieces, in more where memory runs
+    out.
     """
 
     learning_rate: float = Field(gt=0)
@@ -59,6 +60,7 @@ class PPOConfig(Strict):
 
     `kl_coefficient` weighs the penalty against the reward; with `kl_target` (nats a sequence) it adapts, within
     `kl_horizon` sequences. `kl_penalty`: `kl` is the sampled log-ratio, `full` the exact sum over the vocabulary.
+    Training ends with an error when the mean KL exceeds `kl_limit` (nats a sequence): the policy has left its start.
     """
 
     adapter: dict[str, Any] | None = None
@@ -73,6 +75,7 @@ class PPOConfig(Strict):
     kl_coefficient: float = Field(0.2, ge=0)
     kl_target: float | None = Field(None, gt=0)
     kl_horizon: int = Field(10_000, ge=1)
+    kl_limit: float = Field(200.0, gt=0)
     gamma: float = Field(1.0, gt=0, le=1)
     gae_lambda: float = Field(0.95, ge=0, le=1)
     clip: float = Field(0.2, gt=0)

@@ -1,70 +1,104 @@
-"""transformers' Seq2SeqTrainer as the benchmark uses it: its settings, its data, its curve."""
+"""transformers' Seq2SeqTrainer as the benchmark uses it: its batches, its settings, its curve, its kept states."""
 
 from __future__ import annotations
 
 import math
+import os
+import shutil
 import sys
-import tempfile
+import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from transformers import PrinterCallback, Seq2SeqTrainer, Seq2SeqTrainingArguments
+from peft import PeftModel
+from transformers import (
+    PrinterCallback,
+    Seq2SeqTrainer,
+    Seq2SeqTrainingArguments,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+)
 
-from bench import models
+from bench import artifacts, models, processes, resume
 from bench.context import TrainContext
 from bench.models import Loaded
+from bench.schema import UserError
 from bench.training.settings import OptimConfig
 
-Rows = Sequence[dict[str, Any]]
-Collator = Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]]
+Row = dict[str, Any]
+Rows = Sequence[Row]
+Collator = Callable[[list[Row]], dict[str, torch.Tensor]]
+WINDOW = 50  # batches among which examples of like length are brought together
 
 
-class Encoded(torch.utils.data.Dataset[dict[str, Any]]):
-    """Rows of plain Python values for a Trainer."""
+class Planned(torch.utils.data.Dataset[Row]):
+    """Rows in the order in which training takes them, from the first step to the last."""
 
-    def __init__(self, rows: Rows) -> None:
-        self.rows = rows
+    def __init__(self, rows: Rows, order: Sequence[int]) -> None:
+        self.rows, self.order = rows, order
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.order)
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        return self.rows[index]
+    def __getitem__(self, index: int) -> Row:
+        return self.rows[self.order[index]]
+
+    def tokens(self) -> int:
+        """Source and target tokens, padding not counted."""
+        sizes = [sum(len(value) for value in row.values() if isinstance(value, list)) for row in self.rows]
+        return sum(sizes[index] for index in self.order)
 
 
-class Counting:
-    """A collator that counts what passes through it, for the throughput: examples, and source and target tokens."""
+def plan(lengths: Sequence[int], batch_size: int, steps: int, seed: int) -> list[int]:
+    """Which example stands where in `steps` batches: (steps * batch_size,) indices.
 
-    def __init__(self, collator: Collator) -> None:
-        self.collator, self.examples, self.tokens = collator, 0, 0
-
-    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        self.examples += len(rows)
-        self.tokens += sum(len(value) for row in rows for value in row.values() if isinstance(value, list))
-        return self.collator(rows)
+    Pass after pass over a shuffled set, every step a full batch. Within a window of batches, examples of like length
+    share a batch, which spares padding, and the batches are shuffled. The whole order is known before the first step:
+    a training that goes on after a crash needs no sampler's state, and any number of processes sees the same batches.
+    """
+    rng, stream = np.random.default_rng(seed), list[int]()
+    while len(stream) < steps * batch_size:
+        stream += rng.permutation(len(lengths)).tolist()
+    order: list[int] = []
+    for first in range(0, steps * batch_size, WINDOW * batch_size):
+        window = sorted(stream[first : min(first + WINDOW * batch_size, steps * batch_size)], key=lengths.__getitem__)
+        batches = [window[at : at + batch_size] for at in range(0, len(window), batch_size)]
+        order += [index for at in rng.permutation(len(batches)) for index in batches[at]]
+    return order
 
 
 def imitation(pad: int) -> Collator:
     """Collator of supervised rows: `input_ids` and `labels` -> a padded batch."""
 
-    def collate(rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+    def collate(rows: list[Row]) -> dict[str, torch.Tensor]:
         batch = models.collate([row["input_ids"] for row in rows], [row["labels"] for row in rows], pad, "cpu")
         return {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask, "labels": batch.labels}
 
     return collate
 
 
-def arguments(config: OptimConfig, context: TrainContext, folder: str, examples: int) -> dict[str, Any]:
-    """The Trainer's settings for that many examples. It saves nothing: the stage saves once, whole."""
-    steps = config.steps or math.ceil(examples * (config.epochs or 1) / config.batch_size)
+def steps_of(config: OptimConfig, examples: int) -> int:
+    """Optimiser steps that the settings ask for with that many examples."""
+    return config.steps or math.ceil(examples * (config.epochs or 1) / config.batch_size)
+
+
+def arguments(config: OptimConfig, context: TrainContext, steps: int) -> dict[str, Any]:
+    """The Trainer's settings. It keeps its states in the stage's work folder, when `Keeper` says."""
+    if config.batch_size % processes.count():
+        raise UserError(
+            f"params.yaml: variants.{context.variant}.optim.batch_size: {config.batch_size} examples cannot be shared "
+            f"by {processes.count()} processes; give a multiple."
+        )
     return {
-        "output_dir": folder,
+        "output_dir": str(context.work.folder / "trainer"),
         "learning_rate": config.learning_rate,
-        "max_steps": config.steps or -1,
-        "num_train_epochs": config.epochs or 1.0,
-        "gradient_accumulation_steps": config.accumulation,
-        "per_device_train_batch_size": config.batch_size // config.accumulation,
+        "max_steps": steps,
+        "per_device_train_batch_size": config.batch_size // processes.count(),
         "warmup_steps": config.warmup_steps,
         "lr_scheduler_type": config.schedule,
         "weight_decay": config.weight_decay,
@@ -72,16 +106,153 @@ def arguments(config: OptimConfig, context: TrainContext, folder: str, examples:
         "bf16": context.compute.precision == "bfloat16",
         "use_cpu": context.device == "cpu",
         "seed": context.seed,
-        "save_strategy": "no",
+        "save_strategy": "steps",
+        "save_steps": steps,
+        "save_total_limit": 2,  # the last whole one stays until the next is whole
         "report_to": [],
         "logging_steps": max(1, steps // 50),  # a curve of about fifty points
         "logging_first_step": True,
+        "logging_nan_inf_filter": False,  # it would hide what `LossTrainer` must see
         "log_level": "error",
         "remove_unused_columns": False,
-        "train_sampling_strategy": "group_by_length",  # less padding: dialogues of like length share a batch
+        "train_sampling_strategy": "sequential",  # `Planned` has the order
         "dataloader_pin_memory": context.device == "cuda",
         "disable_tqdm": not sys.stderr.isatty(),  # a bar belongs on a terminal, not in a log
     }
+
+
+class LossTrainer(Seq2SeqTrainer):
+    """Seq2SeqTrainer whose loss is a mean over the whole optimiser step, however the step is cut into pieces.
+
+    A piece is what one forward pass holds. When memory runs out the pieces are halved and the step is done again, so
+    the batch, and with it the result but for rounding, stays what the params say. A loss that is not finite ends the
+    training with the step's number.
+    """
+
+    def __init__(self, *args: Any, variant: str, pieces: int = 1, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.variant, self.pieces = variant, pieces
+        self.model_accepts_loss_kwargs = False  # the scale is ours: `training_step`
+        self.scale = torch.ones(())
+
+    def units(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        """How many units the loss is a mean over, (): target tokens."""
+        return (inputs["labels"] != models.IGNORED).sum()
+
+    def loss_sum(self, model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        """The loss summed over the units of `inputs`."""
+        return model(**inputs).loss * self.units(inputs)
+
+    def compute_loss(  # type: ignore[override]
+        self, model: Any, inputs: dict[str, torch.Tensor], return_outputs: bool = False, **_: Any
+    ) -> Any:
+        """A piece's share of the step's mean loss."""
+        loss = self.loss_sum(model, inputs) * self.scale
+        return (loss, None) if return_outputs else loss
+
+    def training_step(
+        self, model: Any, inputs: dict[str, torch.Tensor], num_items_in_batch: Any = None
+    ) -> torch.Tensor:
+        """Gradients of one optimiser step; returns its loss, whose mean over the processes is the batch's."""
+        count = self.accelerator.gather(self.units(inputs).to(self.args.device)).sum()
+        self.scale = processes.count() / count  # gradients are averaged over the processes
+        while True:
+            try:
+                loss = self._pieces(model, inputs)
+                break
+            except RuntimeError as error:
+                if not out_of_memory(error):
+                    raise
+                self._halve(model, len(inputs["input_ids"]))
+        if not math.isfinite(float(loss)):
+            raise UserError(
+                f"variants.{self.variant}: the loss became {float(loss)} at step {self.state.global_step + 1}; the last "
+                f"good state is kept in {self.args.output_dir}; lower optim.learning_rate or raise optim.warmup_steps."
+            )
+        return loss
+
+    def _pieces(self, model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        rows = len(inputs["input_ids"])
+        cut = min(self.pieces, rows)
+        parts = zip(*(value.chunk(cut) for value in inputs.values()), strict=True)
+        total, step = torch.zeros((), device=self.args.device), super().training_step
+        for number, part in enumerate(parts, 1):
+            with nullcontext() if number == cut else self.accelerator.no_sync(model):
+                total += step(model, dict(zip(inputs, part, strict=True)))
+        return total
+
+    def _halve(self, model: Any, rows: int) -> None:
+        if self.accelerator.num_processes > 1 or self.pieces >= rows:
+            raise UserError(
+                f"variants.{self.variant}: out of memory at step {self.state.global_step + 1} with "
+                f"{max(1, rows // self.pieces)} example(s) at a time; shorten text.max_source_tokens, raise "
+                "optim.accumulation, or train an adapter."
+            ) from None
+        model.zero_grad()  # of the pieces done before
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        self.pieces *= 2
+        print(
+            f"train {self.variant}: out of memory at step {self.state.global_step + 1}; going on with "
+            f"{math.ceil(rows / self.pieces)} examples at a time, {rows} a step as before",
+            flush=True,
+        )
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """As the Trainer does, but an adapter without the embeddings, whose 'auto' would ask the hub."""
+        if isinstance(self.model, PeftModel) and not self.is_fsdp_enabled:
+            if self.args.should_save:
+                self.model.save_pretrained(output_dir or str(self.args.output_dir), save_embedding_layers=False)
+        else:
+            super().save_model(output_dir, _internal_call)
+
+
+def out_of_memory(error: RuntimeError) -> bool:
+    """Whether torch could not get memory, on a GPU or on a CPU."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+class Keeper(TrainerCallback):
+    """Keeps a state when that is due, at a step that is logged: the curve then goes on as if nothing had happened.
+
+    The Trainer writes its state file by file. A note written last, after all are on the disk, says that it is whole.
+    """
+
+    NOTE = "whole.json"
+
+    def __init__(self, work: resume.Work, earlier: float) -> None:
+        self.work, self.earlier = work, earlier
+        self.started = time.monotonic()
+
+    def seconds(self) -> float:
+        """Training time so far, with that of the runs it goes on from."""
+        return self.earlier + time.monotonic() - self.started
+
+    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> TrainerControl:
+        """Ask for a state when it is time."""
+        control.should_save = control.should_save or (control.should_log and self.work.due())
+        return control
+
+    def on_save(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Declare the state whole."""
+        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        if args.should_save:
+            for path in folder.iterdir():
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())
+            artifacts.write_json(folder / self.NOTE, {"seconds": self.seconds()})
+        self.work.saved = time.monotonic()
+
+
+def kept(folder: Path) -> Path | None:
+    """The last whole state below `folder`; states that a crash left half-written are removed."""
+    whole = {}
+    for path in folder.glob("checkpoint-*"):
+        if (path / Keeper.NOTE).exists():
+            whole[int(path.name.rpartition("-")[2])] = path
+        else:
+            shutil.rmtree(path)
+    return whole[max(whole)] if whole else None
 
 
 def fit(
@@ -90,28 +261,38 @@ def fit(
     config: OptimConfig,
     context: TrainContext,
     collator: Collator,
-    trainer_class: type[Seq2SeqTrainer] = Seq2SeqTrainer,
+    trainer_class: type[LossTrainer] = LossTrainer,
     **extra: Any,
 ) -> list[dict[str, float]]:
     """Train `loaded` in place; return the curve, one row a logged step."""
-    counting = Counting(collator)
-    with tempfile.TemporaryDirectory() as folder:
-        settings = Seq2SeqTrainingArguments(**arguments(config, context, folder, len(rows)))
-        trainer = trainer_class(
-            model=loaded.model, args=settings, train_dataset=Encoded(rows), data_collator=counting, **extra
-        )
-        return run(trainer, loaded, context, counting)
+    steps = steps_of(config, len(rows))
+    planned = Planned(rows, plan([len(row["input_ids"]) for row in rows], config.batch_size, steps, context.seed))
+    trainer = trainer_class(
+        model=loaded.model,
+        args=Seq2SeqTrainingArguments(**arguments(config, context, steps)),
+        train_dataset=planned,
+        data_collator=collator,
+        variant=context.variant,
+        pieces=config.accumulation,
+        **extra,
+    )
+    return run(trainer, loaded, context, examples=len(planned), tokens=planned.tokens())
 
 
-def run(trainer: Any, loaded: Loaded, context: TrainContext, counting: Counting) -> list[dict[str, float]]:
-    """Run any transformers Trainer quietly; note its throughput; return its curve."""
+def run(trainer: Any, loaded: Loaded, context: TrainContext, **counts: int) -> list[dict[str, float]]:
+    """Run any transformers Trainer quietly, from its last whole state on; note its throughput; return its curve."""
+    state = kept(Path(trainer.args.output_dir))
+    earlier = artifacts.read_json(state / Keeper.NOTE)["seconds"] if state else 0.0
+    keeper = Keeper(context.work, earlier)
     trainer.remove_callback(PrinterCallback)
-    with context.meter.timed("training") as counts:
-        trainer.train()
-        counts.update(examples=counting.examples, tokens=counting.tokens)
+    trainer.add_callback(keeper)
+    trainer.train(resume_from_checkpoint=str(state) if state else None)
+    context.meter.record("training", keeper.seconds(), **counts)
+    # Mixed precision wraps the model's forward; what is measured and saved afterwards is the model itself.
+    trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_fp32_wrapper=False)
     loaded.model.eval()
     return [
-        {key: float(value) for key, value in row.items() if key != "epoch"}
+        {"step": float(row["step"])} | {key: float(row[key]) for key in sorted(row) if key not in ("step", "epoch")}
         for row in trainer.state.log_history
         if "loss" in row
     ]

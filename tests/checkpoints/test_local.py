@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import errno
+import json
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
+from safetensors.numpy import save_file
 
 from bench import artifacts
 from bench.checkpoints import local
@@ -21,7 +24,8 @@ def folder(tmp_path, monkeypatch):
     made = tmp_path / "given"
     (made / "checkpoint-5").mkdir(parents=True)
     for name in (*FILES, *LEFT):
-        (made / name).write_text(f"{{}} {name}")
+        (made / name).write_text("{}")
+    save_file({"weight": np.arange(6, dtype=np.float32).reshape(2, 3)}, made / "model.safetensors")
     return made
 
 
@@ -93,4 +97,44 @@ def test_refuses_what_it_cannot_use(folder, tmp_path):
     for name in LEFT:
         (folder / name).unlink()
     with pytest.raises(UserError, match="holds no weights"):
+        local.build(block(), tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("config.json", "{", r"given/config\.json is not valid JSON"),
+        ("config.json", "[]", r"given/config\.json must hold a JSON object"),
+        ("tokenizer_config.json", '"x"', r"given/tokenizer_config\.json must hold a JSON object"),
+        ("tokenizer.json", "[" * 100_000, r"given/tokenizer\.json is not valid JSON"),
+        ("config.json", '{"auto_map": {"AutoModel": "modeling.Evil"}}', r"config\.json: auto_map: the model asks to run code"),
+        ("tokenizer_config.json", '{"a": [{"auto_map": ["x.Y", null]}]}', r"tokenizer_config\.json: auto_map: .* run code"),
+        ("config.json", '{"attn_implementation": "stranger/kernel"}', r"config\.json: attn_implementation: .* run code"),
+        ("config.json", '{"quantization_config": {"quant_method": "bitsandbytes"}}', "quantised weights are not read"),
+        ("tokenizer_config.json", '{"a": {"x\\u001b[31m": 1}}', r"a key with control characters"),
+        ("config.json", '{"num_layers": 1000000000}', r"config\.json: num_layers: 1000000000 layers, .* 1 tensors"),
+    ],
+)  # fmt: skip
+def test_refuses_settings_that_lie_or_ask_for_code(folder, tmp_path, name, content, said):
+    (folder / name).write_text(content)
+    with pytest.raises(UserError, match=said):
+        local.build(block(), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_takes_a_vocabulary_that_holds_the_word_and_a_plain_attention(folder, tmp_path):
+    (folder / "tokenizer.json").write_text(json.dumps({"model": {"vocab": {"auto_map": 1}}}))
+    (folder / "vocab.json").write_text(json.dumps({"auto_map": 2, "\x1b": 3}))
+    (folder / "config.json").write_text(json.dumps({"attn_implementation": "sdpa", "num_layers": 1}))
+    local.build(block(), tmp_path / "out")
+
+
+@pytest.mark.parametrize("keep", [0, 4, 8, 30, -1])
+def test_refuses_weights_that_are_cut_off(folder, tmp_path, keep):
+    whole = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(whole[:keep])
+    with pytest.raises(UserError, match=r"given/model\.safetensors is no whole safetensors file"):
+        local.build(block(), tmp_path / "out")
+    (folder / "model.safetensors").write_bytes(whole + b"more")
+    with pytest.raises(UserError, match="no whole safetensors file"):
         local.build(block(), tmp_path / "out")

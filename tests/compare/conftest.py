@@ -55,13 +55,17 @@ def natural(seed: int = 0) -> Values:
 
 @dataclass
 class Project:
-    """The project's content; `write` puts it on disk, `commit` into git too."""
+    """The project's content; `write` puts it on disk, `commit` into git too.
+
+    The values of a variant with `seeds` are (dialogues, seeds).
+    """
 
     root: Path
     values: Values = field(default_factory=natural)
     params: dict[str, Any] = field(default_factory=lambda: deepcopy(PARAMS))
     texts: dict[str, list[str]] = field(default_factory=dict)
     costs: dict[str, Any] = field(default_factory=dict)
+    seeds: dict[str, list[int]] = field(default_factory=dict)
     signature: str = "{column}|made-1|stem:porter|data:toy@1234abcd|split:test|gen:greedy,max40|n:{n}"
 
     @property
@@ -78,9 +82,11 @@ class Project:
         lines = [
             json.dumps(
                 {"variant": name, "id": f"t{k}", "dialogue_id": f"d{k}", "output": "greedy", "draw": 0, "text": text}
+                | ({"seed": seed} if name in self.seeds else {})
             )
             for name, texts in self.texts.items()
             for k, text in enumerate(texts)
+            for seed in self.seeds.get(name, [0])
         ]
         if lines:
             (self.report / "predictions.jsonl").write_text("\n".join(lines) + "\n")
@@ -147,11 +153,18 @@ class Project:
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
         columns = list(next(iter(self.values.values())))
-        writer.writerow(["variant", "id", "dialogue_id", "output", "draw", *columns])
+        seed = ["seed"] if self.seeds else []
+        writer.writerow(["variant", "id", "dialogue_id", "output", "draw", *seed, *columns])
         for name, held in self.values.items():
             for k in range(len(held["rouge1"])):
-                writer.writerow([name, f"t{k}", f"d{k}", "greedy", 0, *(f"{held[c][k]:.6g}" for c in held)])
-        writer.writerow(["lead-3", "t0", "d0", "greedy", 0, *("0.1" for _ in columns)])
+                if name in self.seeds:
+                    for s, mark in enumerate(self.seeds[name]):
+                        row = [name, f"t{k}", f"d{k}", "greedy", 0, mark]
+                        writer.writerow([*row, *(f"{held[c][k, s]:.6g}" for c in held)])
+                else:
+                    row = [name, f"t{k}", f"d{k}", "greedy", 0, *("" for _ in seed)]
+                    writer.writerow([*row, *(f"{held[c][k]:.6g}" for c in held)])
+        writer.writerow(["lead-3", "t0", "d0", "greedy", 0, *("" for _ in seed), *("0.1" for _ in columns)])
         return out.getvalue()
 
     def cost(self, name: str) -> dict[str, Any]:

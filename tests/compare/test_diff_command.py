@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +26,7 @@ NASTY = "evil|pipe `tick` <b>x</b> [a](http://x.y) ~~no~~ **so** \x1b[31mred\x1b
 HOSTILE = st.lists(
     st.sampled_from(
         ["|", "\\", "`", "\n", "<b>", "</td>", "<!--", "[a](b)", "![", "*", "**", "_", "~~", "~", "&lt;", "\x1b[31m", "\x00",
-         "\u202e", "\ud800", "#", "- ", "> ", "$x$", "http://a.b", "a@b.c", " ", " ", "word", "same", "é", "日本", '"', "(", ")"]
+         "\u202e", "\ud800", "#", "- ", "> ", "$x$", "http://a.b", "a@b.c", "@name", "#12", "GH-3", " ", " ", "word", "same", "é", "日本", '"', "(", ")"]
     ),
     max_size=14,
 ).map("".join)  # fmt: skip
@@ -92,6 +93,26 @@ def test_the_terminal_marks_words_as_git_does(turned: Any, bench: Bench) -> None
     assert "[-" in out
     assert "\x1b" not in out
     assert "lora: rows that changed most (ROUGE-1)" in out
+
+
+def test_a_change_that_prints_as_nothing_is_neither_better_nor_worse(project: Any, bench: Bench) -> None:
+    project.values["lora"]["rouge1"] += 0.00001
+    project.costs = {"lora": {"train.peak_resident_bytes": 2000, "generate.generation_tokens_per_second": 100.0}}
+    project.write()
+    _, out, _ = bench("diff", "HEAD", "--format", "markdown")
+    assert "| 0.00 [0.00, 0.00] | 0.0005 | too little to show |" in out
+    assert "| lora | peak memory (train) | 1 kB | 2 kB | 2 |\n" in out
+    assert "| lora | writing, tokens/s | 50 | 100 | 2 |\n" in out
+    assert out.count("measured once") == 1
+
+
+def test_costs_of_two_machines_have_no_ratio(project: Any, bench: Bench) -> None:
+    project.drop("lora", 1)
+    project.costs = {"lora": {"train.training_examples_per_second": 20.0, "train.machine": {"cpu": "Model A"}}}
+    project.write()
+    _, out, _ = bench("diff", "HEAD", "--format", "markdown")
+    assert "| lora | training, examples/s | 10 | 20 | – |" in out
+    assert "- training, examples/s: hardware differs: cpu 'Model T' before, 'Model A' now" in out
 
 
 def test_nothing_changed_is_said(project: Any, bench: Bench) -> None:
@@ -181,6 +202,8 @@ def test_marked_words_show_both_texts_and_nothing_else(old: str, new: str) -> No
     [rows] = rows_of(PARSER.parse(made))
     assert [len(row) for row in rows] == [2, 2]
     for cell, text, mark in zip(rows[1], (old, new), ("s_open", "strong_open"), strict=True):
+        page = "".join(child.content for child in cell.children or [])
+        assert not re.search(r"(?i)@[a-z0-9]|#\d|\bgh-\d", page)  # nobody is called, no issue is mentioned
         if plain(text):
             assert {child.type for child in cell.children or []} <= {
                 "text",
@@ -222,8 +245,9 @@ def rows_of(tokens: list[Token]) -> list[list[list[Token]]]:
 
 
 def shown(inline: Token) -> str:
-    """What a reader sees."""
-    return "".join(child.content for child in inline.children or [] if child.type in ("text", "text_special"))
+    """What a reader sees; the spaces without width that keep names from being called are not seen."""
+    text = "".join(child.content for child in inline.children or [] if child.type in ("text", "text_special"))
+    return text.replace("\u200b", "")
 
 
 def marked(inline: Token, mark: str) -> str:

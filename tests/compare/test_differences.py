@@ -16,7 +16,7 @@ import pytest
 import scipy.stats
 
 from bench import stats
-from bench.compare import characteristics, differences, gate, gate_output, sources
+from bench.compare import characteristics, characteristics_output, differences, gate, gate_output, sources
 from bench.compare.snapshot import read, rows_of
 from bench.compare.verdicts import Outcome, Verdict, decide, deciding_n
 from bench.margins import GateConfig, Margin
@@ -203,7 +203,7 @@ def test_the_simulation_agrees_with_the_normal_theory(project: Any, monkeypatch:
             expected = scipy.stats.norm.cdf((limit + np.array(characteristics.DROPS)) / total)
             assert rates[rule] == pytest.approx(expected, abs=0.035), (n, r, noise, rule)
     assert found.kept
-    assert "so the promise is kept" in characteristics.document(found)
+    assert "so the promise is kept" in characteristics_output.document(found)
 
 
 def test_the_simulation_as_a_command(project: Any, bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -152,6 +152,13 @@ BROKEN: dict[str, tuple[Callable[[Any], None], tuple[str, ...]]] = {
     "stale params": (unlocked_knob, ("stale: stage 'train@lora' ran with another `variants.lora`",)),
     "stale code": (code_changed, ("dvc.lock is stale: bench/report changed since stage 'report' ran",)),
     "broken lock": (written("dvc.lock", b"a: [\n"), ("dvc.lock of the working tree is not valid YAML",)),
+    "lock of no blocks": (written("dvc.lock", b"stages: {report: 5}\n"), ("stages.report is missing or no mapping",)),
+    "lock without a list": (written("dvc.lock", b"stages: {report: {outs: true}}\n"), ("stages.report.outs is no list",)),
+    "lock with an odd entry": (written("dvc.lock", b"stages: {report: {outs: [1]}}\n"), ("report.outs is missing or no",)),
+    "lock with odd params": (
+        written("dvc.lock", b"stages: {report: {outs: [], params: [1]}}\n"),
+        ("does not record reports/toy/metrics.json",),
+    ),
     "lock without report": (written("dvc.lock", b"stages: {}\n"), ("stages.report is missing",)),
     "unknown margin": (params(gate={"metrics": {"rouge1": {"fail_margn": 1}}}), ("gate.metrics.rouge1.fail_margn",)),
     "margins crossed": (params(gate={"metrics": {"rouge1": {"fail_margin": 2}}}), ("must be above fail_margin 2",)),

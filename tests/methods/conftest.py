@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from bench import runtime
+from bench import resume, runtime
 from bench.context import TrainContext
 from bench.schema import ComputeConfig, Example, TextConfig
 
@@ -26,12 +27,19 @@ EXAMPLES = [
 def context(tiny_base: Path, tiny_reward: Path) -> Callable[..., TrainContext]:
     """Make a context for a variant: `context("lora", init="base")`."""
 
-    def make(variant: str, init: str = "base", learns_from: str = "data/train.jsonl", seed: int = 0) -> TrainContext:
-        compute = ComputeConfig(device="cpu", threads=1)
+    def make(
+        variant: str,
+        init: str = "base",
+        learns_from: str = "data/train.jsonl",
+        seed: int = 0,
+        precision: Any = "float32",
+    ) -> TrainContext:
+        compute = ComputeConfig(device="cpu", threads=1, precision=precision)
         device = runtime.prepare(compute, seed)
         return TrainContext(
             variant=variant, init=init, learns_from=learns_from, seed=seed, text=TextConfig(max_target_tokens=12),
             compute=compute, device=device, train=EXAMPLES, validation=EXAMPLES[:4], meter=runtime.Meter(),
+            work=resume.Work("train", variant, f"{variant} {seed}"),
         )  # fmt: skip
 
     return make

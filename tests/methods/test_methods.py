@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 
 from bench import artifacts, models, plugins
 from bench.context import TrainContext
@@ -153,3 +154,24 @@ def test_dpo_starts_at_log_two(context: Make) -> None:
 def test_no_pairs_is_said(context: Make) -> None:
     with pytest.raises(UserError, match="pairs.margin"):
         train(context("dpo", learns_from="models/reward"), "dpo", optim=OPTIM, pairs=PAIRS | {"margin": 1e6})
+
+
+@pytest.fixture
+def another_precision() -> Iterator[None]:
+    """Accelerate holds one precision for a whole process; a stage is a process, a test is not."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+def test_bfloat16_starts_where_the_start_is(context: Make, another_precision: None) -> None:
+    """Policy and reference run in one precision: KL is 0 and DPO's loss log 2 before the first step."""
+    ctx = context("ppo", learns_from="models/reward", precision="bfloat16")
+    train(ctx, "ppo", iterations=1, batch_size=8, minibatch_size=8, max_new_tokens=8)
+    names, first = (line.split(",") for line in artifacts.curve_path("ppo").read_text().splitlines())
+    assert float(first[names.index("kl")]) == 0.0
+    ctx = context("dpo", learns_from="models/reward", precision="bfloat16")
+    train(ctx, "dpo", optim=OPTIM, pairs=PAIRS)
+    names, first, *_ = (line.split(",") for line in artifacts.curve_path("dpo").read_text().splitlines())
+    assert float(first[names.index("loss")]) == pytest.approx(math.log(2), abs=2e-3)
+    assert {value.dtype for value in weights("dpo").values()} == {torch.float32}

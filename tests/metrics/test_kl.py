@@ -9,7 +9,7 @@ import torch
 
 from bench import generate, models, plugins
 from bench.context import ScoreContext
-from bench.schema import Example, GenerationConfig, TextConfig
+from bench.schema import Example, GenerationConfig, Prediction, TextConfig, UserError
 
 TEXT = TextConfig(max_source_tokens=40, max_target_tokens=8)
 EXAMPLES = [Example(id=c, dialogue_id=c, source=f"hello {c}", references=("a b",)) for c in "abc"]
@@ -75,3 +75,13 @@ def test_the_sampled_estimate_is_unbiased(shifted: str) -> None:
 def test_base_and_start_are_told_apart(shifted: str) -> None:
     for row in rows(shifted, shifted):
         assert row.values["kl_start"] == 0.0 and row.values["kl_base"] > 0
+
+
+def test_tokens_that_the_model_does_not_have_are_named(tiny_base: Path) -> None:
+    odd = Prediction(id="b", dialogue_id="b", output="sample", draw=0, text="", token_ids=(5, 42, 1))
+    context = ScoreContext(variant="base", start="base", examples=EXAMPLES, predictions=[odd], text=TEXT,
+                           generation=GenerationConfig(), device="cpu")  # fmt: skip
+    with pytest.raises(
+        UserError, match=r"predictions/base\.jsonl: token_ids of 'b', draw 0: 42 is beyond the model's 42"
+    ):
+        kl.score(context, kl.Config())

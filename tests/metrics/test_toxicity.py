@@ -152,17 +152,15 @@ def test_signature_names_classifier_and_label():
     assert found["toxicity_judge_input"].endswith("|P(hate)|on:dialogue") and identity not in found["toxicity_judge"]
 
 
-@pytest.mark.parametrize(
-    ("extra", "message"),
-    [
-        ({"reward_label": "hate"}, r"metrics\.toxicity\.reward_label: 'hate' is the toxic label"),
-        ({"reward_label": "good"}, "'straight' has no label 'good'"),
-    ],
-)
-def test_refuses_wrong_labels(extra, message):
+def test_refuses_wrong_labels():
     for work in (toxicity.score, lambda ours, block: toxicity.signature(block, ours)):
-        with pytest.raises(UserError, match=message):
-            work(context(TEXTS), config(**extra))
+        with pytest.raises(UserError, match="'straight' has no label 'good'"):
+            work(context(TEXTS), config(reward_label="good"))
+
+
+def test_refuses_to_reward_the_toxic_label():
+    with pytest.raises(ValueError, match="reward_label 'hate' is the toxic label"):
+        config(reward_label="hate")
 
 
 def test_refuses_an_unknown_toxic_label():

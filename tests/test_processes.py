@@ -1,0 +1,92 @@
+"""Two processes train on the same batches and write the same summaries as one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from ruamel.yaml import YAML
+from safetensors.torch import load_file
+
+from bench import artifacts
+from bench.schema import Example
+from tests.project import tiny
+
+ROOT = Path(__file__).resolve().parents[1]
+PAIRS = {"prompts": 12, "samples": 24, "margin": 0.0, "max_new_tokens": 8, "batch_size": 4}
+OPTIM = {"learning_rate": 1e-2, "batch_size": 8, "steps": 6, "warmup_steps": 2}
+
+
+def stage(name: str, variant: str, folder: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", f"stages.{name}", variant],
+        cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.fixture
+def project(tiny_base: Path, tiny_reward: Path, workdir: Path) -> Path:
+    """Data, a base without dropout (which each process would draw for itself) and a reward."""
+    config = tiny_base / "config.json"
+    config.write_text(config.read_text().replace('"dropout_rate": 0.1', '"dropout_rate": 0.0'))
+    rows = [
+        Example(id=f"e{i}", dialogue_id=f"e{i}", source=" ".join("abcdefghij"[: 1 + i % 9]), references=("a meets b c"[: 3 + i],))
+        for i in range(26)
+    ]  # fmt: skip
+    for split, some in (("train", rows[:16]), ("validation", rows[16:19]), ("test", rows[19:])):
+        artifacts.write_rows(artifacts.split_path(split), some)
+    return workdir
+
+
+def params(folder: Path, processes: int) -> None:
+    raw = tiny()
+    raw["compute"]["processes"] = processes
+    raw["generation"] |= {"batch_size": 2, "max_new_tokens": 8}
+    full = {"method": "sft", "init": "base", "learns_from": "data/train.jsonl", "optim": OPTIM}
+    dpo = {"method": "dpo", "init": "base", "learns_from": "models/reward", "optim": OPTIM, "pairs": PAIRS}
+    raw["variants"] = {"full": full, "dpo": dpo, "ppo": raw["variants"]["ppo"] | {"init": "base"}}
+    with (folder / "params.yaml").open("w") as file:
+        YAML().dump(raw, file)
+
+
+@pytest.mark.parametrize("variant", ["full", "dpo"])
+def test_the_same_curve_weights_and_summaries(project: Path, variant: str) -> None:
+    found = {}
+    for processes in (1, 2):
+        params(project, processes)
+        told = stage("train", variant, project)
+        assert told.count(f"train {variant}:") == 1
+        curve = [line.split(",") for line in artifacts.curve_path(variant).read_text().splitlines()]
+        column = curve[0].index("loss")
+        losses = torch.tensor([float(row[column]) for row in curve[1:]])
+        found[processes] = losses, load_file(artifacts.model_path(variant) / "model.safetensors")
+    (one, weights), (two, others) = found[1], found[2]
+    assert len(one) == 6
+    torch.testing.assert_close(two, one, rtol=1e-4, atol=0)
+    for key in weights:
+        torch.testing.assert_close(others[key], weights[key], rtol=1e-3, atol=1e-4)
+    written = {}
+    for processes in (1, 2):
+        params(project, processes)
+        stage("generate", variant, project)
+        written[processes] = artifacts.predictions_path(variant).read_bytes()
+    assert written[1] == written[2]
+    assert len(json.loads(written[1].splitlines()[0])["token_ids"]) > 0
+
+
+def test_ppo_in_two_processes_is_refused_in_one_sentence(project: Path) -> None:
+    params(project, 2)
+    done = subprocess.run(
+        [sys.executable, "-m", "stages.train", "ppo"],
+        cwd=project, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "error: params.yaml: compute.processes: 2, and method 'ppo'" in done.stderr
+    assert not artifacts.model_path("ppo").exists()
