@@ -159,10 +159,10 @@ def read(path: Path) -> ClaimFile:
         raise UserError(f"{path} does not exist; claims lie in claims/<name>.json.") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); name a JSON file of claims.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UserError(f"{path} is not valid JSON ({error}); mend it there.") from None
     except ValidationError as error:
         raise UserError(f"{path}: {_sentence(error)}") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is not valid JSON ({error}); mend it there.") from None
     for k, claim in enumerate(file.claims):
         _check(file, claim, f"{path}: claims[{k}]")
     return file

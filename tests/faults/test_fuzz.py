@@ -196,7 +196,7 @@ def unclean(text: str) -> set[str]:
 
 def is_sentence(err: str) -> bool:
     """One clean line that begins as all do, is not endless, names a file or field, and ends as a sentence does."""
-    named = re.search(r"\.(yaml|jsonl|json|csv|lock|safetensors)\b|models/|study|--study|metric|checkpoint", err)
+    named = re.search(r"\.(yaml|jsonl|json|csv|lock|safetensors)\b|models/|study|signature|metric|checkpoint", err)
     return bool(
         re.fullmatch(r"error: [^\n]{15,850}[.?]\n", err) and named and not unclean(err) and "Traceback" not in err
     )
