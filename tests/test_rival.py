@@ -35,7 +35,7 @@ def task(tiny_base: Path, tiny_reward: Path, workdir: Path) -> Any:
         ]
         (workdir / f"dialogsum.{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return Task(
-        data=".", work=".", device="cpu", threads=1, precision="float32", dialogues=DIALOGUES, rounds=1, batch_size=3,
+        data=".", work=".", device="cpu", threads=1, dialogues=DIALOGUES, rounds=1, batch_size=3,
         max_new_tokens=6, label="nothate",
     )  # fmt: skip
 
@@ -54,6 +54,8 @@ def test_training_on_padded_rows_and_ours_end_with_the_same_model(task: Any) -> 
         assert rival["validation_loss"] == pytest.approx(own["validation_loss"], abs=1e-5)
         assert rival["filled"] == own["filled"] and rival["tokens"] > own["tokens"] >= own["filled"]
     assert (Path("models") / "tuned" / "model.safetensors").is_file()
+    half = ours.training_in_bfloat16(task, laps(1))
+    assert half["validation_loss"] == pytest.approx(own["validation_loss"], abs=0.02)  # bfloat16 keeps 3 digits
 
 
 def test_both_write_the_same_summaries_and_score_alike(task: Any) -> None:
@@ -117,9 +119,11 @@ def test_ratios_of_rounds_and_of_totals(task: Any) -> None:
         limits=[{"flops": {"float32": 1e9}, "bytes": 1e9}],
         machine={},
     )
-    found = page.figures(Race("x", {"lab": "lab.classifier", "ours": "ours.classifier"}, task), outcome)
-    assert found["times_as_fast"]["lab"] == {
-        "median": 3, "least": 1, "most": 4, "of_totals": pytest.approx(21 / 9), "of_processor_totals": 3
+    found = page.figures(
+        Race("x", {"lab": "lab.classifier", "ours": "ours.classifier"}, (("lab", "ours"),), task), outcome
+    )
+    assert found["times_as_fast"]["lab / ours"] == {
+        "sides": ["lab", "ours"], "median": 3, "least": 1, "most": 4, "of_totals": pytest.approx(21 / 9), "of_processor_totals": 3
     }  # fmt: skip
     assert found["difference"] == 0.25
     shown = page.report([found], page.facts({}, {}, "abc", "run"))
@@ -131,4 +135,4 @@ def test_a_side_that_breaks_is_one_sentence(task: Any, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(race.sys, "executable", "/bin/false")
     with pytest.raises(UserError, match=r"lab.ppo ended early \(it said nothing\); leave its race out with --races"):
-        race.run(race.Race("PPO", {"lab": "lab.ppo"}, task))
+        race.run(race.Race("PPO", {"lab": "lab.ppo"}, (), task))

@@ -40,7 +40,6 @@ def parser() -> argparse.ArgumentParser:
     tool.add_argument("--rounds", type=int, default=5, help="laps of each side (5)")
     tool.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     tool.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of each side (all cores)")
-    tool.add_argument("--precision", choices=("float32", "bfloat16"), help="of our training (bfloat16 on a GPU)")
     tool.add_argument("--batch-size", type=int, default=64, help="dialogues that we decode at once (64)")
     tool.add_argument("--max-new-tokens", type=int, default=128)
     tool.add_argument("--base", default="local/flan-t5-small-titler", help="folder of a T5")
@@ -55,24 +54,23 @@ def parser() -> argparse.ArgumentParser:
 
 
 def races(task: Task, chosen: list[str]) -> list[Race]:
-    """The races in an order in which the tuned model exists before it writes."""
+    """The races. Where a model is trained, it writes and learns in the later ones, as in the lab."""
+    tuned = replace(task, base="tuned") if "training" in chosen else task
+    both = (("lab", "ours"),)
     sides = {name: {"lab": f"lab.{name}", "ours": f"ours.{name}"} for name in RACES}
-    sides["training"] = {
-        "lab": "lab.training",
-        "lab with targets of 128": "lab.training_to_limits",
-        "ours": "ours.training",
-    }
-    tuned = replace(task, base="tuned")
+    short, half = "lab with targets of 128", "ours in bfloat16"
+    sides["training"] |= {short: "lab.training_to_limits", half: "ours.training_in_bfloat16"}
     found = {
-        "training": [Race("training", sides["training"], task)],
-        "generation": [Race("generation", sides["generation"], task)]
-        + ([Race("generation by the model just trained", sides["generation"], tuned)] if "training" in chosen else []),
+        "training": [Race("training", sides["training"], (*both, (short, "ours"), ("lab", half)), task)],
+        "generation": [Race("generation", sides["generation"], both, task)],
         "classifier": [
-            Race(f"classifier on {texts}", sides["classifier"], replace(task, texts=texts))
+            Race(f"classifier on {texts}", sides["classifier"], both, replace(task, texts=texts))
             for texts in ("summaries", "dialogues")
         ],
-        "ppo": [Race("PPO step", sides["ppo"], task)],
+        "ppo": [Race("PPO step", sides["ppo"], both, tuned)],
     }
+    if tuned != task:
+        found["generation"].append(Race("generation by the model just trained", sides["generation"], both, tuned))
     return [one for name in RACES if name in chosen for one in found[name]]
 
 
@@ -99,7 +97,6 @@ def prepared(given: argparse.Namespace, work: Path) -> Task:
         work=str(work),
         device=device,
         threads=given.threads,
-        precision=given.precision or ("bfloat16" if device == "cuda" else "float32"),
         dialogues=given.dialogues,
         rounds=given.rounds,
         batch_size=given.batch_size,

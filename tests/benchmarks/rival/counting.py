@@ -131,7 +131,7 @@ def _best(work: Any) -> float:
 def limits(task: Task, lap: Callable[..., bool]) -> dict[str, Any]:
     """The machine's own rates, measured between the laps of the others, under the same load."""
     torch.set_num_threads(task.threads)
-    kinds = {"float32": torch.float32} | ({"bfloat16": torch.bfloat16} if task.precision == "bfloat16" else {})
+    kinds = {"float32": torch.float32, "bfloat16": torch.bfloat16}
     size, count = (8192, 1 << 29) if task.device == "cuda" else (1024, 1 << 26)
     wanted = lap()
     while wanted:

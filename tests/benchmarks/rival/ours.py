@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
 
-from bench import classify, generate, models, runtime
+from bench import classify, generate, models, resume, runtime
 from bench.context import TrainContext
+from bench.models import Loaded
 from bench.schema import GenerationConfig
 from bench.training.settings import OptimConfig, PPOConfig, RewardConfig
 from rival.counting import Watch, Weights
@@ -39,11 +41,25 @@ def context(task: Task, train: int) -> TrainContext:
         train=task.examples("train", train),
         validation=[],
         meter=runtime.Meter(),
+        work=resume.Work("train", task.precision, "rival"),
     )
 
 
 def training(task: Task, lap: Lap) -> dict[str, Any]:
-    """One epoch by `trainer.fit`, as `method: sft` calls it; the tuned model stays for the other races."""
+    """In float32, as the lab; the tuned model stays for the other races."""
+    loaded, found = trained(task, lap)
+    loaded.model.save_pretrained("models/tuned")
+    loaded.tokenizer.save_pretrained("models/tuned")
+    return found
+
+
+def training_in_bfloat16(task: Task, lap: Lap) -> dict[str, Any]:
+    """With `compute.precision: bfloat16`."""
+    return trained(replace(task, precision="bfloat16"), lap)[1]
+
+
+def trained(task: Task, lap: Lap) -> tuple[Loaded, dict[str, Any]]:
+    """One epoch by `trainer.fit`, as `method: sft` calls it."""
     from bench.training import trainer
 
     given = context(task, task.dialogues)
@@ -62,9 +78,7 @@ def training(task: Task, lap: Lap) -> dict[str, Any]:
     pace = Pace(task.dialogues // TRAIN_BATCH // task.rounds, lap)
     trainer.fit(loaded, rows, optim, given, noted, callbacks=[pace])
     loss = trainer.validation_loss(loaded, encoded(task, loaded.tokenizer, "dev", 32), batch_size=8)
-    loaded.model.save_pretrained("models/tuned")
-    loaded.tokenizer.save_pretrained("models/tuned")
-    return {
+    return loaded, {
         "flops": sum(weights.training_flops(*shape) for shape in shapes),
         "tokens": sum(count * (source + target) for count, source, target in shapes),
         "filled": sum(len(row["input_ids"]) + len(row["labels"]) for row in rows),

@@ -19,25 +19,22 @@ def figures(race: Race, outcome: Outcome) -> dict[str, Any]:
         {name: [lap[key] for lap in laps] for name, laps in outcome.laps.items()}
         for key in ("seconds", "processor_seconds")
     )
-    ratios = {
-        name: [other / own for other, own in zip(times, seconds[OURS], strict=True)]
-        for name, times in seconds.items()
-        if name != OURS
-    }
+    compared = {}
+    for slow, fast in race.pairs:
+        ratios = [one / other for one, other in zip(seconds[slow], seconds[fast], strict=True)]
+        compared[f"{slow} / {fast}"] = {
+            "sides": [slow, fast],
+            "median": median(ratios),
+            "least": min(ratios),
+            "most": max(ratios),
+            "of_totals": sum(seconds[slow]) / sum(seconds[fast]),
+            "of_processor_totals": sum(used[slow]) / sum(used[fast]),
+        }
     found: dict[str, Any] = {
         "title": race.title,
         "seconds": seconds,
         "processor_seconds": used,
-        "times_as_fast": {
-            name: {
-                "median": median(values),
-                "least": min(values),
-                "most": max(values),
-                "of_totals": sum(seconds[name]) / sum(seconds[OURS]),
-                "of_processor_totals": sum(used[name]) / sum(used[OURS]),
-            }
-            for name, values in ratios.items()
-        },
+        "times_as_fast": compared,
         "peaks": outcome.peaks,
         "machine_flops": {
             kind: median(lap["flops"][kind] for lap in outcome.limits) for kind in outcome.limits[0]["flops"]
@@ -112,7 +109,7 @@ def report(races: list[dict[str, Any]], provenance: list[tuple[str, str]]) -> st
     parts = [
         "# The course lab's way against ours",
         "Same model, data, seed and machine, in one run: the sides take turns lap by lap, each in a process of its own with its "
-        "model loaded beforehand. A ratio is the lab's seconds over ours in the same round; the median over the rounds stands "
+        "model loaded beforehand. A ratio is that of the seconds of the same round; the median over the rounds stands "
         "first, then the least and the largest. On a machine that others use at the same time, the ratio of processor seconds says "
         "more than that of seconds. Written by `python tests/benchmarks/rival`; its README says what each side does.",
         speed(races),
@@ -128,14 +125,13 @@ def speed(races: list[dict[str, Any]]) -> str:
     """The table that counts."""
     rows = []
     for one in races:
-        for name, found in one["times_as_fast"].items():
-            seconds = [f"{median(one['seconds'][side]):.3g}" for side in (name, OURS)]
-            title = one["title"] if name == "lab" else f"{one['title']}, {name}"
+        for found in one["times_as_fast"].values():
+            sides = [f"{median(one['seconds'][side]):.3g} ({cell(side)})" for side in found["sides"]]
             spread = f"{found['median']:.2f} [{found['least']:.2f}, {found['most']:.2f}]"
-            rows.append(
-                [cell(title), *seconds, spread, f"{found['of_totals']:.2f}", f"{found['of_processor_totals']:.2f}"]
-            )
-    return table(["", "lab, s a round", "ours, s a round", "times as fast", "of totals", "of processor seconds"], rows)
+            totals = [f"{found[key]:.2f}" for key in ("of_totals", "of_processor_totals")]
+            rows.append([cell(one["title"]), *sides, spread, *totals])
+    head = ["", "slow, s a round", "fast, s a round", "times as fast", "of totals", "of processor seconds"]
+    return table(head, rows)
 
 
 def agreement(one: dict[str, Any]) -> str:
@@ -168,7 +164,7 @@ def training_limit(races: list[dict[str, Any]]) -> str:
         if one["kind"] == "training":
             for name, side in one["sides"].items():
                 weights, seconds = side["weights"], sum(one["seconds"][name])
-                kind = one["task"]["precision"] if name == OURS else "float32"
+                kind = "bfloat16" if "bfloat16" in name else "float32"
                 done, limit = side["flops"] / seconds, one["machine_flops"][kind]
                 rows.append([
                     cell(f"{one['title']}, {name}"), rate(side["flops"] / GIGA), f"{seconds:.1f}", rate(done / GIGA),

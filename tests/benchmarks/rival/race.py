@@ -20,10 +20,11 @@ LIMITS = "counting.limits"
 
 @dataclass(frozen=True)
 class Race:
-    """What is raced: the title, and the function of each side. The first side is the one others are compared with."""
+    """What is raced: the function of each side, and which slow one each fast one is compared with."""
 
     title: str
     sides: dict[str, str]
+    pairs: tuple[tuple[str, str], ...]
     task: Task
 
 

@@ -22,13 +22,13 @@ class Task:
     work: str
     device: str
     threads: int
-    precision: str
     dialogues: int
     rounds: int
     batch_size: int
     max_new_tokens: int
     label: str
     seed: int = 0
+    precision: str = "float32"
     base: str = "base"
     texts: str = "summaries"
 
