@@ -64,11 +64,11 @@ class Project:
             YAML().dump(raw, file)
 
     def bench(self, *words: str) -> tuple[int, str]:
-        """Exit status and output of a `bench` command."""
+        """Exit status and standard output of a `bench` command."""
         call = [sys.executable, "-c", "import sys; from bench.cli import main; sys.exit(main(sys.argv[1:]))", *words]
         environment = os.environ | {"PYTHONPATH": str(self.folder)}
         done = subprocess.run(call, cwd=self.folder, capture_output=True, text=True, env=environment)
-        return done.returncode, done.stdout + done.stderr
+        return done.returncode, done.stdout
 
     def start(self, *words: str, **options: Any) -> subprocess.Popen[str]:
         """Begin a dvc command in this project, in a process group of its own."""
