@@ -64,7 +64,7 @@ CHAT = (
 )
 
 
-def save_chat_tokenizer(folder: Path) -> int:
+def save_chat_tokenizer(folder: Path, **extra: str) -> int:
     """Write a byte-level tokenizer that begins every text with `<s>` and knows a chat template; return its size."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
@@ -80,7 +80,7 @@ def save_chat_tokenizer(folder: Path) -> int:
     tool.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=tool, bos_token="<s>", eos_token="<|im_end|>", extra_special_tokens=["<|im_start|>"],
-        chat_template=CHAT, model_max_length=512,
+        chat_template=CHAT, model_max_length=512, **extra,
     )  # fmt: skip
     tokenizer.save_pretrained(folder)
     return len(tokenizer)
