@@ -8,9 +8,8 @@ from typing import Any, Literal
 
 import torch
 from transformers import GenerationConfig as Decoding
-from transformers.modeling_outputs import BaseModelOutput
 
-from bench import batching, models, processes, resume, runtime
+from bench import architectures, models, processes, resume, runtime
 from bench.models import Loaded
 from bench.schema import Example, GenerationConfig, Prediction, TextConfig
 
@@ -48,23 +47,15 @@ def _decode(loaded: Loaded, sources: Sequence[Sequence[int]], limit: int, draws:
     checkpoint that nobody asked for here. This loop leaves finished rows behind and knows no settings.
     """
     model, eos = loaded.model, int(loaded.tokenizer.eos_token_id)
-    hidden, mask = _encode(loaded, sources)
+    writing = architectures.of(model).begin(model, sources, int(loaded.tokenizer.pad_token_id))
     tokens = torch.full((len(sources) * max(draws, 1), limit), eos, device=loaded.device)
-    last = torch.full((len(sources), 1), int(model.generation_config.decoder_start_token_id), device=loaded.device)
-    rows, cache = torch.arange(len(tokens), device=loaded.device), None
+    last, rows = None, torch.arange(len(tokens), device=loaded.device)
     ended = torch.zeros_like(rows, dtype=torch.bool)
     for step in range(limit):
-        found = model(
-            encoder_outputs=BaseModelOutput(last_hidden_state=hidden),
-            attention_mask=mask,
-            decoder_input_ids=last,
-            past_key_values=cache,
-            use_cache=True,
-        )
-        logits, cache = found.logits[:, -1].float(), found.past_key_values
+        logits = writing.step(last).float()
         if step == 0 and draws > 1:  # the first step is the same for all draws of a dialogue
-            cache.batch_repeat_interleave(draws)
-            hidden, mask, logits = (one.repeat_interleave(draws, 0) for one in (hidden, mask, logits))
+            writing.repeat(draws)
+            logits = logits.repeat_interleave(draws, 0)
         last = torch.multinomial(logits.softmax(-1), 1) if draws else logits.argmax(-1, keepdim=True)
         tokens[rows, step] = last[:, 0]
         ended |= last[:, 0] == eos
@@ -72,26 +63,9 @@ def _decode(loaded: Loaded, sources: Sequence[Sequence[int]], limit: int, draws:
         if not len(growing):
             break
         if len(growing) <= KEPT * len(rows):
-            cache.batch_select_indices(growing)
-            hidden, mask, last, rows, ended = (one[growing] for one in (hidden, mask, last, rows, ended))
+            writing.keep(growing)
+            last, rows, ended = last[growing], rows[growing], ended[growing]
     return tokens
-
-
-def _encode(loaded: Loaded, sources: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-    """The encoder's last hidden states (B, S, D) and their mask (B, S); each source is encoded once."""
-    lengths, pad = [len(source) for source in sources], int(loaded.tokenizer.pad_token_id)
-    mask = models.collate([[1] * length for length in lengths], [[0]] * len(sources), 0, loaded.device).input_ids
-    hidden = None
-    for part in batching.by_length(lengths, batching.TOKENS[loaded.device.type]):
-        batch = models.collate([sources[i] for i in part], [[0]] * len(part), pad, loaded.device)
-        states = loaded.model.get_encoder()(
-            input_ids=batch.input_ids, attention_mask=batch.attention_mask
-        ).last_hidden_state
-        if hidden is None:
-            hidden = states.new_zeros(*mask.shape, states.shape[-1])
-        hidden[part, : states.shape[1]] = states
-    assert hidden is not None
-    return hidden, mask
 
 
 def _by_transformers(loaded: Loaded, sources: Sequence[Sequence[int]], limit: int, draws: int) -> torch.Tensor:

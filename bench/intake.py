@@ -112,6 +112,10 @@ def check_words(folder: Path, tokenizer: Any, model: Any) -> None:
         raise UserError(
             f"{folder}: the tokenizer has no tokenizer.json, which tells where its tokens stand; save it so."
         )
+
+
+def check_first(folder: Path, model: Any) -> None:
+    """An encoder-decoder must name the token that its decoder starts with."""
     first, rows = model.generation_config.decoder_start_token_id, model.get_input_embeddings().num_embeddings
     if type(first) is not int or not 0 <= first < rows:
         raise UserError(

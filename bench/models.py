@@ -6,20 +6,20 @@ weights, so it is never put on other weights than those it was trained on. `meth
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 from transformers import GenerationConfig as Decoding
 from transformers.activations import NewGELUActivation
 
-from bench import artifacts, intake
+from bench import architectures, artifacts, intake
+from bench.architectures.interface import IGNORED, Batch
+from bench.architectures.interface import collate as collate
 from bench.schema import TextConfig, UserError
 
-IGNORED = -100
 # Fields by which a peft block names other models, tokenizers or their code.
 FETCHING = ("tokenizer_name_or_path", "tokenizer_kwargs", "adapters", "base_model_name_or_path", "auto_mapping")
 
@@ -43,20 +43,11 @@ class Loaded:
         return next(self.model.parameters()).device
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Padded tensors: `input_ids`, `attention_mask` (B, S); `labels` (B, T), -100 where there is no target."""
-
-    input_ids: torch.Tensor
-    attention_mask: torch.Tensor
-    labels: torch.Tensor
-
-
 def load(name: str, device: str) -> Loaded:
     """Load `models/<name>` in float32 and eval mode.
 
     Raises:
-        UserError: the folder is missing or broken, is no encoder-decoder, its tokenizer is another model's, or its
+        UserError: the folder is missing or broken, is no model that writes, its tokenizer is another model's, or its
             parent's weights are not those it was made on.
     """
     folder = artifacts.model_path(name)
@@ -77,9 +68,13 @@ def load(name: str, device: str) -> Loaded:
 
 def _load_full(name: str, folder: Path, facts: dict[str, Any], device: str) -> Loaded:
     config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    if not config.is_encoder_decoder:
-        raise UserError(f"{folder}: '{config.model_type}' is not an encoder-decoder; name one such as T5 or BART.")
-    model, report = AutoModelForSeq2SeqLM.from_pretrained(
+    architecture = architectures.of_config(config)
+    if architecture is None:
+        raise UserError(
+            f"{folder}: '{config.model_type}' is neither an encoder-decoder nor a decoder-only model; name one such as "
+            "T5, BART or SmolLM2."
+        )
+    model, report = architecture.auto.from_pretrained(
         folder,
         local_files_only=True,
         use_safetensors=True,
@@ -92,6 +87,7 @@ def _load_full(name: str, folder: Path, facts: dict[str, Any], device: str) -> L
     # transformers 5 says "tied" of every T5, and would tie the next load of what is saved under that word.
     model.config.tie_word_embeddings = head is not None and head.weight is embedding.weight
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    architecture.prepare(folder, tokenizer, model)
     intake.check_words(folder, tokenizer, model)
     # What our own decoding leaves open, generate() would take from the checkpoint: penalties, forced or banned words.
     model.generation_config = Decoding(
@@ -141,7 +137,7 @@ def with_adapter(start: Loaded, adapter: dict[str, Any], where: str = "adapter")
     Raises:
         UserError: peft knows no such type or field, or finds no module of that name; `where` names the block.
     """
-    from peft import PEFT_TYPE_TO_CONFIG_MAPPING, TaskType, get_peft_model
+    from peft import PEFT_TYPE_TO_CONFIG_MAPPING, get_peft_model
 
     settings = dict(adapter)
     kind = str(settings.pop("type", "")).upper()
@@ -151,12 +147,18 @@ def with_adapter(start: Loaded, adapter: dict[str, Any], where: str = "adapter")
     fetched = next((key for key in FETCHING if key in settings), None)
     if fetched:
         raise UserError(f"params.yaml: {where}.{fetched}: peft would fetch or run what it names; remove it.")
+    architecture = architectures.of(start.model)
     try:
-        config = known[kind](task_type=TaskType.SEQ_2_SEQ_LM, **settings)
+        config = known[kind](task_type=architecture.task, **settings)
         model = get_peft_model(merged(start).model, config)
     except Exception as error:  # each of peft's forty methods checks its fields in its own way
         reason = str(error).rstrip(". ") or type(error).__name__
         raise UserError(f"params.yaml: {where}: peft refuses this {kind} block: {reason}; correct it.") from None
+    if config.is_prompt_learning and not architecture.prompts:
+        raise UserError(
+            f"params.yaml: {where}.type: peft gives a {kind} on a decoder-only model no positions, so padding would change "
+            "its figures; write LORA or another adapter of the weights."
+        )
     # A prompt learner keeps its own device; the rest follows the base.
     return Loaded(start.name, model.to(start.device).eval(), start.tokenizer, "adapter", start.name)
 
@@ -198,19 +200,34 @@ def save(loaded: Loaded, variant: str, method: str, facts: dict[str, Any]) -> di
     return record
 
 
+def prompt_ids(tokenizer: PreTrainedTokenizerBase, source: str, text: TextConfig) -> list[int]:
+    """Token ids of the whole prompt round one dialogue, however long: plain, or as a user's turn of a chat."""
+    prompt = text.prompt.replace("{source}", source)
+    if not text.chat:
+        return list(tokenizer(prompt, truncation=False, split_special_tokens=True, verbose=False)["input_ids"])
+    if not tokenizer.chat_template:
+        raise UserError("params.yaml: text.chat: the base's tokenizer has no chat template; write false.")
+    turn = [{"role": "user", "content": prompt}]
+    return list(
+        tokenizer.apply_chat_template(turn, add_generation_prompt=True, sanitize_control_tokens=True, return_dict=False)
+    )
+
+
 def encode_source(tokenizer: PreTrainedTokenizerBase, source: str, text: TextConfig) -> tuple[list[int], bool]:
     """Token ids of the prompt round one dialogue, and whether the dialogue lost its end to fit.
 
-    The instruction after the dialogue is never cut: the dialogue is.
+    The instruction after the dialogue is never cut: the dialogue is. Nothing in it is taken for a control token.
     """
 
     def ids(dialogue: str) -> list[int]:
-        return list(tokenizer(text.prompt.replace("{source}", dialogue), truncation=False, verbose=False)["input_ids"])
+        return prompt_ids(tokenizer, dialogue, text)
 
     whole = ids(source)
     if len(whole) <= text.max_source_tokens:
         return whole, False
-    offsets = tokenizer(source, add_special_tokens=False, return_offsets_mapping=True, verbose=False)["offset_mapping"]
+    offsets = tokenizer(
+        source, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True, verbose=False
+    )["offset_mapping"]
     keep = text.max_source_tokens - (len(whole) - len(offsets))
     while keep > 0:
         cut = ids(source[: offsets[keep - 1][1]])
@@ -223,29 +240,22 @@ def encode_source(tokenizer: PreTrainedTokenizerBase, source: str, text: TextCon
 
 
 def encode_target(tokenizer: PreTrainedTokenizerBase, summary: str, text: TextConfig) -> list[int]:
-    """Token ids of a summary, cut to the limit, with the end-of-sequence token last."""
-    ids = list(tokenizer(summary, truncation=False, verbose=False)["input_ids"])
+    """Token ids of a summary, cut to the limit, with the end-of-sequence token last.
+
+    A tokenizer that begins texts and does not end them is a decoder-only model's, whose summary begins nothing: it goes
+    on from the prompt.
+    """
+    ids = list(tokenizer(summary, truncation=False, split_special_tokens=True, verbose=False)["input_ids"])
     if ids and ids[-1] == tokenizer.eos_token_id:
         ids.pop()
+    elif ids and ids[0] == tokenizer.bos_token_id:
+        ids.pop(0)
     return [*ids[: text.max_target_tokens - 1], int(tokenizer.eos_token_id)]
 
 
-def collate(
-    sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]], pad: int, device: torch.device | str
-) -> Batch:
-    """Pad to the longest of the batch, on the right."""
-
-    def padded(rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:
-        width = max(len(row) for row in rows)
-        return torch.tensor([[*row, *[value] * (width - len(row))] for row in rows], dtype=torch.long)
-
-    mask = padded([[1] * len(row) for row in sources], 0)
-    return Batch(padded(sources, pad).to(device), mask.to(device), padded(targets, IGNORED).to(device))
-
-
-def target_logits(model: Any, batch: Batch, **extra: Any) -> Any:
-    """Run the decoder over the targets; the output's `logits` (B, T, V) predict `labels` at the same position."""
-    return model(input_ids=batch.input_ids, attention_mask=batch.attention_mask, labels=batch.labels, **extra)
+def target_logits(model: Any, batch: Batch) -> torch.Tensor:
+    """Logits (B, T, V) that predict `labels` at the same position."""
+    return architectures.of(model).logits(model, batch)
 
 
 def exact_kl(logprobs: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:

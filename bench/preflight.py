@@ -59,7 +59,7 @@ def _lengths(start: models.Loaded, params: Params, splits: Mapping[str, Sequence
 
     found = {}
     for split, examples in splits.items():
-        sources = tokens([params.text.prompt.replace("{source}", example.source) for example in examples])
+        sources = [len(models.prompt_ids(start.tokenizer, example.source, params.text)) for example in examples]
         targets = tokens([example.references[0] for example in examples])
         longest = examples[max(range(len(examples)), key=sources.__getitem__)]
         models.encode_source(start.tokenizer, longest.source, params.text)

@@ -124,10 +124,12 @@ class ScoreRow(Row):
 class TextConfig(Strict):
     """How a dialogue becomes a model's input, the same for training, generation and KL.
 
-    A dialogue that does not fit in `max_source_tokens` loses its end; the instruction after it is kept whole.
+    A dialogue that does not fit in `max_source_tokens` loses its end; the instruction after it is kept whole. With `chat`
+    the prompt is what a user says, in the tokenizer's chat template, and the summary is the assistant's answer.
     """
 
     prompt: str = "Summarize the following conversation.\n\n{source}\n\nSummary: "
+    chat: bool = False
     max_source_tokens: int = Field(512, ge=8, le=1_000_000)
     max_target_tokens: int = Field(128, ge=2, le=1_000_000)
 

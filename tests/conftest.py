@@ -58,6 +58,63 @@ def base_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+CHAT = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def save_chat_tokenizer(folder: Path, **extra: str) -> int:
+    """Write a byte-level tokenizer that begins every text with `<s>` and knows a chat template; return its size."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tool = Tokenizer(models.BPE())
+    tool.pre_tokenizer, tool.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    special = ["<s>", "<|im_start|>", "<|im_end|>"]
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=300, special_tokens=special, initial_alphabet=alphabet, show_progress=False
+    )
+    tool.train_from_iterator([" ".join(WORDS)] * 3, trainer)
+    tool.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=tool, bos_token="<s>", eos_token="<|im_end|>", extra_special_tokens=["<|im_start|>"],
+        chat_template=CHAT, model_max_length=512, **extra,
+    )  # fmt: skip
+    tokenizer.save_pretrained(folder)
+    return len(tokenizer)
+
+
+@pytest.fixture(scope="session")
+def decoder_templates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Random decoder-only models with rotary and with learnt positions, `llama` and `gpt2`; only to be read."""
+    import torch
+    from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig
+
+    folders = {}
+    for name in ("llama", "gpt2"):
+        folders[name] = tmp_path_factory.mktemp(name)
+        size = save_chat_tokenizer(folders[name])
+        torch.manual_seed(0)
+        config = (
+            LlamaConfig(
+                vocab_size=size, hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
+                num_key_value_heads=1, max_position_embeddings=512, initializer_range=0.3, tie_word_embeddings=True,
+            )
+            if name == "llama"
+            else GPT2Config(vocab_size=size, n_embd=16, n_layer=2, n_head=2, n_positions=512, initializer_range=0.3)
+        )  # fmt: skip
+        AutoModelForCausalLM.from_config(config).save_pretrained(folders[name])
+    return folders
+
+
+@pytest.fixture(params=["llama", "gpt2"])
+def tiny_decoder(workdir: Path, decoder_templates: dict[str, Path], request: pytest.FixtureRequest) -> Path:
+    """`models/base`: a copy of a random decoder-only model."""
+    return Path(shutil.copytree(decoder_templates[request.param], workdir / "models" / "base"))
+
+
 @pytest.fixture(scope="session")
 def reward_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random BERT classifier over the same words, label 0 nothate, label 1 hate; only to be read."""

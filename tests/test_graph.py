@@ -25,6 +25,7 @@ LAYERS = [
         "intake",
         "resume",
         "batching",
+        "architectures",
     },
     {"context", "models", "generate", "classify"},
     {"training"},

@@ -65,7 +65,7 @@ def test_log_probabilities_equal_a_loop_without_padding(loaded: models.Loaded) -
     sources, targets = [[5, 6, 7, 1], [8, 1]], [[9, 10, 1], [11, 12, 13, 14, 1]]
     batch = models.collate(sources, targets, 0, "cpu")
     with torch.no_grad():
-        found, mask = models.token_logprobs(models.target_logits(loaded.model, batch).logits, batch.labels)
+        found, mask = models.token_logprobs(models.target_logits(loaded.model, batch), batch.labels)
         for i, (source, target) in enumerate(zip(sources, targets, strict=True)):
             out = loaded.model(input_ids=torch.tensor([source]), decoder_input_ids=torch.tensor([[0, *target[:-1]]]))
             expected = [torch.log(torch.softmax(out.logits[0, t], -1))[token].item() for t, token in enumerate(target)]
@@ -93,8 +93,8 @@ def edit(path: Path, **changes: Any) -> None:
         ({"num_decoder_layers": 0}, r"holds \d+ weights .* has not \(decoder\.block\.0\."),
         ({"num_layers": 10**9}, "num_layers: 1000000000 layers"),
         ({"d_model": 17}, "cannot be loaded"),
-        ({"model_type": "bert"}, "is not an encoder-decoder|cannot be loaded"),
-        ({"is_encoder_decoder": False}, "'t5' is not an encoder-decoder"),
+        ({"model_type": "bert"}, "is neither an encoder-decoder nor a decoder-only model|cannot be loaded"),
+        ({"is_encoder_decoder": False}, "'t5' is neither an encoder-decoder nor a decoder-only model"),
         ({"model_type": "stranger", "auto_map": {"AutoConfig": "x.Y"}}, "asks to run code"),
         ({"model_type": "stranger"}, "cannot be loaded"),
         ({"dtype": "floaty"}, "cannot be loaded"),

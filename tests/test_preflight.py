@@ -107,10 +107,10 @@ def test_a_prompt_that_leaves_no_room_is_named(params: config.Params) -> None:
         preflight.check_starts(parsed(text={"prompt": "a b c d e f g h i j {source}", "max_source_tokens": 8}), SPLITS)
 
 
-def test_a_start_that_is_no_encoder_decoder_is_named(params: config.Params) -> None:
+def test_a_start_that_writes_nothing_is_named(params: config.Params) -> None:
     for path in artifacts.model_path("base").iterdir():
         path.unlink()
     for path in artifacts.model_path("reward").iterdir():
         (artifacts.model_path("base") / path.name).write_bytes(path.read_bytes())
-    with pytest.raises(UserError, match="models/base: 'bert' is not an encoder-decoder"):
+    with pytest.raises(UserError, match="models/base: 'bert' is neither an encoder-decoder nor a decoder-only model"):
         preflight.check_starts(parsed(), SPLITS)

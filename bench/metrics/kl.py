@@ -118,11 +118,11 @@ def _divergences(
     mask = batch.labels != models.IGNORED
     found: list[dict[str, float]] = [{} for _ in sources]
     with torch.no_grad():
-        logprobs = models.target_logits(policy.model, batch).logits.float().log_softmax(-1)
+        logprobs = models.target_logits(policy.model, batch).float().log_softmax(-1)
         seen: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
         for against, name in zip(AGAINST, ("base", str(context.start)), strict=True):
             if name not in seen:
-                other = models.target_logits(context.model(name).model, batch).logits.float().log_softmax(-1)
+                other = models.target_logits(context.model(name).model, batch).float().log_softmax(-1)
                 exact = models.exact_kl(logprobs, other) * mask
                 index = batch.labels.clamp_min(0).unsqueeze(-1)
                 drawn = (logprobs - other).gather(-1, index).squeeze(-1) * mask

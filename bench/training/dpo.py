@@ -1,4 +1,4 @@
-"""DPO's loss on the Trainer: one encoder pass serves the chosen and the rejected summary of a dialogue."""
+"""DPO's loss on the Trainer: each row holds a dialogue with its chosen and its rejected summary."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from accelerate.utils import extract_model_from_parallel
-from transformers.modeling_outputs import BaseModelOutput
 
-from bench import models
+from bench import architectures, models
 from bench.models import Loaded
 from bench.schema import TextConfig
 from bench.training.preferences import Pair
@@ -31,17 +29,9 @@ def dpo_loss(
 
 def pair_logprobs(model: Any, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
     """Log-probabilities (B, 2) of the chosen and the rejected summary: `labels` (B, 2, T) of sources (B, S)."""
-    mask, labels = inputs["attention_mask"], inputs["labels"].flatten(0, 1)
-    encoder = extract_model_from_parallel(
-        model
-    ).get_encoder()  # several processes wrap the model, for the decoder's pass
-    hidden = encoder(input_ids=inputs["input_ids"], attention_mask=mask).last_hidden_state
-    out = model(
-        encoder_outputs=BaseModelOutput(last_hidden_state=hidden.repeat_interleave(2, 0)),
-        attention_mask=mask.repeat_interleave(2, 0),
-        labels=labels,
-    )
-    return models.token_logprobs(out.logits, labels)[0].sum(-1).unflatten(0, (-1, 2))
+    batch = models.Batch(inputs["input_ids"], inputs["attention_mask"], inputs["labels"].flatten(0, 1))
+    logits = architectures.of(model).logits(model, batch, each=2)
+    return models.token_logprobs(logits, batch.labels)[0].sum(-1).unflatten(0, (-1, 2))
 
 
 @torch.no_grad()

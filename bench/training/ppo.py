@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
-from bench import generate, models
+from bench import architectures, generate, models
 from bench.context import TrainContext
 from bench.models import Batch, Loaded
 from bench.schema import Example, UserError
@@ -23,7 +23,7 @@ from bench.training.trainer import out_of_memory
 
 
 class PolicyWithValue(torch.nn.Module):
-    """The language model and a linear value head on the decoder's last hidden states. The head starts at 0."""
+    """The language model and a linear value head on its last hidden states. The head starts at 0."""
 
     def __init__(self, model: torch.nn.Module) -> None:
         super().__init__()
@@ -35,8 +35,8 @@ class PolicyWithValue(torch.nn.Module):
 
     def forward(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits (B, T, V) and values (B, T) at every target token."""
-        out = models.target_logits(self.model, batch, output_hidden_states=True)  # type: ignore[arg-type]
-        return out.logits, self.value_head(out.decoder_hidden_states[-1]).squeeze(-1)
+        logits, states = architectures.of(self.model).logits_and_states(self.model, batch)
+        return logits, self.value_head(states).squeeze(-1)
 
 
 @dataclass(frozen=True)
@@ -125,9 +125,7 @@ class Learner:
     def reference_logits(self, batch: Batch) -> torch.Tensor:
         """What the start would predict, (B, T, V)."""
         with self.policy.model.disable_adapter() if self.reference is None else nullcontext():
-            return models.target_logits(
-                self.reference if self.reference is not None else self.policy.model, batch
-            ).logits
+            return models.target_logits(self.reference if self.reference is not None else self.policy.model, batch)
 
     def refuse_collapse(self, texts: Sequence[str], raw: np.ndarray, kl: float) -> None:
         """End the training when nothing can be learnt any more from what the policy writes."""

@@ -24,7 +24,7 @@ from transformers import (
     TrainerState,
 )
 
-from bench import artifacts, models, processes, resume
+from bench import architectures, artifacts, models, processes, resume
 from bench.context import TrainContext
 from bench.models import Loaded
 from bench.schema import UserError
@@ -141,7 +141,7 @@ class LossTrainer(Seq2SeqTrainer):
 
     def loss_sum(self, model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         """The loss summed over the units of `inputs`."""
-        return model(**inputs).loss * self.units(inputs)
+        return architectures.of(model).loss(model, models.Batch(**inputs)) * self.units(inputs)
 
     def compute_loss(  # type: ignore[override]
         self, model: Any, inputs: dict[str, torch.Tensor], return_outputs: bool = False, **_: Any
@@ -310,6 +310,6 @@ def validation_loss(loaded: Loaded, rows: Rows, batch_size: int = 32) -> float:
             int(loaded.tokenizer.pad_token_id),
             loaded.device,
         )
-        logprobs, mask = models.token_logprobs(models.target_logits(loaded.model, batch).logits, batch.labels)
+        logprobs, mask = models.token_logprobs(models.target_logits(loaded.model, batch), batch.labels)
         total, tokens = total - float(logprobs.sum()), tokens + int(mask.sum())
     return total / tokens

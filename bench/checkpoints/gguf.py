@@ -1,0 +1,72 @@
+"""A decoder-only model in one GGUF file of this machine, as llama.cpp reads it: written out once in full precision, as any other.
+
+Where the file is quantised, the weights are what it makes of them.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from bench import artifacts, intake, runtime
+from bench.schema import CheckpointConfig, UserError
+
+TRAINS = False
+WHERE = "params.yaml: a checkpoint with source 'gguf'"
+
+
+class Config(CheckpointConfig):
+    """`path` of the file (relative to the repository's root), `name` as the report calls the model, `sha256` pins it."""
+
+    path: str = Field(min_length=1)
+    name: str = Field(min_length=1)
+    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
+
+    def check(self) -> None:
+        """Raise UserError when the file is missing or is no GGUF, or the package that reads it is not installed."""
+        file = Path(self.path).expanduser()
+        if not file.is_file():
+            raise UserError(f"{WHERE}: path: '{self.path}' is not a file; give the .gguf file of a model.")
+        with file.open("rb") as opened:
+            if opened.read(4) != b"GGUF":
+                raise UserError(f"{WHERE}: path: '{self.path}' is no GGUF file; give one that llama.cpp can read.")
+        if find_spec("gguf") is None:
+            raise UserError(f"{WHERE}: the package that reads the format is missing; run `pip install gguf`.")
+
+
+def build(config: Config, out: Path, progress: runtime.Progress | None = None) -> dict[str, Any]:
+    """Write weights, config and tokenizer to `out`, which is replaced; return name, the file's sha256 and bytes written.
+
+    Raises:
+        UserError: the file is missing, broken, not the pinned one, or no decoder-only model that transformers reads.
+    """
+    config.check()
+    file = Path(config.path).expanduser().resolve()
+    digest = artifacts.sha256_file(file)
+    if config.sha256 not in (None, digest):
+        raise UserError(
+            f"{WHERE}: sha256: {config.sha256} is asked for and '{config.path}' has {digest}; restore that file or write "
+            "its digest."
+        )
+    with intake.library(file), artifacts.whole_folder(out) as aside:
+        _convert(file, aside)
+    return {
+        "name": config.name,
+        "sha256": digest,
+        "bytes": sum(path.stat().st_size for path in out.glob("*.safetensors")),
+    }
+
+
+def _convert(file: Path, out: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    source: dict[str, Any] = {"gguf_file": file.name, "local_files_only": True}
+    model = AutoModelForCausalLM.from_pretrained(
+        file.parent, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True), **source
+    )
+    model.save_pretrained(out)
+    AutoTokenizer.from_pretrained(file.parent, **source).save_pretrained(out)
