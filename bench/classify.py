@@ -170,10 +170,12 @@ class _Scorer:
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
         import torch
 
+        from bench import packed
+
         encoded = self._encode(texts)
         lengths = [len(ids) for ids in encoded["input_ids"]]
         out = np.empty((len(texts), self.model.config.num_labels))
-        with torch.inference_mode():
+        with torch.inference_mode(), packed.linear_layers(self.model):
             for rows in batching.by_length(lengths, batching.TOKENS[self.device]):
                 batch = self.tokenizer.pad(
                     {key: [values[row] for row in rows] for key, values in encoded.items()},

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from transformers import GenerationConfig as Decoding
 
-from bench import architectures, models, processes, resume, runtime
+from bench import architectures, models, packed, processes, resume, runtime
 from bench.models import Loaded
 from bench.schema import Example, GenerationConfig, Prediction, TextConfig
 
@@ -33,7 +33,8 @@ def write(loaded: Loaded, sources: Sequence[Sequence[int]], max_new_tokens: int,
     model, was_training = loaded.model, loaded.model.training
     model.eval()
     prompted = getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False)
-    rows = (_by_transformers if prompted else _decode)(loaded, sources, max_new_tokens, draws)
+    with packed.linear_layers(model):
+        rows = (_by_transformers if prompted else _decode)(loaded, sources, max_new_tokens, draws)
     model.train(was_training)
     eos, each = int(loaded.tokenizer.eos_token_id), max(draws, 1)
     written = [_until_end(row, eos) for row in rows.tolist()]

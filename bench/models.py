@@ -253,9 +253,9 @@ def encode_target(tokenizer: PreTrainedTokenizerBase, summary: str, text: TextCo
     return [*ids[: text.max_target_tokens - 1], int(tokenizer.eos_token_id)]
 
 
-def target_logits(model: Any, batch: Batch) -> torch.Tensor:
-    """Logits (B, T, V) that predict `labels` at the same position."""
-    return architectures.of(model).logits(model, batch)
+def target_logits(model: Any, batch: Batch, each: int = 1) -> torch.Tensor:
+    """Logits (B * each, T, V) that predict `labels` at the same position; `labels` holds `each` rows a source."""
+    return architectures.of(model).logits(model, batch, each)
 
 
 def exact_kl(logprobs: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:

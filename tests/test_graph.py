@@ -25,6 +25,7 @@ LAYERS = [
         "intake",
         "resume",
         "batching",
+        "packed",
         "architectures",
     },
     {"context", "models", "generate", "classify"},

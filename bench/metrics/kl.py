@@ -8,11 +8,12 @@ where `kl_*_k1` is the sampled estimate log p - log q (Schulman's k1, what trl c
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from bench.schema import Column, ScoreRow, Strict, UserError
+from bench.schema import Column, Example, Prediction, ScoreRow, Strict, UserError
 
 if TYPE_CHECKING:
     from bench.context import ScoreContext
@@ -61,74 +62,103 @@ def score(context: ScoreContext, config: Config) -> list[ScoreRow]:
     """One `dialogue` row an example and one `sample` row a sample; nothing for the yardsticks, which have no model."""
     if not context.has_model:
         return []
-    from bench import artifacts, models
+    from bench import models, packed
 
-    policy = context.model(context.variant)
-    vocabulary = policy.model.get_input_embeddings().num_embeddings
-    work: list[tuple[ScoreRow, str, Sequence[int]]] = []
-    for example in context.examples:
-        row = ScoreRow(
-            id=example.id, dialogue_id=example.dialogue_id, output="dialogue", draw=0, metric="kl", values={}
-        )
-        work.append((row, example.source, models.encode_target(policy.tokenizer, example.references[0], context.text)))
+    policy, start = context.model(context.variant), str(context.start)
+    targets: dict[str, list[tuple[ScoreRow, Sequence[int]]]] = {
+        example.id: [
+            (_row(example, "dialogue", 0), models.encode_target(policy.tokenizer, example.references[0], context.text))
+        ]
+        for example in context.examples
+    }
     for one in context.predictions:
         if one.output == "sample" and one.token_ids:
-            if max(one.token_ids) >= vocabulary:
-                raise UserError(
-                    f"{artifacts.predictions_path(context.variant)}: token_ids of '{one.id}', draw {one.draw}: "
-                    f"{max(one.token_ids)} is beyond the model's {vocabulary} tokens; run `dvc repro` to write them again."
-                )
-            row = ScoreRow(
-                id=one.id, dialogue_id=one.dialogue_id, output="sample", draw=one.draw, metric="kl", values={}
-            )
-            work.append((row, context.example(one.id).source, one.token_ids))
-    encoded = [models.encode_source(policy.tokenizer, source, context.text)[0] for _, source, _ in work]
-    order = sorted(range(len(work)), key=lambda i: (-len(encoded[i]), i))
+            _check_tokens(one, policy, context.variant)
+            targets[one.id].append((_row(one, "sample", one.draw), one.token_ids))
+    each = max(map(len, targets.values()))
+    encoded = {
+        example.id: models.encode_source(policy.tokenizer, example.source, context.text)[0]
+        for example in context.examples
+    }
+    order = sorted(encoded, key=lambda name: -len(encoded[name]))
+    size = max(1, config.batch_size // each)
+    batches = [order[i : i + size] for i in range(0, len(order), size)]
     keep = context.work
     found = {_key(row): row for row in (keep.rows("kl batches", ScoreRow) if keep else [])}
-    batches = [order[i : i + config.batch_size] for i in range(0, len(order), config.batch_size)]
-    for batch in context.progress(batches, f"{context.variant}: KL", len(batches)):
-        if all(_key(work[i][0]) in found for i in batch):
-            continue
-        values = _divergences(context, policy, [encoded[i] for i in batch], [work[i][2] for i in batch])
-        rows = []
-        for i, measured in zip(batch, values, strict=True):
-            sampled = work[i][0].output == "sample"
-            kept = {key: value for key, value in measured.items() if sampled or not key.endswith("_k1")}
-            rows.append(work[i][0].model_copy(update={"values": kept}))
-        found.update((_key(row), row) for row in rows)
-        if keep:
-            keep.append("kl batches", rows)
-    return [found[_key(row)] for row, _, _ in work]
+    others = [context.model(name).model for name in dict.fromkeys(("base", start))]
+    with ExitStack() as stack:
+        for model in (policy.model, *others):
+            stack.enter_context(packed.linear_layers(model))
+        for batch in context.progress(batches, f"{context.variant}: KL", len(batches)):
+            if all(_key(row) in found for name in batch for row, _ in targets[name]):
+                continue
+            padded = [[ids for _, ids in targets[name]] + [()] * (each - len(targets[name])) for name in batch]
+            values = _divergences(context, policy, [encoded[name] for name in batch], padded)
+            rows = [
+                row.model_copy(update={"values": _told(row, measured)})
+                for name, of_source in zip(batch, values, strict=True)
+                for (row, _), measured in zip(targets[name], of_source, strict=False)
+            ]
+            found.update((_key(row), row) for row in rows)
+            if keep:
+                keep.append("kl batches", rows)
+    return [found[_key(row)] for rows in targets.values() for row, _ in rows]
+
+
+def _row(of: Example | Prediction, output: Literal["dialogue", "sample"], draw: int) -> ScoreRow:
+    return ScoreRow(id=of.id, dialogue_id=of.dialogue_id, output=output, draw=draw, metric="kl", values={})
 
 
 def _key(row: ScoreRow) -> tuple[str, str, int]:
     return row.id, row.output, row.draw
 
 
+def _told(row: ScoreRow, values: dict[str, float]) -> dict[str, float]:
+    """The sampled estimate means something on samples alone."""
+    return {key: value for key, value in values.items() if row.output == "sample" or not key.endswith("_k1")}
+
+
+def _check_tokens(one: Prediction, policy: Loaded, variant: str) -> None:
+    from bench import artifacts
+
+    vocabulary = policy.model.get_input_embeddings().num_embeddings
+    if max(one.token_ids) >= vocabulary:
+        raise UserError(
+            f"{artifacts.predictions_path(variant)}: token_ids of '{one.id}', draw {one.draw}: {max(one.token_ids)} is "
+            f"beyond the model's {vocabulary} tokens; run `dvc repro` to write them again."
+        )
+
+
 def _divergences(
-    context: ScoreContext, policy: Loaded, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]
-) -> list[dict[str, float]]:
-    """`kl_base`, `kl_base_token`, `kl_base_k1` and the same for `start`, for each sequence of a batch."""
+    context: ScoreContext,
+    policy: Loaded,
+    sources: Sequence[Sequence[int]],
+    targets: Sequence[Sequence[Sequence[int]]],
+) -> list[list[dict[str, float]]]:
+    """`kl_base`, `kl_base_token`, `kl_base_k1` and the same for `start`, of each target of each source.
+
+    Every source has as many targets, some of them empty: the source is encoded once for all.
+    """
     import torch
 
     from bench import models
 
-    batch = models.collate(sources, targets, int(policy.tokenizer.pad_token_id), policy.device)
+    each, flat = len(targets[0]), [ids for of_source in targets for ids in of_source]
+    batch = models.collate(sources, flat, int(policy.tokenizer.pad_token_id), policy.device)
     mask = batch.labels != models.IGNORED
-    found: list[dict[str, float]] = [{} for _ in sources]
+    found: list[dict[str, float]] = [{} for _ in flat]
     with torch.no_grad():
-        logprobs = models.target_logits(policy.model, batch).float().log_softmax(-1)
+        logprobs = models.target_logits(policy.model, batch, each).float().log_softmax(-1)
         seen: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
         for against, name in zip(AGAINST, ("base", str(context.start)), strict=True):
             if name not in seen:
-                other = models.target_logits(context.model(name).model, batch).float().log_softmax(-1)
+                other = models.target_logits(context.model(name).model, batch, each).float().log_softmax(-1)
                 exact = models.exact_kl(logprobs, other) * mask
                 index = batch.labels.clamp_min(0).unsqueeze(-1)
                 drawn = (logprobs - other).gather(-1, index).squeeze(-1) * mask
                 seen[name] = exact.sum(1), drawn.sum(1)
             for row, exact_sum, k1, tokens in zip(
-                found, *(t.tolist() for t in seen[name]), mask.sum(1).tolist(), strict=True
+                found, *(t.tolist() for t in seen[name]), mask.sum(1).clamp_min(1).tolist(), strict=True
             ):
                 row |= {f"kl_{against}": exact_sum, f"kl_{against}_token": exact_sum / tokens, f"kl_{against}_k1": k1}
-    return found
+    return [found[i : i + each] for i in range(0, len(found), each)]

@@ -1,0 +1,46 @@
+"""Linear layers of a model at rest, on weights that are laid out once for the processor (oneDNN).
+
+A CPU's matrix product lays the weights out anew at every call. Where a batch writes one token a row that is most of the
+call: FLAN-T5-small's head takes a third to a quarter of the time for 8 to 32 rows where the layout is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+
+
+@contextmanager
+def linear_layers(model: Any) -> Iterator[None]:
+    """Within the block `model` runs on packed copies of its weights, without gradients; afterwards as before.
+
+    Results differ from the plain ones by rounding. Where a layer is not in float32 on a CPU, or torch was built without
+    oneDNN, nothing happens.
+    """
+    layers = [module for module in model.modules() if _fits(module)]
+    for layer in layers:
+        weight = torch.ops.mkldnn._reorder_linear_weight(layer.weight.detach())
+        layer.forward = partial(_linear, weight=weight, bias=layer.bias)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.forward
+
+
+def _fits(module: torch.nn.Module) -> bool:
+    return (
+        type(module) is torch.nn.Linear
+        and "forward" not in vars(module)  # packed by a block round this one
+        and module.weight.device.type == "cpu"
+        and module.weight.dtype == torch.float32
+        and hasattr(torch.ops.mkldnn, "_linear_pointwise")  # not public: what torch's own compiler writes
+    )
+
+
+def _linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
