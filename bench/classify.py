@@ -109,6 +109,8 @@ def _transformer(name: str, folder: Path, device: str) -> Classifier:
     """A Hugging Face sequence classifier with safetensors weights."""
     if not any(folder.glob("*.safetensors")):
         raise UserError(f"{folder} holds no .safetensors weights; save the model again with `save_pretrained`.")
+    from bench import packed
+
     intake.check(folder)
     _check_head(folder / "config.json")
     with intake.library(folder):
@@ -119,8 +121,8 @@ def _transformer(name: str, folder: Path, device: str) -> Classifier:
     if tokenizer.pad_token_id is None:
         raise UserError(f"{folder}: the tokenizer has no padding token; set pad_token in its tokenizer_config.json.")
     intake.check_size(folder, tokenizer, model)
-    tokenizer.padding_side = "right"  # positions count from the first token in most encoders
     model = model.to(device).eval().requires_grad_(False)
+    packed.pack(model)
     identity = f"{model.config.model_type}@{artifacts.sha256_folder(folder, ('.safetensors',))[:8]}"
     return Classifier(name, labels, identity, _Scorer(tokenizer, model, device))
 
@@ -165,30 +167,31 @@ class _Scorer:
 
     def __init__(self, tokenizer: Any, model: Any, device: str) -> None:
         self.tokenizer, self.model, self.device = tokenizer, model, device
+        self.padding = {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id}
         self.longest = _longest(tokenizer, model)
 
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
         import torch
 
-        from bench import packed
-
         encoded = self._encode(texts)
         lengths = [len(ids) for ids in encoded["input_ids"]]
         out = np.empty((len(texts), self.model.config.num_labels))
-        with torch.inference_mode(), packed.linear_layers(self.model):
+        with torch.inference_mode():
             for rows in batching.by_length(lengths, batching.TOKENS[self.device]):
-                batch = self.tokenizer.pad(
-                    {key: [values[row] for row in rows] for key, values in encoded.items()},
-                    padding="longest",
-                    return_tensors="pt",
-                )
-                logits = self.model(**batch.to(self.device)).logits
+                width = max(lengths[row] for row in rows)
+                # On the right: positions count from the first token in most encoders.
+                batch = {
+                    key: torch.tensor(
+                        [values[row] + [self.padding.get(key, 0)] * (width - lengths[row]) for row in rows]
+                    )
+                    for key, values in encoded.items()
+                }
+                logits = self.model(**{key: value.to(self.device) for key, value in batch.items()}).logits
                 out[rows] = logits.to(device="cpu", dtype=torch.float64).numpy()
         return out
 
     def _encode(self, texts: Sequence[str]) -> dict[str, list[list[int]]]:
         """Token ids and their masks. Padding comes later, batch by batch."""
-        self.tokenizer.deprecation_warnings["Asking-to-pad-a-fast-tokenizer"] = True
         encoded = dict(self.tokenizer(list(texts), truncation=True, max_length=self.longest))
         unknown = self.tokenizer.unk_token_id
         filler = {"input_ids": self.tokenizer.pad_token_id if unknown is None else unknown, "attention_mask": 1}

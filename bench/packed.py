@@ -14,9 +14,8 @@ from typing import Any
 import torch
 
 
-@contextmanager
-def linear_layers(model: Any) -> Iterator[None]:
-    """Within the block `model` runs on packed copies of its weights, without gradients; afterwards as before.
+def pack(model: Any) -> list[torch.nn.Module]:
+    """Let `model`, which no longer learns, run on packed copies of its weights; returns the layers that do.
 
     Results differ from the plain ones by rounding. Where a layer is not in float32 on a CPU, or torch was built without
     oneDNN, nothing happens.
@@ -24,7 +23,14 @@ def linear_layers(model: Any) -> Iterator[None]:
     layers = [module for module in model.modules() if _fits(module)]
     for layer in layers:
         weight = torch.ops.mkldnn._reorder_linear_weight(layer.weight.detach())
-        layer.forward = partial(_linear, weight=weight, bias=layer.bias)
+        layer.forward = partial(_linear, weight=weight, bias=layer.bias)  # type: ignore[method-assign]
+    return layers
+
+
+@contextmanager
+def linear_layers(model: Any) -> Iterator[None]:
+    """Within the block `model` runs packed, without gradients; afterwards as before."""
+    layers = pack(model)
     try:
         yield
     finally:
@@ -35,7 +41,7 @@ def linear_layers(model: Any) -> Iterator[None]:
 def _fits(module: torch.nn.Module) -> bool:
     return (
         type(module) is torch.nn.Linear
-        and "forward" not in vars(module)  # packed by a block round this one
+        and "forward" not in vars(module)  # packed already
         and module.weight.device.type == "cpu"
         and module.weight.dtype == torch.float32
         and hasattr(torch.ops.mkldnn, "_linear_pointwise")  # not public: what torch's own compiler writes
