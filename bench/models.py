@@ -208,9 +208,16 @@ def prompt_ids(tokenizer: PreTrainedTokenizerBase, source: str, text: TextConfig
     if not tokenizer.chat_template:
         raise UserError("params.yaml: text.chat: the base's tokenizer has no chat template; write false.")
     turn = [{"role": "user", "content": prompt}]
-    return list(
-        tokenizer.apply_chat_template(turn, add_generation_prompt=True, sanitize_control_tokens=True, return_dict=False)
-    )
+    try:
+        ids = tokenizer.apply_chat_template(
+            turn, add_generation_prompt=True, sanitize_control_tokens=True, return_dict=False
+        )
+    except Exception as error:  # the template is a program of the model's makers
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise UserError(
+            f"params.yaml: text.chat: the tokenizer's chat template fails ({reason}); write false or repair it."
+        ) from None
+    return list(ids)
 
 
 def encode_source(tokenizer: PreTrainedTokenizerBase, source: str, text: TextConfig) -> tuple[list[int], bool]:

@@ -51,8 +51,22 @@ def check_starts(params: Params, splits: Mapping[str, Sequence[Example]]) -> dic
     return found
 
 
+def _check_room(start: models.Loaded, params: Params) -> None:
+    from bench import architectures
+
+    room = architectures.of(start.model).room(start.model)
+    longest = max(params.text.max_target_tokens, params.generation.max_new_tokens)
+    if room is not None and params.text.max_source_tokens + longest > room:
+        raise UserError(
+            f"params.yaml: text.max_source_tokens: {params.text.max_source_tokens} tokens of a prompt and {longest} of a "
+            f"summary are more than the {room} that models/{start.name} has positions for; lower one of them."
+        )
+
+
 def _lengths(start: models.Loaded, params: Params, splits: Mapping[str, Sequence[Example]]) -> dict[str, Lengths]:
     from bench import models
+
+    _check_room(start, params)
 
     def tokens(texts: list[str]) -> list[int]:
         return [len(ids) for ids in start.tokenizer(texts, truncation=False, verbose=False)["input_ids"]]

@@ -114,3 +114,9 @@ def test_a_start_that_writes_nothing_is_named(params: config.Params) -> None:
         (artifacts.model_path("base") / path.name).write_bytes(path.read_bytes())
     with pytest.raises(UserError, match="models/base: 'bert' is neither an encoder-decoder nor a decoder-only model"):
         preflight.check_starts(parsed(), SPLITS)
+
+
+def test_a_prompt_and_a_summary_beyond_a_decoder_s_positions_are_named(tiny_decoder: Path, tiny_reward: Path) -> None:
+    study = parsed(text={"max_source_tokens": 500}, generation={"max_new_tokens": 13})
+    with pytest.raises(UserError, match="500 tokens of a prompt and 13 of a summary are more than the 512"):
+        preflight.check_starts(study, SPLITS)

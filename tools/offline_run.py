@@ -56,9 +56,9 @@ def carried(study: dict[str, Any]) -> list[Path]:
     if "path" in data:
         found += [Path(data["path"]) / block["file"] for block in data.values() if isinstance(block, dict)]
     for name, block in study["checkpoints"].items():
-        if block["source"] == "hub":
+        if block["source"] in ("hub", "gguf"):
             raise OfflineError(
-                f"checkpoints.{name}: a model of the hub cannot travel; save it in local/ as source: local."
+                f"checkpoints.{name}: a model of source '{block['source']}' cannot travel; save it in local/ as source: local."
             )
         if block["source"] == "local":
             folder = Path(block["path"])

@@ -42,6 +42,10 @@ class DecoderOnly(Architecture):
                 "on; write false, or save the tokenizer without it."
             )
 
+    def room(self, model: Any) -> int | None:
+        """As many as the model has positions."""
+        return getattr(model.config.get_text_config(), "max_position_embeddings", None)
+
     def loss(self, model: Any, batch: Batch) -> torch.Tensor:
         """Over the targets alone: the prompt is given."""
         return F.cross_entropy(self.logits(model, batch).flatten(0, 1).float(), batch.labels.flatten())

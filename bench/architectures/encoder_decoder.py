@@ -24,6 +24,10 @@ class EncoderDecoder(Architecture):
         """The model must name the token that summaries start with."""
         intake.check_first(folder, model)
 
+    def room(self, model: Any) -> int | None:
+        """Each side of the model has its own."""
+        return None
+
     def loss(self, model: Any, batch: Batch) -> torch.Tensor:
         """As transformers has it."""
         return self._forward(model, batch).loss

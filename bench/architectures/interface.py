@@ -63,6 +63,10 @@ class Architecture(ABC):
         """Refuse with a UserError what the rest of this class could not work with; fill in what follows by itself."""
 
     @abstractmethod
+    def room(self, model: Any) -> int | None:
+        """How many tokens a prompt and its summary may have together; None where each has room of its own."""
+
+    @abstractmethod
     def loss(self, model: Any, batch: Batch) -> torch.Tensor:
         """Mean cross-entropy a target token, (), nats."""
 

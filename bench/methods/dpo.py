@@ -1,4 +1,4 @@
-"""Direct preference optimisation (Rafailov et al. 2023) of an encoder-decoder, on pairs its own start wrote.
+"""Direct preference optimisation (Rafailov et al. 2023) on pairs its own start wrote.
 
 The start samples summaries, the classifier named by `learns_from` ranks them. The reference's log-probabilities are
 computed once before training, so that no second model is held. Dropout is off: step 0 has loss log 2 exactly.

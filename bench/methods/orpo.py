@@ -12,7 +12,7 @@ from pydantic import Field
 
 from bench import artifacts, runtime
 from bench.context import TrainContext
-from bench.schema import MethodConfig
+from bench.schema import MethodConfig, UserError
 from bench.training.settings import OptimConfig, PairsConfig, RewardConfig
 
 LEARNS_FROM = "reward"
@@ -39,6 +39,10 @@ def train(config: Config, context: TrainContext) -> dict[str, Any]:
 
     disable_progress_bars()
     start = context.start()
+    if not start.model.config.is_encoder_decoder:  # trl would make prompts of its own, without the chat's template
+        raise UserError(
+            f"params.yaml: variants.{context.variant}.method: 'orpo' trains encoder-decoders alone; write 'dpo'."
+        )
     pairs = preferences.sample(context, start, Reward(context.teacher(), config.reward), config.pairs)
     runtime.set_seed(context.seed)  # a run that goes on after a crash has not sampled before
     loaded = models.trainable(start, config.adapter)

@@ -1,4 +1,4 @@
-"""Proximal policy optimisation of an encoder-decoder against a classifier's logit, with a KL penalty to its start.
+"""Proximal policy optimisation against a classifier's logit, with a KL penalty to its start.
 
 No maintained library does this for encoder-decoders (trl removed its PPO trainer in 1.13), so it is written here on
 torch, transformers, peft and accelerate; the equations are in bench/training/policy_gradient.py. Dropout is off

@@ -144,6 +144,12 @@ def test_a_base_without_a_chat_template_is_said(tiny_decoder: Path) -> None:
         models.encode_source(models.load("base", "cpu").tokenizer, "hello", TextConfig(chat=True))
 
 
+def test_a_chat_template_that_fails_is_said(tiny_decoder: Path) -> None:
+    (tiny_decoder / "chat_template.jinja").write_text("{{ raise_exception('no users here') }}")
+    with pytest.raises(UserError, match="chat template fails .no users here."):
+        models.encode_source(models.load("base", "cpu").tokenizer, "hello", TextConfig(chat=True))
+
+
 def test_a_prompt_learner_is_refused_before_it_trains(loaded: models.Loaded) -> None:
     with pytest.raises(UserError, match="PROMPT_TUNING on a decoder-only model"):
         models.with_adapter(loaded, {"type": "PROMPT_TUNING", "num_virtual_tokens": 2})

@@ -16,6 +16,7 @@ from transformers import BertConfig, BertForSequenceClassification
 
 from bench import artifacts, models, plugins
 from bench.context import TrainContext
+from bench.schema import UserError
 from tests.conftest import save_chat_tokenizer
 from tests.project import tiny
 
@@ -88,6 +89,11 @@ def test_dpo_starts_at_log_two_and_then_prefers_the_chosen(context: Make) -> Non
     train(ctx, "dpo", optim=OPTIM | {"steps": 15}, pairs=PAIRS, beta=0.5)
     assert curve("dpo", "loss")[0] == pytest.approx(math.log(2), abs=1e-4)
     assert sum(curve("dpo", "margin")[-3:]) > 0
+
+
+def test_orpo_is_refused(context: Make) -> None:
+    with pytest.raises(UserError, match="'orpo' trains encoder-decoders alone"):
+        train(context("orpo", learns_from="models/reward"), "orpo", optim=OPTIM, pairs=PAIRS)
 
 
 def test_our_dpo_is_trl_s(context: Make, workdir: Path) -> None:
