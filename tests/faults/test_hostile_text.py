@@ -17,6 +17,8 @@ from markdown_it import MarkdownIt
 from ruamel.yaml import YAML
 
 from bench import artifacts, cli, config, plugins, report, runtime, scoring, splits
+from bench.compare import gate_output
+from bench.compare.verdicts import Outcome, Verdict
 from bench.context import ScoreContext
 from bench.schema import Example, Prediction
 
@@ -180,6 +182,18 @@ def test_two_states_side_by_side_stay_clean(
     assert "alert(1)" in said.out and "now #" in said.out  # they were shown, not dropped
     if form == "markdown":
         assert "<script" not in said.out and "@octocat" not in said.out and "http://x" not in said.out
+
+
+def test_what_the_gate_says_is_clean() -> None:
+    text = RAW.replace("\n", " ")
+    verdicts = [Verdict(text, text, word, text, text, text, text) for word in ("FAIL", "PASS", "NOT COMPARED")]
+    outcome = Outcome(text, text, text, "retrained", False, verdicts, [text])
+    for said in (gate_output.terminal(outcome), gate_output.markdown(outcome)):
+        assert not unclean(said) and said.count("alert(1)") > 10
+    tokens = MARKDOWN.parse(gate_output.markdown(outcome))
+    assert not [
+        child for token in tokens for child in token.children or [] if child.type in ("html_inline", "link_open")
+    ]
 
 
 def test_claims_of_strangers_leave_the_terminal_clean(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
