@@ -303,8 +303,7 @@ def _check_teacher(params: Params, variant: str, name: str) -> None:
             raise UserError(
                 f"{field}: method '{block.method}' follows a classifier; write one of: {', '.join(classifiers)}."
             )
-        teacher = params.checkpoints[classifiers[block.learns_from]]
-        if classifiers[block.learns_from] == "judge" or teacher == params.checkpoints["judge"]:
+        if params.checkpoints[classifiers[block.learns_from]] == params.checkpoints["judge"]:  # under whatever name
             raise UserError(f"{field}: training must never see the judge; name another classifier.")
 
 

@@ -123,6 +123,17 @@ def test_from_an_emptied_cache_the_numbers_come_out_to_the_byte(project: Project
     assert project.read(METRICS) == before
 
 
+def test_without_dvc_s_notes_everything_comes_back_from_its_cache(project: Project) -> None:
+    """DVC writes dvc.lock in place; one that a crash left empty is refused, and can be removed."""
+    project.dvc("repro")
+    before, lock = project.read(METRICS), project.folder / "dvc.lock"
+    lock.write_bytes(b"")
+    assert "dvc.lock' validation failed" in project.dvc("repro", check=False)
+    lock.unlink()
+    assert ran(project.dvc("repro")) == {"report"}
+    assert project.read(METRICS) == before
+
+
 def test_a_wrong_knob_is_one_sentence(project: Project) -> None:
     raw = tiny()
     raw["variants"]["ppo"]["learning_rat"] = 1

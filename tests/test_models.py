@@ -73,6 +73,11 @@ def test_log_probabilities_equal_a_loop_without_padding(loaded: models.Loaded) -
     assert mask.sum(1).tolist() == [3, 5] and found[0, 3:].tolist() == [0, 0]
 
 
+def test_a_folder_that_is_not_there_is_named(workdir: Path) -> None:
+    with pytest.raises(UserError, match="models/base does not exist; run `dvc repro` to make it"):
+        models.load("base", "cpu")
+
+
 def test_pickled_weights_are_refused(tiny_base: Path) -> None:
     state = {}
     (tiny_base / "model.safetensors").rename(tiny_base / "other.bin")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from bench import splits
+from bench import artifacts, splits
 from bench.schema import DatasetConfig, Example, Prediction, UserError
 
 REFUSE, DROP = DatasetConfig(dataset="any"), DatasetConfig(dataset="any", overlap="drop")
@@ -69,6 +70,23 @@ def test_a_text_of_a_hundred_thousand_characters_is_a_broken_row_unless_the_stud
     long_summary = Example(id="s", dialogue_id="s", source="q", references=("short", "w" * 50_001))
     with pytest.raises(UserError, match="'s' holds a text of 50,001 characters"):
         splits.checked(whole | {"test": [long_summary]}, REFUSE)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("{row}\n{row}\n", r"data/test\.jsonl line 2: the id 'test-0' stands twice"),
+        ("", r"data/test\.jsonl holds no dialogue"),
+        ("{row}\n\udcff\n", r"data/test\.jsonl is not UTF-8 text \(invalid start byte at byte \d+\)"),
+        ("{row}\n{{}}\n", r"data/test\.jsonl line 2: id: Field required; mend that line"),
+    ],
+)
+def test_a_split_that_somebody_edited_is_named(workdir: Path, content: str, said: str) -> None:
+    text = content.format(row=rows("test", "a")[0].model_dump_json())
+    Path("data").mkdir()
+    Path("data/test.jsonl").write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(UserError, match=said):
+        artifacts.read_split("test")
 
 
 EXAMPLES = rows("test", "a", "b")

@@ -132,7 +132,7 @@ COMMANDS = {
 
 def _refused(error: UserError, files: dict[Path, str] | None = None) -> int:
     """One sentence on the error stream, and the same in the files that were asked for."""
-    print(f"error: {plain(str(error))}", file=sys.stderr)
+    print(f"error: {error}", file=sys.stderr)
     try:
         _write(files or {})
     except UserError as second:

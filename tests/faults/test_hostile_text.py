@@ -6,15 +6,19 @@ import csv
 import json
 import re
 import shutil
+import subprocess
 import unicodedata
 from pathlib import Path
 from typing import Any
 
+import pandas
 import pytest
 from markdown_it import MarkdownIt
 from ruamel.yaml import YAML
 
 from bench import artifacts, cli, config, plugins, report, runtime, scoring, splits
+from bench.compare import gate_output
+from bench.compare.verdicts import Outcome, Verdict
 from bench.context import ScoreContext
 from bench.schema import Example, Prediction
 
@@ -134,20 +138,62 @@ def test_what_a_stage_says_is_one_clean_line(study: Path, capsys: pytest.Capture
     assert said.count("\n") == 1 and not unclean(said)
 
 
+def commit() -> None:
+    """Everything in the working folder, as the first commit of a repository of its own."""
+    author = ["-c", "user.name=t", "-c", "user.email=t@t"]
+    for words in (["init", "-q"], ["add", "-A"], [*author, "commit", "-qm", "start"]):
+        subprocess.run(["git", *words], check=True)
+
+
+def change(folder: Path) -> None:
+    """The baseline's first greedy summary in a report: other words, and a higher score."""
+    path = folder / "predictions.jsonl"
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
+    first = next(row for row in rows if (row["variant"], row["output"]) == ("baseline", "greedy"))
+    first["text"] += RAW
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    table = pandas.read_csv(folder / "scores.csv", dtype=str, keep_default_na=False)
+    at = (table["variant"] == "baseline") & (table["id"] == first["id"]) & (table["output"] == "greedy")
+    table.loc[at, "rouge1"] = str(float(table.loc[at, "rouge1"].item()) + 0.06)
+    table.to_csv(folder / "scores.csv", index=False)
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    metrics["variants"]["baseline"]["rouge1"]["value"] += 0.06 / 6  # of six dialogues
+    (folder / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
+
+
 @pytest.mark.parametrize("form", ["table", "markdown", "json"])
-def test_two_reports_side_by_side_stay_clean(
+def test_two_states_side_by_side_stay_clean(
     study: Path, workdir: Path, capsys: pytest.CaptureFixture[str], form: str
 ) -> None:
-    shutil.copytree(study / "reports" / "miniature", "old")
-    shutil.copytree("old", "new")
-    path = Path("new/predictions.jsonl")
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
-    path.write_text("".join(json.dumps(row | {"text": row["text"] + RAW}) + "\n" for row in rows), encoding="utf-8")
-    assert cli.main(["diff", "old", "new", "--study", "miniature", "--format", form]) == 0
+    """Params, summaries and names of rows that a pull request may bring, all of them another's."""
+    shutil.copytree(study, workdir, dirs_exist_ok=True)
+    report = Path("reports/miniature")
+    for path, coloured in (("scores.csv", "#test\x1b[31m\u202e 0"), ("predictions.jsonl", "#test\\u001b[31m\\u202e 0")):
+        text = (report / path).read_text(encoding="utf-8")
+        assert "#test 0" in text
+        (report / path).write_text(text.replace("#test 0", coloured), encoding="utf-8")
+    commit()
+    change(report)
+    raw = YAML(typ="safe", pure=True).load(Path("params.yaml"))
+    YAML().dump(raw | {"about": f"now {RAW}"}, Path("params.yaml"))
+    assert cli.main(["diff", "HEAD", "--format", form]) == 0
     said = capsys.readouterr()
     assert not unclean(said.out) and not unclean(said.err)
+    assert "alert(1)" in said.out and "now #" in said.out  # they were shown, not dropped
     if form == "markdown":
         assert "<script" not in said.out and "@octocat" not in said.out and "http://x" not in said.out
+
+
+def test_what_the_gate_says_is_clean() -> None:
+    text = RAW.replace("\n", " ")
+    verdicts = [Verdict(text, text, word, text, text, text, text) for word in ("FAIL", "PASS", "NOT COMPARED")]
+    outcome = Outcome(text, text, text, "retrained", False, verdicts, [text])
+    for said in (gate_output.terminal(outcome), gate_output.markdown(outcome)):
+        assert not unclean(said) and said.count("alert(1)") > 10
+    tokens = MARKDOWN.parse(gate_output.markdown(outcome))
+    assert not [
+        child for token in tokens for child in token.children or [] if child.type in ("html_inline", "link_open")
+    ]
 
 
 def test_claims_of_strangers_leave_the_terminal_clean(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
