@@ -26,55 +26,86 @@ class Written:
 
 
 @torch.no_grad()
-def write(loaded: Loaded, sources: Sequence[Sequence[int]], max_new_tokens: int, draws: int = 0) -> list[list[Written]]:
+def write(
+    loaded: Loaded, sources: Sequence[Sequence[int]], max_new_tokens: int, draws: int = 0, shared: bool = False
+) -> list[list[Written]]:
     """Generate for one batch of encoded dialogues: one list a dialogue, of one greedy summary or of `draws` samples.
 
-    Samples come from the model's own distribution. The model's mode is put back afterwards.
+    Samples come from the model's own distribution. The model's mode is put back afterwards. A `shared` batch is written
+    by all processes together and known to each afterwards: the samples are those that one process would draw.
     """
     model, was_training = loaded.model, loaded.model.training
     model.eval()
     prompted = getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False)
-    rows = (_by_transformers if prompted else _decode)(loaded, sources, max_new_tokens, draws)
+    if prompted:
+        rows = _by_transformers(loaded, sources, max_new_tokens, draws)
+    else:
+        own = processes.share(len(sources)) if shared else range(len(sources))
+        rows = _decode(loaded, sources, max_new_tokens, draws, own)
     model.train(was_training)
     eos, each = int(loaded.tokenizer.eos_token_id), max(draws, 1)
     written = [_until_end(row, eos) for row in rows.tolist()]
     return [written[i * each : (i + 1) * each] for i in range(len(sources))]
 
 
-def _decode(loaded: Loaded, sources: Sequence[Sequence[int]], limit: int, draws: int) -> torch.Tensor:
+def _decode(loaded: Loaded, sources: Sequence[Sequence[int]], limit: int, draws: int, own: range) -> torch.Tensor:
     """Tokens (B * draws, `limit`); what follows the end of a row means nothing.
+
+    The model sees `own` sources alone. Where others see the rest, all keep the same book of all rows.
 
     transformers' `generate` carries every row of a batch to the end of its longest, and follows settings in the
     checkpoint that nobody asked for here. This loop leaves finished rows behind and knows no settings.
     """
     model, eos = loaded.model, int(loaded.tokenizer.eos_token_id)
-    hidden, mask = _encode(loaded, sources)
-    tokens = torch.full((len(sources) * max(draws, 1), limit), eos, device=loaded.device)
-    last = torch.full((len(sources), 1), int(model.generation_config.decoder_start_token_id), device=loaded.device)
-    rows, cache = torch.arange(len(tokens), device=loaded.device), None
+    hidden, mask = _encode(loaded, [sources[i] for i in own])
+    each = max(draws, 1)
+    tokens = torch.full((len(sources) * each, limit), eos, device=loaded.device)
+    last = torch.full((len(own), 1), int(model.generation_config.decoder_start_token_id), device=loaded.device)
+    rows = torch.arange(len(tokens), device=loaded.device)
+    cache: Any = None
     ended = torch.zeros_like(rows, dtype=torch.bool)
+    mine = None if len(own) == len(sources) else (rows >= own.start * each) & (rows < own.stop * each)
     for step in range(limit):
-        found = model(
-            encoder_outputs=BaseModelOutput(last_hidden_state=hidden),
-            attention_mask=mask,
-            decoder_input_ids=last,
-            past_key_values=cache,
-            use_cache=True,
-        )
-        logits, cache = found.logits[:, -1].float(), found.past_key_values
+        if len(hidden):
+            found = model(
+                encoder_outputs=BaseModelOutput(last_hidden_state=hidden),
+                attention_mask=mask,
+                decoder_input_ids=last,
+                past_key_values=cache,
+                use_cache=True,
+            )
+            logits, cache = found.logits[:, -1].float(), found.past_key_values
         if step == 0 and draws > 1:  # the first step is the same for all draws of a dialogue
             cache.batch_repeat_interleave(draws)
             hidden, mask, logits = (one.repeat_interleave(draws, 0) for one in (hidden, mask, logits))
-        last = torch.multinomial(logits.softmax(-1), 1) if draws else logits.argmax(-1, keepdim=True)
-        tokens[rows, step] = last[:, 0]
-        ended |= last[:, 0] == eos
+        odds = logits[: len(hidden)].softmax(-1) if draws else logits[: len(hidden)]
+        picked = _pick(odds, draws) if mine is None else _pick_together(odds, draws, mine)
+        tokens[rows, step] = picked[:, 0]
+        ended |= picked[:, 0] == eos
         growing = (~ended).nonzero()[:, 0]
         if not len(growing):
             break
+        last, staying = (picked, growing) if mine is None else (picked[mine], (~ended[mine]).nonzero()[:, 0])
         if len(growing) <= KEPT * len(rows):
-            cache.batch_select_indices(growing)
-            hidden, mask, last, rows, ended = (one[growing] for one in (hidden, mask, last, rows, ended))
+            cache.batch_select_indices(staying)
+            hidden, mask, last = (one[staying] for one in (hidden, mask, last))
+            rows, ended, mine = rows[growing], ended[growing], None if mine is None else mine[growing]
     return tokens
+
+
+def _pick(odds: torch.Tensor, draws: int) -> torch.Tensor:
+    """The next token of each row, (B, 1)."""
+    return torch.multinomial(odds, 1) if draws else odds.argmax(-1, keepdim=True)
+
+
+def _pick_together(odds: torch.Tensor, draws: int, mine: torch.Tensor) -> torch.Tensor:
+    """The next token of every process's rows, of which `mine` (B,) are this one's and have `odds`.
+
+    Each process draws the random numbers of all rows: they are the ones that a single process would draw.
+    """
+    everyone = odds.new_ones(len(mine), odds.shape[-1])
+    everyone[mine] = odds
+    return processes.total(_pick(everyone, draws).where(mine[:, None], 0))
 
 
 def _encode(loaded: Loaded, sources: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -51,6 +51,10 @@ class Batch:
     attention_mask: torch.Tensor
     labels: torch.Tensor
 
+    def rows(self, index: torch.Tensor | slice) -> Batch:
+        """Some of its rows, as wide as before."""
+        return Batch(self.input_ids[index], self.attention_mask[index], self.labels[index])
+
 
 def load(name: str, device: str) -> Loaded:
     """Load `models/<name>` in float32 and eval mode.
