@@ -13,7 +13,7 @@ import torch
 from ruamel.yaml import YAML
 from safetensors.torch import load_file
 
-from bench import artifacts
+from bench import artifacts, models
 from bench.processes import share
 from bench.schema import Example
 from tests.project import tiny
@@ -25,8 +25,12 @@ OPTIM = {"learning_rate": 1e-2, "batch_size": 8, "steps": 6, "warmup_steps": 2}
 
 
 def stage(name: str, variant: str, folder: Path) -> str:
+    return python("-m", f"stages.{name}", variant, folder=folder)
+
+
+def python(*words: str, folder: Path) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", f"stages.{name}", variant],
+        [sys.executable, *words],
         cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
@@ -47,9 +51,9 @@ def project(tiny_base: Path, tiny_reward: Path, workdir: Path) -> Path:
     return workdir
 
 
-def params(folder: Path, processes: int) -> None:
+def params(folder: Path, processes: int, sharding: str = "none") -> None:
     raw = tiny()
-    raw["compute"]["processes"] = processes
+    raw["compute"] |= {"processes": processes, "sharding": sharding}
     raw["generation"] |= {"batch_size": 2, "max_new_tokens": 8}
     full = {"method": "sft", "init": "base", "learns_from": "data/train.jsonl", "optim": OPTIM}
     dpo = {"method": "dpo", "init": "base", "learns_from": "models/reward", "optim": OPTIM, "pairs": PAIRS}
@@ -86,6 +90,21 @@ def test_the_same_curve_weights_and_summaries(project: Path, variant: str, steps
         written[processes] = artifacts.predictions_path(variant).read_bytes()
     assert written[1] == written[2]
     assert len(json.loads(written[1].splitlines()[0])["token_ids"]) > 0
+
+
+def test_a_sharded_training_ends_with_the_weights_of_a_whole_one(project: Path) -> None:
+    found = {}
+    for sharding in ("none", "fsdp"):
+        params(project, 2 if sharding == "fsdp" else 1, sharding)
+        launched = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "tests.fsdp_on_cpu"]
+        python(*(launched if sharding == "fsdp" else ["-m", "stages.train"]), "full", folder=project)
+        found[sharding] = curve_of("full"), load_file(artifacts.model_path("full") / "model.safetensors")
+    (one, weights), (two, others) = found["none"], found["fsdp"]
+    torch.testing.assert_close(two["loss"], one["loss"], rtol=1e-4, atol=0)
+    assert others.keys() == weights.keys()
+    for key in weights:
+        torch.testing.assert_close(others[key], weights[key], rtol=1e-3, atol=1e-4)
+    assert models.load("full", "cpu").kind == "full"
 
 
 @pytest.mark.parametrize(("rows", "processes"), [(10, 2), (5, 2), (7, 3), (3, 3)])
