@@ -25,31 +25,44 @@ class Written:
 
 
 @torch.no_grad()
-def write(loaded: Loaded, sources: Sequence[Sequence[int]], max_new_tokens: int, draws: int = 0) -> list[list[Written]]:
+def write(
+    loaded: Loaded, sources: Sequence[Sequence[int]], max_new_tokens: int, draws: int = 0, shared: bool = False
+) -> list[list[Written]]:
     """Generate for one batch of encoded dialogues: one list a dialogue, of one greedy summary or of `draws` samples.
 
-    Samples come from the model's own distribution. The model's mode is put back afterwards.
+    Samples come from the model's own distribution. The model's mode is put back afterwards. A `shared` batch is written
+    by all processes together and known to each afterwards: the samples are those that one process would draw.
     """
-    model, was_training = loaded.model, loaded.model.training
+    model, was_training, each = loaded.model, loaded.model.training, max(draws, 1)
     model.eval()
-    prompted = getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False)
     with packed.linear_layers(model):
-        rows = (_by_transformers if prompted else _decode)(loaded, sources, max_new_tokens, draws)
+        if getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False):
+            rows = _by_transformers(loaded, sources, max_new_tokens, draws).unflatten(0, (-1, each))
+        else:
+            # One number a token, also for the rows of other processes: no row depends on who writes the others.
+            chance = torch.rand(len(sources), each, max_new_tokens) if draws else None
+            own = processes.share(len(sources)) if shared else range(len(sources))
+            part = slice(own.start, own.stop)
+            rows = _decode(loaded, sources[part], max_new_tokens, None if chance is None else chance[part])
+            rows = processes.whole(rows, len(sources)) if shared else rows
     model.train(was_training)
-    eos, each = int(loaded.tokenizer.eos_token_id), max(draws, 1)
-    written = [_until_end(row, eos) for row in rows.tolist()]
-    return [written[i * each : (i + 1) * each] for i in range(len(sources))]
+    eos = int(loaded.tokenizer.eos_token_id)
+    return [[_until_end(row, eos) for row in drawn] for drawn in rows.tolist()]
 
 
-def _decode(loaded: Loaded, sources: Sequence[Sequence[int]], limit: int, draws: int) -> torch.Tensor:
-    """Tokens (B * draws, `limit`); what follows the end of a row means nothing.
+def _decode(loaded: Loaded, sources: Sequence[Sequence[int]], limit: int, chance: torch.Tensor | None) -> torch.Tensor:
+    """Tokens (B, draws, `limit`); what follows the end of a row means nothing.
+
+    `chance` (B, draws, `limit`) holds a number from [0, 1) for each token to draw; without it the likeliest is taken.
 
     transformers' `generate` carries every row of a batch to the end of its longest, and follows settings in the
     checkpoint that nobody asked for here. This loop leaves finished rows behind and knows no settings.
     """
     model, eos = loaded.model, int(loaded.tokenizer.eos_token_id)
+    draws = 1 if chance is None else chance.shape[1]
+    chances = None if chance is None else chance.flatten(0, 1).to(loaded.device)
     writing = architectures.of(model).begin(model, sources, int(loaded.tokenizer.pad_token_id))
-    tokens = torch.full((len(sources) * max(draws, 1), limit), eos, device=loaded.device)
+    tokens = torch.full((len(sources) * draws, limit), eos, device=loaded.device)
     last, rows = None, torch.arange(len(tokens), device=loaded.device)
     ended = torch.zeros_like(rows, dtype=torch.bool)
     for step in range(limit):
@@ -57,7 +70,7 @@ def _decode(loaded: Loaded, sources: Sequence[Sequence[int]], limit: int, draws:
         if step == 0 and draws > 1:  # the first step is the same for all draws of a dialogue
             writing.repeat(draws)
             logits = logits.repeat_interleave(draws, 0)
-        last = torch.multinomial(logits.softmax(-1), 1) if draws else logits.argmax(-1, keepdim=True)
+        last = logits.argmax(-1, keepdim=True) if chances is None else _drawn(logits, chances[rows, step])
         tokens[rows, step] = last[:, 0]
         ended |= last[:, 0] == eos
         growing = (~ended).nonzero()[:, 0]
@@ -66,7 +79,14 @@ def _decode(loaded: Loaded, sources: Sequence[Sequence[int]], limit: int, draws:
         if len(growing) <= KEPT * len(rows):
             writing.keep(growing)
             last, rows, ended = last[growing], rows[growing], ended[growing]
-    return tokens
+    return tokens.unflatten(0, (-1, draws))
+
+
+def _drawn(logits: torch.Tensor, chance: torch.Tensor) -> torch.Tensor:
+    """The token (R, 1) up to which the odds of `logits` (R, V) add up to more than `chance` (R,)."""
+    reached = logits.double().softmax(-1).cumsum(-1)
+    found = torch.searchsorted(reached, chance.double().unsqueeze(-1) * reached[:, -1:], right=True)
+    return found.clamp_max(logits.shape[-1] - 1)
 
 
 def _by_transformers(loaded: Loaded, sources: Sequence[Sequence[int]], limit: int, draws: int) -> torch.Tensor:

@@ -6,6 +6,7 @@ weights, so it is never put on other weights than those it was trained on. `meth
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -207,6 +208,11 @@ def prompt_ids(tokenizer: PreTrainedTokenizerBase, source: str, text: TextConfig
         return list(tokenizer(prompt, truncation=False, split_special_tokens=True, verbose=False)["input_ids"])
     if not tokenizer.chat_template:
         raise UserError("params.yaml: text.chat: the base's tokenizer has no chat template; write false.")
+    if "sanitize_control_tokens" not in inspect.signature(tokenizer.apply_chat_template).parameters:
+        raise UserError(
+            "params.yaml: text.chat: this transformers would take control tokens in a dialogue for its own; install "
+            "transformers>=5.23 or write false."
+        )
     turn = [{"role": "user", "content": prompt}]
     try:
         ids = tokenizer.apply_chat_template(

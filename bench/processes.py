@@ -9,8 +9,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 from bench.schema import ComputeConfig
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 CPU = "ACCELERATE_USE_CPU"  # Accelerate's own word for it
 
@@ -31,6 +35,32 @@ def wait() -> None:
         from accelerate import PartialState
 
         PartialState(cpu=os.environ.get(CPU) == "true").wait_for_everyone()
+
+
+def share(rows: int) -> range:
+    """Which of `rows` are this process's. All are everyone's where there are fewer than processes."""
+    if rows < count():
+        return range(rows)
+    return range(rows * rank() // count(), rows * (rank() + 1) // count())
+
+
+def total(values: Tensor) -> Tensor:
+    """The sum over the processes, put in place of `values`; every process must come here, with the same shape."""
+    if count() > 1:
+        from torch import distributed
+
+        distributed.all_reduce(values)
+    return values
+
+
+def whole(part: Tensor, rows: int) -> Tensor:
+    """What each process has of its `share` of `rows`, put together: (share, ...) -> (rows, ...)."""
+    own = share(rows)
+    if len(own) == rows:
+        return part
+    placed = part.new_zeros(rows, *part.shape[1:])
+    placed[own.start : own.stop] = part
+    return total(placed)
 
 
 def spread(module: str, compute: ComputeConfig, *arguments: str) -> bool:

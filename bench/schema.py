@@ -145,12 +145,14 @@ class ComputeConfig(Strict):
     """Where and in which arithmetic the work runs. The thread count changes float32 results, so it is fixed.
 
     `processes` share training and generation, each with `threads` threads (and a GPU of its own where there are GPUs).
+    With `sharding: fsdp` they also share out weights, gradients and the optimiser's state where `sft` trains every weight.
     Training keeps its state every `save_seconds`; a killed `dvc repro` goes on from there.
     """
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = Field(1, ge=1, le=1024)
     processes: int = Field(1, ge=1, le=1024)
+    sharding: Literal["none", "fsdp"] = "none"
     precision: Literal["float32", "bfloat16"] = "float32"
     save_seconds: float = Field(300.0, ge=0)
 

@@ -151,3 +151,12 @@ def test_the_limit_is_reported(loaded: models.Loaded) -> None:
     rows = generate.predict(loaded, EXAMPLES, TEXT, GenerationConfig(max_new_tokens=2))
     for row in rows:
         assert row.hit_limit == (loaded.tokenizer.eos_token_id not in row.token_ids)
+
+
+def test_each_chance_draws_the_token_it_falls_on() -> None:
+    """Chances that lie evenly in [0, 1) find every token as often as it is likely, to one of them."""
+    logits = torch.tensor([-1.0, 0.5, float("-inf"), 2.0, 0.0, float("-inf")])
+    even = (torch.arange(2000) + 0.5) / 2000
+    found = torch.bincount(generate._drawn(logits.expand(2000, -1), even)[:, 0], minlength=6)
+    assert ((found - 2000 * logits.softmax(-1)).abs() <= 1).all()
+    assert found[2] == found[5] == 0

@@ -12,7 +12,11 @@ import tarfile
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
+
+from bench import config
 
 ROOT = Path(__file__).resolve().parents[1]
 STUDY = """\
@@ -240,6 +244,87 @@ def test_the_budget_ends_a_run_that_can_go_on(
     assert "one,kept" in (here / "out" / "timings.csv").read_text()
 
 
+def test_the_plan_names_every_call_in_its_order(
+    tool: ModuleType, here: Path, packed: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert tool.main(["plan", "parts"]) == 0
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    calls = [line for line in lines if line.startswith("python3 ")]
+    words = [call.removeprefix("python3 tools/offline_run.py ").split()[0] for call in calls]
+    assert words == ["unpack"] * len(packed) + ["race", "race", "stability", "run"]
+    assert calls[len(packed) - 1].endswith(
+        '&& python3 tools/offline_run.py run small --store /tmp/study --out "$OUT" --budget 540'
+    )
+    assert [line.count("carry parts/part-") for line in lines if line[0].isdigit()] == [1] * len(packed) + [0] * 4
+    raced = [call.partition("--races ")[2].split()[0] for call in calls if " race " in call]
+    assert sorted(",".join(raced).split(",")) == ["classifier", "generation", "ppo", "training"]
+    assert tool.main(["plan", "nowhere"]) == 1
+    assert capsys.readouterr().err == "error: nowhere holds no parts; make them with `pack`.\n"
+
+
+RIVAL = """\
+import os, subprocess, sys, time
+print(sys.argv[1:], os.environ["PIP_NO_INDEX"], os.environ["PIP_FIND_LINKS"], os.environ["XDG_CACHE_HOME"], flush=True)
+if "slow" in sys.argv:
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    open("child", "w").write(str(child.pid))
+    time.sleep(60)
+sys.exit("broken" if "broken" in sys.argv else 0)
+"""
+
+
+def test_a_race_gets_the_rivals_options_and_the_carried_wheels(
+    tool: ModuleType, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rival = here / "tests" / "benchmarks" / "rival"
+    rival.mkdir(parents=True)
+    (rival / "__main__.py").write_text(RIVAL)
+    race = ["race", "--store", "store", "--out", "out"]
+    assert tool.main([*race, "--", "--races", "ppo"]) == 0
+    said = (here / "out" / "log.txt").read_text()
+    assert str(["--out", str(here / "out"), "--races", "ppo"]) in said
+    assert f"1 {here}/store/trl {here}/store/cache" in said
+    assert tool.main([*race, "--", "broken"]) == 1
+    assert "error: the race failed with exit status 1; see" in capsys.readouterr().err
+    assert tool.main([*race, "--budget", "2", "--", "slow"]) == 1
+    assert "the race outran the budget and was ended" in capsys.readouterr().err
+    status = Path("/proc") / (here / "child").read_text() / "status"  # ended with the one that started it
+    assert not status.exists() or "State:\tZ" in status.read_text()
+
+
+def test_stability_is_the_largest_difference_and_the_share_of_other_summaries(
+    tool: ModuleType, workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measures = tool.offline_measures
+    for name, loss, weight, last in (("one", 2.5, 1.0, 7), ("other", 2.25, 1.5, 8)):
+        folder = workdir / name
+        for part in ("curves", "predictions", "models/short"):
+            (folder / part).mkdir(parents=True)
+        (folder / "curves" / "short.csv").write_text(f"step,loss\n1,3.0\n2,{loss}\n")
+        save_file({"w": np.array([0.0, weight], np.float32)}, folder / "models" / "short" / "model.safetensors")
+        rows = [
+            {"output": kind, "token_ids": ids}
+            for kind, ids in (("greedy", [5, 1]), ("greedy", [last]), ("sample", [3]))
+        ]
+        (folder / "predictions" / "short.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = measures.difference(workdir / "one", workdir / "other")
+    assert found == {
+        "largest_loss_difference": 0.25, "largest_weight_difference": 0.5, "greedy_summaries": 2, "greedy_different": 0.5,
+        "sample_summaries": 1, "sample_different": 0.0,
+    }  # fmt: skip
+    assert "| float32 | 2.50e-01 | 5.00e-01 | 50.0% of 2 | 0.0% of 1 |" in measures.page({"float32": found}, 20)
+    assert tool.main(["stability", "miniature", "--store", "s", "--out", "o"]) == 1
+    assert "studies/miniature.yaml or dvc.yaml does not exist here" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["dialogsum-small", "miniature"])
+def test_the_short_study_is_one_that_the_project_takes(tool: ModuleType, name: str) -> None:
+    raw = tool.offline_stages.parsed((ROOT / "studies" / f"{name}.yaml").read_text())
+    params = config.parse(tool.offline_measures.short(raw, "bfloat16", 20), "short")
+    assert list(params.variants) == ["short"] and params.compute.precision == "bfloat16"
+
+
 def test_it_starts_from_the_command_line() -> None:
     done = subprocess.run([sys.executable, "tools/offline_run.py", "--help"], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0 and "unpack local/parts/part-00" in done.stdout
+    assert done.returncode == 0 and "plan local/parts" in done.stdout

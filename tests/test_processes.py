@@ -13,18 +13,24 @@ import torch
 from ruamel.yaml import YAML
 from safetensors.torch import load_file
 
-from bench import artifacts
+from bench import artifacts, models
+from bench.processes import share
 from bench.schema import Example
 from tests.project import tiny
 
 ROOT = Path(__file__).resolve().parents[1]
 PAIRS = {"prompts": 12, "samples": 24, "margin": 0.0, "max_new_tokens": 8, "batch_size": 4}
+PPO = {"iterations": 3, "batch_size": 10, "minibatch_size": 5, "epochs": 2, "max_new_tokens": 12, "kl_target": 1.0}
 OPTIM = {"learning_rate": 1e-2, "batch_size": 8, "steps": 6, "warmup_steps": 2}
 
 
 def stage(name: str, variant: str, folder: Path) -> str:
+    return python("-m", f"stages.{name}", variant, folder=folder)
+
+
+def python(*words: str, folder: Path) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", f"stages.{name}", variant],
+        [sys.executable, *words],
         cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
@@ -45,31 +51,36 @@ def project(tiny_base: Path, tiny_reward: Path, workdir: Path) -> Path:
     return workdir
 
 
-def params(folder: Path, processes: int) -> None:
+def params(folder: Path, processes: int, sharding: str = "none") -> None:
     raw = tiny()
-    raw["compute"]["processes"] = processes
+    raw["compute"] |= {"processes": processes, "sharding": sharding}
     raw["generation"] |= {"batch_size": 2, "max_new_tokens": 8}
     full = {"method": "sft", "init": "base", "learns_from": "data/train.jsonl", "optim": OPTIM}
     dpo = {"method": "dpo", "init": "base", "learns_from": "models/reward", "optim": OPTIM, "pairs": PAIRS}
-    raw["variants"] = {"full": full, "dpo": dpo, "ppo": raw["variants"]["ppo"] | {"init": "base"}}
+    ppo = raw["variants"]["ppo"] | {"init": "base", "learning_rate": 3e-3} | PPO
+    raw["variants"] = {"full": full, "dpo": dpo, "ppo": ppo}
     with (folder / "params.yaml").open("w") as file:
         YAML().dump(raw, file)
 
 
-@pytest.mark.parametrize("variant", ["full", "dpo"])
-def test_the_same_curve_weights_and_summaries(project: Path, variant: str) -> None:
+def curve_of(variant: str) -> dict[str, torch.Tensor]:
+    rows = [line.split(",") for line in artifacts.curve_path(variant).read_text().splitlines()]
+    return {name: torch.tensor([float(row[i]) for row in rows[1:]]) for i, name in enumerate(rows[0])}
+
+
+@pytest.mark.parametrize(("variant", "steps"), [("full", 6), ("dpo", 6), ("ppo", 3)])
+def test_the_same_curve_weights_and_summaries(project: Path, variant: str, steps: int) -> None:
     found = {}
     for processes in (1, 2):
         params(project, processes)
         told = stage("train", variant, project)
         assert told.count(f"train {variant}:") == 1
-        curve = [line.split(",") for line in artifacts.curve_path(variant).read_text().splitlines()]
-        column = curve[0].index("loss")
-        losses = torch.tensor([float(row[column]) for row in curve[1:]])
-        found[processes] = losses, load_file(artifacts.model_path(variant) / "model.safetensors")
+        found[processes] = curve_of(variant), load_file(artifacts.model_path(variant) / "model.safetensors")
     (one, weights), (two, others) = found[1], found[2]
-    assert len(one) == 6
-    torch.testing.assert_close(two, one, rtol=1e-4, atol=0)
+    assert len(one["loss"]) == steps
+    torch.testing.assert_close(two["loss"], one["loss"], rtol=1e-4, atol=0)
+    for key in {"reward", "kl", "kl_coefficient", "length"} & one.keys():  # PPO: the very same summaries
+        torch.testing.assert_close(two[key], one[key], rtol=1e-4, atol=1e-6)
     for key in weights:
         torch.testing.assert_close(others[key], weights[key], rtol=1e-3, atol=1e-4)
     written = {}
@@ -81,12 +92,29 @@ def test_the_same_curve_weights_and_summaries(project: Path, variant: str) -> No
     assert len(json.loads(written[1].splitlines()[0])["token_ids"]) > 0
 
 
-def test_ppo_in_two_processes_is_refused_in_one_sentence(project: Path) -> None:
-    params(project, 2)
-    done = subprocess.run(
-        [sys.executable, "-m", "stages.train", "ppo"],
-        cwd=project, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode != 0
-    assert "error: params.yaml: compute.processes: 2, and method 'ppo'" in done.stderr
-    assert not artifacts.model_path("ppo").exists()
+def test_a_sharded_training_ends_with_the_weights_of_a_whole_one(project: Path) -> None:
+    found = {}
+    for sharding in ("none", "fsdp"):
+        params(project, 2 if sharding == "fsdp" else 1, sharding)
+        launched = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "tests.fsdp_on_cpu"]
+        python(*(launched if sharding == "fsdp" else ["-m", "stages.train"]), "full", folder=project)
+        found[sharding] = curve_of("full"), load_file(artifacts.model_path("full") / "model.safetensors")
+    (one, weights), (two, others) = found["none"], found["fsdp"]
+    torch.testing.assert_close(two["loss"], one["loss"], rtol=1e-4, atol=0)
+    assert others.keys() == weights.keys()
+    for key in weights:
+        torch.testing.assert_close(others[key], weights[key], rtol=1e-3, atol=1e-4)
+    assert models.load("full", "cpu").kind == "full"
+
+
+@pytest.mark.parametrize(("rows", "processes"), [(10, 2), (5, 2), (7, 3), (3, 3)])
+def test_shares_are_even_and_cover_every_row(rows: int, processes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", str(processes))
+    shares = []
+    for rank in range(processes):
+        monkeypatch.setenv("RANK", str(rank))
+        shares.append(share(rows))
+    assert [row for one in shares for row in one] == list(range(rows))
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+    monkeypatch.setenv("WORLD_SIZE", str(rows + 1))
+    assert share(rows) == range(rows)

@@ -7,15 +7,16 @@ In this project's environment, at the repository's root; `local/` is ignored by 
 
     python tools/offline_run.py pack dialogsum-small local/parts
 
-This prints one command a part, to be run there at the repository's root. Only one part need be there at a time, and
-the store stays outside the repository. The machine must not be given back in between:
+    python tools/offline_run.py plan local/parts
 
-    python3 tools/offline_run.py unpack local/parts/part-00 /tmp/study     (and so on: part-01, ...)
-    python3 tools/offline_run.py run dialogsum-small --store /tmp/study --out "$OUT" --budget 540
+`plan` prints the calls in their order, each to be run there at the repository's root: the parts, of which only one need
+be there at a time; the study; the race against the lab's way in flan-t5-base's sizes; whether the same work comes out
+alike. The store stays outside the repository, and the machine must not be given back in between.
 
 `run` stops before a stage that would not fit into the budget and ends one that outruns it; called again, it goes on
 where it stopped. OUT gets at most eight files: report.tar.xz and work.tar.xz (data left out), to be unpacked here with
-`tar -xf` at the root, and the small files beside them. `params.yaml` there becomes the study's.
+`tar -xf` at the root, and the small files beside them. `params.yaml` there becomes the study's. Options of the race
+after `--` are those of tests/benchmarks/rival.
 """
 
 from __future__ import annotations
@@ -30,21 +31,29 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+import offline_measures
 import offline_stages
 from offline_stages import OfflineError, parsed_study
 
 MIB = 1 << 20
 WHEELS = [
-    "absl-py", "alt-profanity-check", "annotated-types", "click", "contourpy", "cycler", "defusedxml", "fonttools",
-    "joblib", "kiwisolver", "matplotlib", "narwhals", "nltk", "peft", "pydantic", "pydantic-core",
-    "pyparsing", "python-dateutil", "rouge-score", "ruamel-yaml", "scikit-learn", "six", "tabulate",
-    "threadpoolctl", "typing-extensions", "typing-inspection",
+    "absl-py", "alt-profanity-check", "annotated-types", "click", "contourpy", "cycler", "datasets", "defusedxml", "dill",
+    "fonttools", "joblib", "kiwisolver", "matplotlib", "multiprocess", "narwhals", "nltk", "peft", "pydantic",
+    "pydantic-core", "pyparsing", "python-dateutil", "regex", "rouge-score", "ruamel-yaml", "scikit-learn", "six", "tabulate",
+    "threadpoolctl", "transformers", "typing-extensions", "typing-inspection",
 ]  # fmt: skip
 TAGS = [f"manylinux{tag}_x86_64" for tag in ("_2_28", "_2_27", "_2_17", "2014", "1")]
+# The lab writes one token at a time, some 40 a second with flan-t5-base's sizes: what fits into a call of ten minutes.
+RACES = (
+    "training,classifier,ppo --dialogues 200 --rounds 5",
+    "generation --dialogues 64 --rounds 2 --max-new-tokens 64",
+)
+RIVAL = Path(__file__).resolve().parents[1] / "tests" / "benchmarks"
 TARGET = ["--python-version=3.12", "--implementation=cp", "--only-binary=:all:", *(f"--platform={tag}" for tag in TAGS)]
 
 
@@ -69,12 +78,26 @@ def carried(study: dict[str, Any]) -> list[Path]:
     return found
 
 
-def download(folder: Path) -> None:
-    """The locked wheels for the other machine's Python."""
+def locked() -> list[str]:
+    """The requirements of what travels, in the versions of the lock."""
     lock = Path("requirements.lock").read_text(encoding="utf-8")
     pins = dict(re.findall(r"^([\w.-]+)==([^\s;]+)", lock, re.MULTILINE))  # of two lines the last is for newer Pythons
-    for name in WHEELS:
-        wanted, pip = f"{name}=={pins[name]}", [sys.executable, "-m", "pip"]
+    return [f"{name}=={pins[name]}" for name in WHEELS]
+
+
+def rivals() -> tuple[str, ...]:
+    """The requirements of the lab's PPO, which the race installs apart from all others."""
+    sys.path.insert(0, str(RIVAL))
+    from rival.task import TRL
+
+    return TRL
+
+
+def download(wanted_all: Iterable[str], folder: Path) -> None:
+    """Wheels for the other machine's Python."""
+    folder.mkdir()
+    for wanted in wanted_all:
+        name, pip = wanted.partition("==")[0], [sys.executable, "-m", "pip"]
         common = ["--quiet", "--no-deps", "--disable-pip-version-check"]
         done = subprocess.run([*pip, "download", *common, *TARGET, "--dest", str(folder), wanted], capture_output=True)
         if done.returncode:  # published as source alone: good where it builds one wheel for every machine
@@ -139,21 +162,51 @@ def pack(given: argparse.Namespace) -> None:
     splitter = Splitter(out, int(given.part_mib * MIB))
     with tempfile.TemporaryDirectory() as folder:
         if not given.no_wheels:
-            download(Path(folder))
+            download(locked(), Path(folder, "wheels"))
+            download(rivals(), Path(folder, "trl"))
         with lzma.open(splitter, "wb", preset=given.preset) as packed, tarfile.open(fileobj=packed, mode="w|") as tar:  # type: ignore[call-overload,arg-type]
             tar.dereference = True
-            for wheel in sorted(Path(folder).iterdir()):
-                tar.add(wheel, f"wheels/{wheel.name}")
+            for wheel in sorted(Path(folder).rglob("*.whl")):
+                tar.add(wheel, f"{wheel.parent.name}/{wheel.name}")
             for path in files:
                 tar.add(path.resolve(), path.as_posix())
     splitter.close()
     manifest = {"study": given.study, "sha256": splitter.total.hexdigest(), "parts": splitter.parts}
-    for i, part in enumerate(splitter.parts):
+    for i in range(len(splitter.parts)):
         home = out / f"part-{i:02}"
         (home / "manifest.json").write_text(json.dumps(manifest | {"part": i}, indent=1) + "\n", encoding="utf-8")
-        print(f"part {i + 1} of {len(splitter.parts)}, {part['size'] / MIB:.1f} MiB; carry {home} and run there:")
-        print(f"  python3 tools/offline_run.py unpack {shlex.quote(home.as_posix())} /tmp/study")
-    print(f"then:\n  python3 tools/offline_run.py run {given.study} --store /tmp/study --out OUT --budget 540")
+    print(f"{len(splitter.parts)} parts, {sum(part['size'] for part in splitter.parts) / MIB:.1f} MiB; next:")
+    print(f"  python tools/offline_run.py plan {shlex.quote(given.out_dir)}")
+
+
+def plan(given: argparse.Namespace) -> None:
+    """Print the calls of a GPU run, in their order."""
+    parts = sorted(Path(given.parts_dir).glob("part-*"))
+    try:
+        study = json.loads((parts[0] / "manifest.json").read_text(encoding="utf-8"))["study"]
+    except (OSError, ValueError, LookupError, TypeError):
+        raise OfflineError(f"{given.parts_dir} holds no parts; make them with `pack`.") from None
+    tool, where = "python3 tools/offline_run.py", f'--store {given.store} --out "$OUT" --budget {given.budget}'
+    run = f"{tool} run {study} {where}"
+    race = f"{tool} race {where} -- --device cuda --sizes flan-t5-base --races"
+    calls = [(f"{tool} unpack {shlex.quote(part.as_posix())} {given.store}", part.as_posix()) for part in parts]
+    calls[-1] = (f"{calls[-1][0]} && {run}", calls[-1][1])
+    calls += [
+        *((f"{race} {words}", "") for words in RACES),
+        (f"{tool} stability {study} {where}", ""),
+        (run, ""),
+    ]
+    notes = {
+        len(parts): "the study; the last call below goes on where its budget ended it",
+        len(parts) + 1: "cuda.md and .json, the other race's too: give them names of their own in reports/rival/",
+        len(parts) + 3: "stability.md",
+        len(parts) + 4: "only if the study is not done yet",
+    }
+    for number, (command, carry) in enumerate(calls, 1):
+        carried = f"; carry {carry}" if carry else ""
+        note = f" ({notes[number]})" if number in notes else ""
+        print(f"{number}. at most {given.budget + 60} s{carried}{note}\n   {command}")
+    print("Fetch what is under $OUT after every call: the next one empties it. Keep the machine warm in between.")
 
 
 def unpack(given: argparse.Namespace) -> None:
@@ -201,7 +254,7 @@ def extract(joined: Path, store: Path) -> None:
         with tarfile.open(joined, "r:xz") as tar:
             for member in tar:
                 parts = PurePosixPath(member.name).parts
-                if not member.isfile() or ".." in parts or parts[:1] not in (("local",), ("wheels",)):
+                if not member.isfile() or ".." in parts or parts[:1] not in (("local",), ("wheels",), ("trl",)):
                     raise OfflineError(f"the packed file '{member.name}' would lie outside local/; it is refused.")
                 tar.extract(member, "." if parts[0] == "local" else store, filter="data")
     except (tarfile.TarError, lzma.LZMAError, OSError) as error:
@@ -230,6 +283,18 @@ def run(given: argparse.Namespace) -> None:
     offline_stages.run(given.study, Path(given.store).resolve(), Path(given.out), given.budget)
 
 
+def race(given: argparse.Namespace) -> None:
+    """Race the lab's way against ours."""
+    options = given.options[1:] if given.options[:1] == ["--"] else given.options
+    offline_measures.race(options, Path(given.store).resolve(), Path(given.out).resolve(), given.budget)
+
+
+def stability(given: argparse.Namespace) -> None:
+    """Do the same work twice and compare."""
+    where = Path(given.store).resolve(), Path(given.out).resolve()
+    offline_measures.stability(given.study, *where, given.budget, given.steps, given.dialogues)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; a mistake is one sentence on the error stream and exit code 1."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -247,12 +312,26 @@ def main(arguments: list[str] | None = None) -> int:
     one.add_argument("part_dir")
     one.add_argument("store")
     one.set_defaults(act=unpack)
-    one = commands.add_parser("run", help="run the stages that are out of date")
+    one = commands.add_parser("plan", help="print the calls of a GPU run in their order")
+    one.add_argument("parts_dir")
+    one.add_argument("--store", default="/tmp/study")
+    one.add_argument("--budget", type=int, default=540, help="seconds of one call (540)")
+    one.set_defaults(act=plan)
+    working = argparse.ArgumentParser(add_help=False)
+    working.add_argument("--store", required=True, help="where unpack put its wheels; also remembers what was run")
+    working.add_argument("--out", required=True, help="folder for at most eight files of results")
+    working.add_argument("--budget", type=float, help="seconds after which nothing goes on")
+    one = commands.add_parser("run", parents=[working], help="run the stages that are out of date")
     one.add_argument("study")
-    one.add_argument("--store", required=True, help="where unpack put its wheels; also remembers what was run")
-    one.add_argument("--out", required=True, help="folder for at most eight files of results")
-    one.add_argument("--budget", type=float, help="seconds after which no stage goes on")
     one.set_defaults(act=run)
+    one = commands.add_parser("race", parents=[working], help="the lab's way against ours: tests/benchmarks/rival")
+    one.add_argument("options", nargs=argparse.REMAINDER, help="after --: the rival's own")
+    one.set_defaults(act=race)
+    one = commands.add_parser("stability", parents=[working], help="the same training and summaries twice")
+    one.add_argument("study")
+    one.add_argument("--steps", type=int, default=20, help="steps of the training (20)")
+    one.add_argument("--dialogues", type=int, default=64, help="test dialogues that are summarised (64)")
+    one.set_defaults(act=stability)
     given = parser.parse_args(arguments)
     try:
         given.act(given)

@@ -9,10 +9,12 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -236,25 +238,10 @@ def _one(
     stamp.unlink(missing_ok=True)
     for path in map(Path, stage.outs):  # as DVC does: what an older run left is no result of this one
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
-    search = os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")]))
-    environment = os.environ | {"PYTHONPATH": search, "PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1"}
-    environment["DVC_STAGE"] = stage.name
-    started, log = time.monotonic(), out / "log.txt"
-    with log.open("a+b") as file:
-        file.write(f"# {stage.name}\n".encode())
-        file.flush()
-        start = file.seek(0, os.SEEK_END)
-        try:
-            code = subprocess.run(
-                stage.command, stdout=file, stderr=subprocess.STDOUT, env=environment, timeout=left
-            ).returncode
-        except subprocess.TimeoutExpired:
-            code = None
-        file.seek(start)
-        said = [line for line in file.read().decode("utf-8", "replace").splitlines() if line.strip()]
+    started = time.monotonic()
+    code = logged(stage.name, stage.command, out / "log.txt", environment(site) | {"DVC_STAGE": stage.name}, left)
     seconds = time.monotonic() - started
     rows.append(Row(stage, "ran" if code == 0 else "out of time" if code is None else "failed", round(seconds, 1)))
-    print("\n".join(said[-1:] if code == 0 else said[-25:]), flush=True)
     print(f"{stage.name}: {rows[-1].state}, {seconds:.1f} s with its start", flush=True)
     if code is None:
         return f"{stage.name} outran the budget and was ended; run again with a larger --budget or a smaller study."
@@ -262,6 +249,45 @@ def _one(
         return f"{stage.name} failed with exit status {code}; see log.txt."
     stamp.write_text(json.dumps({"inputs": inputs, "seconds": round(seconds, 1)}), encoding="utf-8")
     return ""
+
+
+def environment(site: Path) -> dict[str, str]:
+    """What a process is given that needs the carried packages."""
+    search = os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")]))
+    return os.environ | {"PYTHONPATH": search, "PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1"}
+
+
+def logged(
+    name: str,
+    command: Sequence[str],
+    log: Path,
+    environment: Mapping[str, str],
+    left: float | None,
+    folder: Path | None = None,
+) -> int | None:
+    """The exit status of a command, None where it outran `left` seconds; its words go to `log`, the last are shown.
+
+    A process that is ended is ended with all that it has started, or they would hold the GPU's memory.
+    """
+    with log.open("a+b") as file:
+        file.write(f"# {name}\n".encode())
+        file.flush()
+        start = file.seek(0, os.SEEK_END)
+        process = subprocess.Popen(
+            command, stdout=file, stderr=subprocess.STDOUT, env=environment, cwd=folder, start_new_session=True
+        )
+        try:
+            code: int | None = process.wait(left)
+        except subprocess.TimeoutExpired:
+            code = None
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        file.seek(start)
+        said = [line for line in file.read().decode("utf-8", "replace").splitlines() if line.strip()]
+    print("\n".join(said[-1:] if code == 0 else said[-25:]), flush=True)
+    return code
 
 
 def collect(study: str, rows: list[Row], out: Path) -> None:

@@ -21,6 +21,10 @@ class Batch:
     attention_mask: torch.Tensor
     labels: torch.Tensor
 
+    def rows(self, index: torch.Tensor | slice) -> Batch:
+        """Some of its rows, as wide as before."""
+        return Batch(self.input_ids[index], self.attention_mask[index], self.labels[index])
+
 
 def collate(
     sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]], pad: int, device: torch.device | str

@@ -10,9 +10,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from bench import artifacts, processes, runtime
+from bench import artifacts, runtime
 from bench.context import TrainContext
-from bench.schema import MethodConfig, UserError
+from bench.schema import MethodConfig
 from bench.training.settings import PPOConfig
 
 LEARNS_FROM = "reward"
@@ -28,11 +28,6 @@ def train(config: Config, context: TrainContext) -> dict[str, Any]:
     from bench.training.ppo import Learner
     from bench.training.reward import Reward
 
-    if processes.count() > 1:
-        raise UserError(
-            f"params.yaml: compute.processes: {processes.count()}, and method 'ppo' of variants.{context.variant} runs in one; "
-            "write 1 and train the other variants first (`dvc repro train@NAME`)."
-        )
     learner = Learner(config, context, Reward(context.teacher(), config.reward))
     seconds, started = 0.0, time.monotonic()
     if state := context.work.load_state():

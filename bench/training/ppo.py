@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
-from bench import architectures, generate, models
+from bench import architectures, generate, models, processes
 from bench.context import TrainContext
 from bench.models import Batch, Loaded
 from bench.schema import Example, UserError
@@ -53,9 +53,8 @@ class Rollout:
 
     def rows(self, index: torch.Tensor) -> Rollout:
         """The rollout of some of its sequences."""
-        b = self.batch
         return Rollout(
-            Batch(b.input_ids[index], b.attention_mask[index], b.labels[index]),
+            self.batch.rows(index),
             self.mask[index],
             self.logprobs[index],
             self.values[index],
@@ -70,6 +69,11 @@ class Learner:
 
     def __init__(self, config: PPOConfig, context: TrainContext, reward: Reward) -> None:
         self.config, self.context, self.reward = config, context, reward
+        if config.minibatch_size < processes.count():
+            raise UserError(
+                f"params.yaml: variants.{context.variant}.minibatch_size: {config.minibatch_size} summaries cannot be "
+                f"shared by {processes.count()} processes; give at least as many."
+            )
         start = context.start()
         self.fresh_adapter = config.adapter is not None
         self.policy: Loaded = models.trainable(start, config.adapter)
@@ -100,27 +104,35 @@ class Learner:
 
     @torch.no_grad()
     def rollout(self, examples: Sequence[Example]) -> Rollout:
-        """Write one summary a dialogue at temperature 1; score it; measure KL to the reference."""
+        """Write one summary a dialogue at temperature 1; score it; measure KL to the reference.
+
+        Each of several processes does that for its share of the rows; all of them then hold the whole.
+        """
         sources = [
             models.encode_source(self.policy.tokenizer, example.source, self.context.text)[0] for example in examples
         ]
-        written = [one for (one,) in generate.write(self.policy, sources, self.config.max_new_tokens, draws=1)]
-        self.tokens += sum(len(one.token_ids) for one in written)
-        pad = int(self.policy.tokenizer.pad_token_id)
-        batch = models.collate(sources, [one.token_ids for one in written], pad, self.policy.device)
-        logits, values = self.actor(batch)
+        written = generate.write(self.policy, sources, self.config.max_new_tokens, draws=1, shared=True)
+        ids = [one.token_ids for (one,) in written]
+        self.tokens += sum(map(len, ids))
+        batch = models.collate(sources, ids, int(self.policy.tokenizer.pad_token_id), self.policy.device)
+        texts, own = [generate.text_of(self.policy, one) for (one,) in written], processes.share(len(ids))
+        part = batch.rows(slice(own.start, own.stop))
+        logits, values = self.actor(part)
         with self.accelerator.autocast():  # the precision of the policy, or KL would not start at 0
-            reference = self.reference_logits(batch)
-        logprobs, mask = models.token_logprobs(logits, batch.labels)
+            reference = self.reference_logits(part)
+        logprobs, mask = models.token_logprobs(logits, part.labels)
         if self.config.kl_penalty == "full":
             kl = pg.kl_penalty("full", logits.float().log_softmax(-1), reference.float().log_softmax(-1))
         else:
-            kl = pg.kl_penalty(self.config.kl_penalty, logprobs, models.token_logprobs(reference, batch.labels)[0])
-        texts = [generate.text_of(self.policy, one) for one in written]
-        raw = self.reward.raw(texts)
-        self.refuse_collapse(texts, raw, float((kl * mask).sum(1).mean()))
+            kl = pg.kl_penalty(self.config.kl_penalty, logprobs, models.token_logprobs(reference, part.labels)[0])
+        rewards = torch.as_tensor(self.reward.raw([texts[i] for i in own]), device=logits.device)
+        logprobs, values, kl, rewards = (
+            processes.whole(one, len(ids)) for one in (logprobs, values.float(), kl * mask, rewards)
+        )
+        raw = rewards.cpu().numpy()
+        self.refuse_collapse(texts, raw, float(kl.sum(1).mean()))
         scores = torch.as_tensor(self.reward.shaped(raw), dtype=torch.float32, device=logits.device)
-        return Rollout(batch, mask.float(), logprobs, values.float(), kl * mask, raw, scores)
+        return Rollout(batch, (batch.labels != models.IGNORED).float(), logprobs, values, kl, raw, scores)
 
     def reference_logits(self, batch: Batch) -> torch.Tensor:
         """What the start would predict, (B, T, V)."""
@@ -206,6 +218,12 @@ class Learner:
                 rows = len(roll.raw)
                 if not out_of_memory(error) or self.pieces >= rows:
                     raise
+                if processes.count() > 1:  # the others wait for this one's gradients
+                    raise UserError(
+                        f"variants.{self.context.variant}: out of memory at step {len(self.curve)} with "
+                        f"{len(processes.share(rows))} summaries in each process; lower minibatch_size or "
+                        "text.max_source_tokens, or train an adapter."
+                    ) from None
                 self.pieces *= 2
                 print(
                     f"train {self.context.variant}: out of memory at step {len(self.curve)}; going on with "
@@ -222,9 +240,13 @@ class Learner:
         return logs | {"grad_norm": norm}
 
     def gradients(self, roll: Rollout, advantage: torch.Tensor, returns: torch.Tensor) -> dict[str, float]:
-        """Gradients of a minibatch. Each piece counts by its share of the generated tokens, so pieces change nothing."""
+        """Gradients of a minibatch. Each piece counts by its share of the generated tokens, so pieces change nothing.
+
+        Nor do processes, each of which takes its rows of the minibatch.
+        """
         config, tokens, logs = self.config, roll.mask.sum(), dict[str, float]()
-        for index in torch.arange(len(roll.raw), device=roll.mask.device).chunk(self.pieces):
+        own = processes.share(len(roll.raw))
+        for index in torch.arange(own.start, own.stop, device=roll.mask.device).chunk(self.pieces):
             part = roll.rows(index)
             share = part.mask.sum() / tokens
             logits, values = self.actor(part.batch)
@@ -242,7 +264,7 @@ class Learner:
             )
             entropy = pg.masked_mean(pg.entropy(logits), part.mask)
             total = share * (loss.policy + config.value_weight * loss.value - config.entropy_weight * entropy)
-            self.accelerator.backward(total)
+            self.accelerator.backward(total * processes.count())  # gradients are averaged over the processes
             means = {
                 "policy_loss": float(loss.policy),
                 "value_loss": float(loss.value),
@@ -253,7 +275,8 @@ class Learner:
             }
             for key, value in {"loss": float(total / share), **means}.items():
                 logs[key] = logs.get(key, 0.0) + float(share) * value
-        return logs
+        summed = processes.total(torch.tensor(list(logs.values()), dtype=torch.float64, device=roll.mask.device))
+        return dict(zip(logs, summed.tolist(), strict=True))
 
     def validate(self, most: int = 128) -> dict[str, float]:
         """Mean reward and KL of samples on the validation split: what settings are chosen by."""

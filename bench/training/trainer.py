@@ -33,6 +33,8 @@ from bench.training.settings import OptimConfig
 Row = dict[str, Any]
 Rows = Sequence[Row]
 Collator = Callable[[list[Row]], dict[str, torch.Tensor]]
+# Accelerate's second FSDP: each block of the model (by its `_no_split_modules`) is gathered when it computes.
+FSDP = {"version": 2, "auto_wrap_policy": "TRANSFORMER_BASED_WRAP", "state_dict_type": "FULL_STATE_DICT"}
 WINDOW = 50  # batches among which examples of like length are brought together
 
 
@@ -229,8 +231,9 @@ class Keeper(TrainerCallback):
         return self.earlier + time.monotonic() - self.started
 
     def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> TrainerControl:
-        """Ask for a state when it is time."""
-        control.should_save = control.should_save or (control.should_log and self.work.due())
+        """Ask for a state when it is time, of a training that keeps any."""
+        wanted = control.should_log and args.save_strategy != "no" and self.work.due()
+        control.should_save = control.should_save or wanted
         return control
 
     def on_save(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
@@ -266,17 +269,41 @@ def fit(
 ) -> list[dict[str, float]]:
     """Train `loaded` in place; return the curve, one row a logged step."""
     steps = steps_of(config, len(rows))
+    settings = arguments(config, context, steps)
+    sharded = context.compute.sharding == "fsdp" and processes.count() > 1 and loaded.kind == "full"
+    sharded = sharded and trainer_class is LossTrainer  # the one that goes through the whole model's forward
+    if sharded:
+        settings |= {"fsdp": True, "fsdp_config": FSDP, "save_strategy": "no"}
+        # T5 has three modules round one embedding, which FSDP refuses: a parameter belongs to one group.
+        loaded.model.set_input_embeddings(loaded.model.get_input_embeddings())
     planned = Planned(rows, plan([len(row["input_ids"]) for row in rows], config.batch_size, steps, context.seed))
     trainer = trainer_class(
         model=loaded.model,
-        args=Seq2SeqTrainingArguments(**arguments(config, context, steps)),
+        args=Seq2SeqTrainingArguments(**settings),
         train_dataset=planned,
         data_collator=collator,
         variant=context.variant,
         pieces=config.accumulation,
         **extra,
     )
-    return run(trainer, loaded, context, examples=len(planned), tokens=planned.tokens())
+    if sharded and not trainer.is_fsdp_enabled:
+        raise UserError(
+            f"params.yaml: compute.sharding: 'fsdp' is asked for and Accelerate shards on GPUs alone, not on {context.device}; "
+            "write 'none'."
+        )
+    curve = run(trainer, loaded, context, examples=len(planned), tokens=planned.tokens())
+    if sharded:
+        loaded.model = gathered(loaded.model, context)
+    return curve
+
+
+def gathered(model: torch.nn.Module, context: TrainContext) -> torch.nn.Module:
+    """The model that FSDP has cut up, whole again in every process."""
+    whole: torch.nn.Module = context.start().model
+    weights = {name: shard.full_tensor() for name, shard in model.named_parameters()}  # type: ignore[attr-defined]
+    for name, weight in whole.named_parameters():
+        weight.data.copy_(weights[name])
+    return whole
 
 
 def run(trainer: Any, loaded: Loaded, context: TrainContext, **counts: int) -> list[dict[str, float]]:

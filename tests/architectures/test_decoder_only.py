@@ -175,3 +175,11 @@ def test_a_model_whose_positions_cannot_be_given_is_refused(workdir: Path, decod
     BloomForCausalLM(BloomConfig(vocab_size=300, hidden_size=16, n_layer=1, n_head=2)).save_pretrained(folder)
     with pytest.raises(UserError, match="'bloom' takes no position_ids"):
         models.load("base", "cpu")
+
+
+def test_a_transformers_that_cannot_keep_control_tokens_out_is_refused(
+    loaded: models.Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(loaded.tokenizer), "apply_chat_template", lambda self, conversation, **extra: [1])
+    with pytest.raises(UserError, match="transformers>=5.23"):
+        models.encode_source(loaded.tokenizer, "a", TextConfig(chat=True))

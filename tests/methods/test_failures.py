@@ -58,6 +58,13 @@ def test_ppo_ends_on_a_loss_that_is_not_finite(context: Make, monkeypatch: pytes
         train(context("ppo", learns_from="models/reward"), "ppo", **PPO)
 
 
+def test_ppo_refuses_a_minibatch_with_fewer_rows_than_processes(context: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    ctx = context("ppo", learns_from="models/reward")
+    monkeypatch.setenv("WORLD_SIZE", "9")
+    with pytest.raises(UserError, match=r"variants\.ppo\.minibatch_size: 8 summaries cannot be shared by 9 processes"):
+        train(ctx, "ppo", **PPO)
+
+
 def rollouts(monkeypatch: pytest.MonkeyPatch, *texts: str) -> None:
     """The policy's summaries read as `texts`, over and over."""
     told = iter(range(10**6))

@@ -24,10 +24,9 @@ from bench.report import provenance  # noqa: E402
 from bench.schema import UserError  # noqa: E402
 from rival import page, race  # noqa: E402
 from rival.race import Race  # noqa: E402
-from rival.task import TRAIN_BATCH, Task  # noqa: E402
+from rival.task import TRAIN_BATCH, TRL, Task  # noqa: E402
 
 RACES = ("training", "generation", "classifier", "ppo")
-TRL = ("trl==0.11.4", "tyro==1.0.17", "docstring-parser==0.18.0", "typeguard==4.6.0")
 
 
 def parser() -> argparse.ArgumentParser:

@@ -12,6 +12,7 @@ TEXT = TextConfig()  # the lab's prompt; 512 source tokens, 128 target tokens
 ADAPTER = {"r": 32, "lora_alpha": 32, "lora_dropout": 0.05, "target_modules": ["q", "v"]}  # the lab's
 LEARNING_RATE, TRAIN_BATCH = 5e-4, 8
 PPO_BATCH, PPO_MINIBATCH, PPO_LEARNING_RATE, PPO_TOKENS = 16, 4, 1.41e-5, 64  # the lab's, but its 100 to 400 tokens
+TRL = ("trl==0.11.4", "tyro==1.0.17", "docstring-parser==0.18.0", "typeguard==4.6.0")  # the last that has PPO
 
 
 @dataclass(frozen=True)
