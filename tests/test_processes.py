@@ -78,7 +78,8 @@ def test_the_same_curve_weights_and_summaries(project: Path, variant: str, steps
         found[processes] = curve_of(variant), load_file(artifacts.model_path(variant) / "model.safetensors")
     (one, weights), (two, others) = found[1], found[2]
     assert len(one["loss"]) == steps
-    torch.testing.assert_close(two["loss"], one["loss"], rtol=1e-4, atol=0)
+    # PPO's loss is a mean of advantages of about 1 that nearly cancel: what is left of it is rounding below 1e-6.
+    torch.testing.assert_close(two["loss"], one["loss"], rtol=1e-4, atol=1e-6 if variant == "ppo" else 0)
     for key in {"reward", "kl", "kl_coefficient", "length"} & one.keys():  # PPO: the very same summaries
         torch.testing.assert_close(two[key], one[key], rtol=1e-4, atol=1e-6)
     for key in weights:

@@ -114,7 +114,7 @@ def arguments(config: OptimConfig, context: TrainContext, steps: int) -> dict[st
         "report_to": [],
         "logging_steps": max(1, steps // 50),  # a curve of about fifty points
         "logging_first_step": True,
-        "logging_nan_inf_filter": False,  # it would hide what `LossTrainer` must see
+        "logging_nan_inf_filter": False,  # a curve shows what happened, also to a trainer that is not ours
         "log_level": "error",
         "remove_unused_columns": False,
         "train_sampling_strategy": "sequential",  # `Planned` has the order
