@@ -57,21 +57,17 @@ def trained(outcome: Outcome) -> dict[str, Any]:
 
 
 def written(outcome: Outcome) -> dict[str, Any]:
-    """Summaries that agree token by token, their length, and what a round's decoding read."""
+    """Summaries that agree token by token, their length, and what decoding read."""
     rows = {name: result["rows"] for name, result in outcome.results.items()}
     rival, own = (side for name, side in sorted(rows.items(), key=lambda item: item[0] == OURS))
     sides = {}
     for name, laps in outcome.laps.items():
-        last = laps[-1]
         weights = outcome.results[name]["weights"]
         sides[name] = {
-            "steps": last["steps"],
-            "rows": last["rows"],
-            "encoder_seconds": median(lap["encoder_seconds"] for lap in laps),
-            "decoder_seconds": median(lap["seconds"] - lap["encoder_seconds"] for lap in laps),
+            **{key: sum(lap[key] for lap in laps) for key in ("steps", "rows", "cells", "encoder_seconds")},
+            "decoder_seconds": sum(lap["seconds"] - lap["encoder_seconds"] for lap in laps),
             "weight_bytes": 4 * weights["target"],
             "cache_bytes": 4 * 2 * weights["attention"] * weights["layers"][1],
-            "cells": last["cells"],
             "tokens": sum(map(len, rows[name])),
         }
     return {
