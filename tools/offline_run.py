@@ -252,11 +252,16 @@ def extract(joined: Path, store: Path) -> None:
     """Study files into local/ here, wheels into the store; nothing else, and nothing but plain files."""
     try:
         with tarfile.open(joined, "r:xz") as tar:
+            # The argument `filter` is there from Python 3.11.4 on.
+            tar.extraction_filter = getattr(tarfile, "data_filter", None)  # type: ignore[assignment]
             for member in tar:
                 parts = PurePosixPath(member.name).parts
                 if not member.isfile() or ".." in parts or parts[:1] not in (("local",), ("wheels",), ("trl",)):
                     raise OfflineError(f"the packed file '{member.name}' would lie outside local/; it is refused.")
-                tar.extract(member, "." if parts[0] == "local" else store, filter="data")
+                base = Path("." if parts[0] == "local" else store).resolve()
+                if not (base / member.name).resolve().is_relative_to(base):
+                    raise OfflineError(f"'{member.name}' leads out of {base} by a link; remove that link.")
+                tar.extract(member, base)
     except (tarfile.TarError, lzma.LZMAError, OSError) as error:
         raise OfflineError(f"{joined.name} cannot be unpacked ({error}); pack the study again.") from None
 

@@ -107,7 +107,8 @@ def report(races: list[dict[str, Any]], provenance: list[tuple[str, str]]) -> st
         "Same model, data, seed and machine, in one run: the sides take turns lap by lap, each in a process of its own with its "
         "model loaded beforehand. A ratio is that of the seconds of the same round; the median over the rounds stands "
         "first, then the least and the largest. On a machine that others use at the same time, the ratio of processor seconds says "
-        "more than that of seconds. Written by `python tests/benchmarks/rival`; its README says what each side does.",
+        "more than that of seconds. Written by `python tests/benchmarks/rival`; tests/benchmarks/README.md says what each side "
+        "does.",
         speed(races),
         section("Same results", bullets([(cell(one["title"]), agreement(one)) for one in races])),
         section("Peak memory", memory(races)),
