@@ -50,6 +50,8 @@ def main() -> int:
         words = ["python", "-m", "pytest"]
     path = os.pathsep.join([str(BIN), os.environ.get("PATH", "")])
     environment = os.environ | {"PATH": path, "VIRTUAL_ENV": str(HOME)}
+    if words[0] == "dvc":  # a kill may have cut what DVC writes in place
+        subprocess.run([str(BIN / "bench"), "mend"], cwd=ROOT, env=environment)
     program = BIN / words[0]
     return subprocess.run(
         [str(program) if program.exists() else words[0], *words[1:]], cwd=ROOT, env=environment

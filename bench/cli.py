@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
-from bench import artifacts, audit, config, doctor, pin, runtime, seeds
+from bench import artifacts, audit, config, doctor, mend, pin, runtime, seeds
 from bench.compare import commands as compare
 from bench.schema import UserError
 
@@ -43,6 +43,7 @@ COMMANDS = {
     "use": Command("check a study and make it the active params.yaml", _use_arguments, _use),
     "pin": Command("write the commit of everything that a study takes from the hub", pin.add_arguments, pin.run),
     "doctor": Command("what this machine can run, and what each study still needs", doctor.add_arguments, doctor.run),
+    "mend": Command("remove what a kill has cut in DVC's own files", mend.add_arguments, mend.run),
     **{name: Command(*command) for name, command in compare.COMMANDS.items()},
     "seeds": Command("several runs of a study with other seeds, side by side", seeds.add_arguments, seeds.run),
     "audit": Command("check published claims against their own figures", audit.add_arguments, audit.run),

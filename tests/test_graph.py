@@ -32,7 +32,7 @@ LAYERS = [
     {"training"},
     {"datasets", "checkpoints", "methods", "metrics"},
     {"config"},
-    {"scoring", "report", "pin", "doctor", "preflight"},
+    {"scoring", "report", "pin", "doctor", "mend", "preflight"},
     {"audit", "compare", "seeds"},
     {"cli"},
 ]
