@@ -59,11 +59,11 @@ def _one(
     new: Snapshot, variant: str, name: str, stage: str, factor: float, before: dict[str, Any], after: dict[str, Any]
 ) -> Verdict | None:
     """The verdict about one cost; None where neither state has it."""
-    old, now = (_number(_part(each, stage).get(name), f"{name} of '{variant}'") for each in (before, after))
+    old, now = (_number(part_of(each, stage).get(name), f"{name} of '{variant}'") for each in (before, after))
     measure = f"{stage} {name}".strip()
     if old is None and now is None:
         return None
-    machines = [_part(each, stage or "train").get(MACHINE) or {} for each in (before, after)]
+    machines = [machine_of(part_of(each, stage or "train"), variant) for each in (before, after)]
     reason = differing(machines[0], machines[1], exact=not stage)
     if reason or old is None:
         return Verdict(variant, measure, "NOT COMPARED", reason or "there is no value before", is_score=False)
@@ -102,9 +102,26 @@ def _variant(state: Snapshot, variant: str) -> dict[str, Any]:
     return block
 
 
-def _part(block: dict[str, Any], stage: str) -> dict[str, Any]:
+def part_of(block: dict[str, Any], stage: str) -> dict[str, Any]:
+    """A stage's costs in a variant's block, or the block itself for what is no stage's."""
     part = block.get(stage) if stage else block
     return part if isinstance(part, dict) else {}
+
+
+def machine_of(part: dict[str, Any], variant: str) -> dict[str, Any]:
+    """Where a stage's costs were measured; empty where that is not said.
+
+    Raises:
+        NotComparable: something else stands in its place.
+    """
+    machine = part.get(MACHINE)
+    if machine is None:
+        return {}
+    if not isinstance(machine, dict):
+        raise NotComparable(
+            f"costs.json: {MACHINE} of '{variant}' is {machine!r}, no mapping; run `dvc repro` to write it again."
+        )
+    return machine
 
 
 def _number(value: Any, about: str) -> float | None:

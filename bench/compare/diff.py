@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.compare.costs import MACHINE, PLACES, differing
+from bench.compare.costs import PLACES, differing, machine_of, part_of
 from bench.compare.differences import Difference, Pair, all_pairs, changed_keys, measure, pair
 from bench.compare.gate import settings
 from bench.compare.snapshot import Snapshot, seeds_of
@@ -151,11 +151,10 @@ def _costs(old: Snapshot, new: Snapshot, variant: str) -> Iterator[Cost]:
         blocks.append(block if isinstance(block, dict) else {})
     for name, stages in PLACES.items():
         for stage in stages:
-            parts = [(block.get(stage) or {}) if stage else block for block in blocks]
-            before, after = (part.get(name) for part in parts)
+            before, after = (part_of(block, stage).get(name) for block in blocks)
             if not isinstance(before, int | float) or not isinstance(after, int | float) or before == after:
                 continue
-            machines = [(block.get(stage or "train") or {}).get(MACHINE) or {} for block in blocks]
+            machines = [machine_of(part_of(block, stage or "train"), variant) for block in blocks]
             note = differing(machines[0], machines[1], exact=not stage)
             yield Cost(variant, f"{stage} {name}".strip(), before, after, note)
 

@@ -52,3 +52,10 @@ def test_a_cost_that_got_lost_is_refused(project: Any, bench: Bench, refused: Re
     project.costs = {"lora": {"train.training_examples_per_second": None}}
     project.write()
     refused(bench("gate", "--against", "HEAD"), "training_examples_per_second of 'lora' is missing")
+
+
+@pytest.mark.parametrize("machine", ["here", True, ["cpu"]])
+def test_a_machine_that_is_no_mapping_is_refused(project: Any, bench: Bench, refused: Refused, machine: Any) -> None:
+    project.costs = {"lora": {"train.machine": machine}}
+    project.write()
+    refused(bench("gate", "--against", "HEAD"), "machine of 'lora' is")
