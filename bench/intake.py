@@ -131,7 +131,9 @@ def check_size(folder: Path, tokenizer: Any, model: Any) -> None:
         raise UserError(
             f"{folder}/tokenizer_config.json: model_max_length: {longest!r:.40} is no number of tokens; correct it."
         )
-    last, rows = max(tokenizer.get_vocab().values(), default=-1), model.get_input_embeddings().num_embeddings
+    # The post-processor adds tokens by numbers of its own, which the vocabulary need not hold.
+    known, added = tokenizer.get_vocab().values(), tokenizer("a", truncation=False, verbose=False)["input_ids"]
+    last, rows = max([*known, *added], default=-1), model.get_input_embeddings().num_embeddings
     if not 0 <= last < rows:
         raise UserError(
             f"{folder}: the tokenizer's last token is {last} and the model has embeddings for {rows}; they do not "

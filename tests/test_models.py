@@ -227,3 +227,13 @@ def test_manifests_that_lead_in_a_circle_are_refused(adapted: Path) -> None:
     (adapted / "manifest.json").write_text("[1]")
     with pytest.raises(UserError, match=r"manifest\.json must hold a JSON object"):
         models.load("lora", "cpu")
+
+
+def test_a_token_that_the_tokenizer_adds_beyond_the_model_is_refused(tiny_base: Path) -> None:
+    path = tiny_base / "tokenizer.json"
+    held = json.loads(path.read_text())
+    for special in held["post_processor"]["special_tokens"].values():
+        special["ids"] = [1_000_000]
+    path.write_text(json.dumps(held))
+    with pytest.raises(UserError, match="last token is 1000000 and the model has embeddings for"):
+        models.load("base", "cpu")
