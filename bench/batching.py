@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-# Tokens that go through an encoder at once, by the kind of device. A CPU's caches hold no more: with 8,192 a classifier
-# took 1.5 times as long as with 2,048, with 4,096 FLAN-T5-small's encoder 1.2 times. A GPU wants more rows than that.
-TOKENS = {"cpu": 2048, "cuda": 16384}
+# Tokens that go through an encoder at once, by the kind of device. A CPU's caches hold no more: two of FLAN-T5-small's
+# layers took 1.4 times as long with 8,192 (tests/benchmarks/test_hot_paths.py). A GPU wants more rows than that.
+TOKENS = {"cpu": 1024, "cuda": 16384}
 
 
 def by_length(lengths: Sequence[int], budget: int) -> list[list[int]]:

@@ -109,8 +109,6 @@ def _transformer(name: str, folder: Path, device: str) -> Classifier:
     """A Hugging Face sequence classifier with safetensors weights."""
     if not any(folder.glob("*.safetensors")):
         raise UserError(f"{folder} holds no .safetensors weights; save the model again with `save_pretrained`.")
-    from bench import packed
-
     intake.check(folder)
     _check_head(folder / "config.json")
     with intake.library(folder):
@@ -122,7 +120,7 @@ def _transformer(name: str, folder: Path, device: str) -> Classifier:
         raise UserError(f"{folder}: the tokenizer has no padding token; set pad_token in its tokenizer_config.json.")
     intake.check_size(folder, tokenizer, model)
     model = model.to(device).eval().requires_grad_(False)
-    packed.pack(model)
+    _hasten(model)
     identity = f"{model.config.model_type}@{artifacts.sha256_folder(folder, ('.safetensors',))[:8]}"
     return Classifier(name, labels, identity, _Scorer(tokenizer, model, device))
 
@@ -142,6 +140,14 @@ def _from_folder(folder: Path) -> tuple[Any, Any]:
     )
     intake.check_keys(folder, set(report["missing_keys"]), set(report["unexpected_keys"]))
     return tokenizer, model
+
+
+def _hasten(model: Any) -> None:
+    """Leave out what a model that only scores need not do; the logits stay the same but for rounding."""
+    from bench import first_token, packed  # torch, which a caller of the other kind of classifier does without
+
+    first_token.alone(model)
+    packed.pack(model)
 
 
 def _check_head(path: Path) -> None:

@@ -145,28 +145,29 @@ def predict(
     batches = [order[i : i + config.batch_size] for i in range(0, len(order), config.batch_size)]
     found = {(row.id, row.draw): row for row in (work.rows(kept(draws), Prediction) if work else [])}
     mine = list(enumerate(batches))[processes.rank() :: processes.count()]
-    for number, batch in progress(mine, f"{loaded.name}: {output} summaries", len(mine)):
-        if all((examples[i].id, draw) in found for i in batch for draw in range(max(draws, 1))):
-            continue
-        runtime.set_seed(config.seed * 100_003 + number)
-        written = write(loaded, [encoded[i][0] for i in batch], config.max_new_tokens, draws)
-        rows = [
-            Prediction(
-                id=examples[i].id,
-                dialogue_id=examples[i].dialogue_id,
-                output=output,
-                draw=draw,
-                text=text_of(loaded, one),
-                token_ids=one.token_ids,
-                hit_limit=one.hit_limit,
-                source_truncated=encoded[i][1],
-            )
-            for i, drawn in zip(batch, written, strict=True)
-            for draw, one in enumerate(drawn)
-        ]
-        found.update(((row.id, row.draw), row) for row in rows)
-        if work:
-            work.append(kept(draws), rows)
+    with packed.linear_layers(loaded.model):  # once for all batches
+        for number, batch in progress(mine, f"{loaded.name}: {output} summaries", len(mine)):
+            if all((examples[i].id, draw) in found for i in batch for draw in range(max(draws, 1))):
+                continue
+            runtime.set_seed(config.seed * 100_003 + number)
+            written = write(loaded, [encoded[i][0] for i in batch], config.max_new_tokens, draws)
+            rows = [
+                Prediction(
+                    id=examples[i].id,
+                    dialogue_id=examples[i].dialogue_id,
+                    output=output,
+                    draw=draw,
+                    text=text_of(loaded, one),
+                    token_ids=one.token_ids,
+                    hit_limit=one.hit_limit,
+                    source_truncated=encoded[i][1],
+                )
+                for i, drawn in zip(batch, written, strict=True)
+                for draw, one in enumerate(drawn)
+            ]
+            found.update(((row.id, row.draw), row) for row in rows)
+            if work:
+                work.append(kept(draws), rows)
     processes.wait()
     for other in range(processes.count()):
         if work and other != processes.rank():

@@ -33,8 +33,8 @@ def quiet() -> None:
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    # Waiting threads spin for microseconds before they sleep: to wake them takes as long as a small product. On two idle
-    # cores the hermetic study's steps are 1.3 times as fast, for no more processor time; longer spins bring no more.
+    # Waiting threads spin for microseconds before they sleep: to wake them takes as long as a small product
+    # (docs/tried.md has what it brought).
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     warnings.filterwarnings("ignore")
 

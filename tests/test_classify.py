@@ -92,7 +92,7 @@ def test_against_transformers_itself():
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained("models/reward")
-    model = AutoModelForSequenceClassification.from_pretrained("models/reward").eval()
+    model = AutoModelForSequenceClassification.from_pretrained("models/reward").eval().double()  # its float32 errs too
     texts = ["you are an idiot .", "nice person", ""]
     with torch.no_grad():
         alone = [model(**tokenizer(text, return_tensors="pt")).logits[0].tolist() for text in texts]

@@ -115,3 +115,45 @@ def test_generation_of_a_tiny_random_t5(benchmark: Benchmark, tiny_base: Path) -
                 ).logits
             tokens.append(int(logits[0, -1].argmax()))
         assert list(found[k][0].token_ids) == tokens[1:]
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["plain", "packed"])
+def test_the_head_of_flan_t5_small_for_16_rows(benchmark: Benchmark, kept: bool) -> None:
+    """What most of a decoding step's products are like: few rows, many weights."""
+    import torch
+
+    from bench import packed
+
+    torch.manual_seed(0)
+    head = torch.nn.Linear(512, VOCABULARY, bias=False).requires_grad_(False)
+    x, plain = torch.randn(16, 1, 512), head.weight.clone()
+    if kept:
+        packed.pack(head)
+    found = benchmark.pedantic(head, (x,), rounds=50, warmup_rounds=3)
+    for row in (0, 15):
+        naive = plain.double() @ x[row, 0].double()
+        assert found[row, 0].numpy() == pytest.approx(naive.numpy(), abs=1e-5)
+
+
+@pytest.mark.parametrize("budget", [512, 1024, 2048, 4096, 8192])
+def test_encoding_by_token_budget(benchmark: Benchmark, monkeypatch: pytest.MonkeyPatch, budget: int) -> None:
+    """Two of FLAN-T5-small's encoder layers, 64 dialogues of 20 to 400 tokens."""
+    import torch
+    from transformers import T5Config, T5ForConditionalGeneration
+
+    from bench import architectures, batching, packed
+
+    torch.manual_seed(0)
+    rng, size = random.Random(0), 100
+    config = T5Config(
+        vocab_size=size, d_model=512, d_kv=64, num_heads=6, d_ff=1024, num_layers=2, num_decoder_layers=1,
+        feed_forward_proj="gated-gelu", decoder_start_token_id=0,
+    )  # fmt: skip
+    model = T5ForConditionalGeneration(config).eval().requires_grad_(False)
+    sources = [[rng.randrange(3, size) for _ in range(rng.randrange(20, 400))] for _ in range(64)]
+    monkeypatch.setitem(batching.TOKENS, "cpu", budget)
+    with packed.linear_layers(model):
+        found = benchmark.pedantic(architectures.of(model).begin, (model, sources, 0), rounds=5, warmup_rounds=1)
+    for k in (0, 63):
+        alone = model.get_encoder()(input_ids=torch.tensor([sources[k]])).last_hidden_state[0]
+        assert torch.allclose(found.hidden[k, : len(sources[k])], alone, atol=1e-4)

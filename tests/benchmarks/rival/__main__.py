@@ -36,7 +36,9 @@ def parser() -> argparse.ArgumentParser:
     )
     tool.add_argument("--races", default=",".join(RACES), help=f"some of {','.join(RACES)} (all)")
     tool.add_argument("--dialogues", type=int, default=200, help="dialogues of each race but PPO (200)")
-    tool.add_argument("--rounds", type=int, default=5, help="laps of each side (5)")
+    tool.add_argument(
+        "--rounds", type=int, default=5, help="laps of each side, which share training's dialogues out (5)"
+    )
     tool.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     tool.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of each side (all cores)")
     tool.add_argument("--batch-size", type=int, default=64, help="dialogues that we decode at once (64)")

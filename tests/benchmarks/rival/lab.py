@@ -90,9 +90,10 @@ def generation(task: Task, lap: Lap) -> dict[str, Any]:
     model, tokenizer = load(task)
     model.eval()
     examples, watch, weights = task.examples("test", task.dialogues), Watch(model), Weights.of(model)
-    wanted, rows, turn = lap(), list[list[int]](), 0
+    wanted, rows = lap(), list[list[int]]()
     while wanted:
-        for example in task.part(examples, turn):
+        rows = []
+        for example in examples:
             ids = models.encode_source(tokenizer, example.source, TEXT)[0]
             found = model.generate(
                 input_ids=torch.tensor([ids], device=task.device),
@@ -101,7 +102,6 @@ def generation(task: Task, lap: Lap) -> dict[str, Any]:
                 do_sample=False,
             )
             rows.append(found[0, 1:].tolist())
-        turn += 1
         wanted = lap(**watch.take())
     return {"rows": rows, "weights": weights.facts()}
 

@@ -19,6 +19,7 @@ from rival.counting import synchronise
 from rival.task import TEXT, Task
 
 Lap = Callable[..., bool]
+ROOMY = 2 << 30  # bytes that each side may keep
 
 
 class Clock:
@@ -67,8 +68,12 @@ def encoded(task: Task, tokenizer: Any, split: str, count: int) -> list[dict[str
 
 
 def give_back() -> None:
-    """Return freed memory to the system: a side that waits must not keep what the next one needs."""
-    if hasattr(libc := ctypes.CDLL(None), "malloc_trim"):  # glibc's alone
+    """Return much freed memory to the system: a side that waits must not keep what the next one needs.
+
+    A little stays, as in a stage that goes on: to get it anew would slow the next lap.
+    """
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "malloc_trim") and peaks()["resident"] > ROOMY:  # glibc's alone
         libc.malloc_trim(0)
 
 

@@ -93,10 +93,9 @@ def generation(task: Task, lap: Lap) -> dict[str, Any]:
     loaded = models.load(task.base, device)
     settings = GenerationConfig(max_new_tokens=task.max_new_tokens, batch_size=task.batch_size)
     examples, watch, weights = task.examples("test", task.dialogues), Watch(loaded.model), Weights.of(loaded.model)
-    wanted, rows, turn = lap(), list[list[int]](), 0
+    wanted, rows = lap(), list[list[int]]()
     while wanted:
-        rows += [list(row.token_ids) for row in generate.predict(loaded, task.part(examples, turn), TEXT, settings)]
-        turn += 1
+        rows = [list(row.token_ids) for row in generate.predict(loaded, examples, TEXT, settings)]
         wanted = lap(**watch.take())
     return {"rows": rows, "weights": weights.facts()}
 

@@ -63,11 +63,6 @@ class Task:
             for i, row in enumerate(rows)
         ]
 
-    def part(self, examples: list[Example], turn: int) -> list[Example]:
-        """A round's share of the dialogues, the first round being 0."""
-        size = len(examples) // self.rounds
-        return examples[turn * size :][:size]
-
     def scored(self) -> list[str]:
         """The texts that the classifiers score."""
         found = self.examples("test", self.dialogues)
