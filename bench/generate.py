@@ -24,7 +24,7 @@ class Written:
     hit_limit: bool
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def write(
     loaded: Loaded, sources: Sequence[Sequence[int]], max_new_tokens: int, draws: int = 0, shared: bool = False
 ) -> list[list[Written]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
@@ -155,6 +155,13 @@ class ComputeConfig(Strict):
     sharding: Literal["none", "fsdp"] = "none"
     precision: Literal["float32", "bfloat16"] = "float32"
     save_seconds: float = Field(300.0, ge=0)
+
+    @field_validator("precision", mode="before")
+    @classmethod
+    def _wide_enough(cls, precision: Any) -> Any:
+        if precision in ("float16", "fp16", "half"):
+            raise ValueError("T5's feed-forward layers exceed float16's largest number, 65,504; write 'bfloat16'")
+        return precision
 
 
 class GenerationConfig(Strict):

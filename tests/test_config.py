@@ -78,6 +78,8 @@ def change(raw: dict[str, Any], path: str, value: Any) -> None:
         ("variants.full.seeds", ["a", 1], "variants.full.seeds.0"),
         ("compute.threads", 10**6, "less than or equal to 1024"),
         ("compute.threads", True, "valid integer, got True"),
+        ("compute.precision", "float16", "exceed float16's largest number, 65,504; write 'bfloat16'"),
+        ("compute.precision", "float64", "compute.precision"),
         ("variants.lora.optim.batch_size", "16", "valid integer, got '16'"),
         ("variants.lora.optim.learning_rate", float("inf"), "finite number"),
         ("variants.lora.optim.learning_rate", float("nan"), "finite number"),

@@ -19,13 +19,14 @@ LAYERS = [
         "miniature",
         "hub",
         "tables",
-        "jsonl",
+        "dataset_files",
         "plugins",
         "splits",
         "intake",
         "resume",
         "batching",
         "packed",
+        "first_token",
         "architectures",
     },
     {"context", "models", "generate", "classify"},
@@ -39,7 +40,7 @@ LAYERS = [
 PLUGINS = {"datasets", "checkpoints", "methods", "metrics"}
 # Shared by every stage and free of arithmetic: a change here reruns nothing by itself.
 PLUMBING = set(
-    "plain schema artifacts runtime plugins config context hub tables jsonl scoring margins splits intake resume processes".split()
+    "plain schema artifacts runtime plugins config context hub tables dataset_files scoring margins splits intake resume processes".split()
 )
 
 

@@ -8,24 +8,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field
-
 from bench import artifacts, runtime
 from bench.context import TrainContext
-from bench.schema import MethodConfig, UserError
-from bench.training.settings import OptimConfig, PairsConfig, RewardConfig
+from bench.schema import UserError
+from bench.training.settings import PreferenceConfig
 
 LEARNS_FROM = "reward"
 
 
-class Config(MethodConfig):
+class Config(PreferenceConfig):
     """`beta` weighs the odds ratio against the cross-entropy (lambda in the paper)."""
-
-    optim: OptimConfig
-    pairs: PairsConfig = PairsConfig()
-    beta: float = Field(0.1, gt=0)
-    adapter: dict[str, Any] | None = None
-    reward: RewardConfig = RewardConfig()
 
 
 def train(config: Config, context: TrainContext) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def train(config: Config, context: TrainContext) -> dict[str, Any]:
     import random
 
     from bench import models
-    from bench.training import trainer
+    from bench.training import batches, trainer
 
     if config.examples is not None and config.examples > len(context.train):
         raise UserError(
@@ -52,7 +52,7 @@ def train(config: Config, context: TrainContext) -> dict[str, Any]:
         ]
 
     curve = trainer.fit(
-        loaded, rows(examples), config.optim, context, trainer.imitation(int(loaded.tokenizer.pad_token_id))
+        loaded, rows(examples), config.optim, context, batches.imitation(int(loaded.tokenizer.pad_token_id))
     )
     facts = {
         "validation_loss": trainer.validation_loss(loaded, rows(context.validation)),

@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from bench import architectures, models
 from bench.models import Loaded
 from bench.schema import TextConfig
+from bench.training.batches import Collator, Rows
 from bench.training.preferences import Pair
-from bench.training.trainer import Collator, LossTrainer, Rows
+from bench.training.trainer import LossTrainer
 
 
 def dpo_loss(

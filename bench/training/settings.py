@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from bench.schema import Strict
+from bench.schema import MethodConfig, Strict
 
 
 class OptimConfig(Strict):
@@ -53,6 +53,16 @@ class PairsConfig(Strict):
     margin: float = Field(1.0, ge=0)
     max_new_tokens: int = Field(128, ge=1)
     batch_size: int = Field(64, ge=1)
+
+
+class PreferenceConfig(MethodConfig):
+    """What every method takes that learns from pairs."""
+
+    optim: OptimConfig
+    pairs: PairsConfig = PairsConfig()
+    beta: float = Field(0.1, gt=0)
+    adapter: dict[str, Any] | None = None
+    reward: RewardConfig = RewardConfig()
 
 
 class PPOConfig(Strict):

@@ -1,87 +1,27 @@
-"""transformers' Seq2SeqTrainer as the benchmark uses it: its batches, its settings, its curve, its kept states."""
+"""transformers' Seq2SeqTrainer as the benchmark uses it: its settings, its loss, its curve."""
 
 from __future__ import annotations
 
 import math
-import os
-import shutil
 import sys
-import time
-from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from peft import PeftModel
-from transformers import (
-    PrinterCallback,
-    Seq2SeqTrainer,
-    Seq2SeqTrainingArguments,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
-)
+from transformers import PrinterCallback, Seq2SeqTrainer, Seq2SeqTrainingArguments, TrainerCallback
 
-from bench import architectures, artifacts, models, processes, resume
+from bench import architectures, artifacts, models, processes
 from bench.context import TrainContext
 from bench.models import Loaded
 from bench.schema import UserError
+from bench.training import states
+from bench.training.batches import Collator, Planned, Rows, plan
 from bench.training.settings import OptimConfig
 
-Row = dict[str, Any]
-Rows = Sequence[Row]
-Collator = Callable[[list[Row]], dict[str, torch.Tensor]]
 # Accelerate's second FSDP: each block of the model (by its `_no_split_modules`) is gathered when it computes.
 FSDP = {"version": 2, "auto_wrap_policy": "TRANSFORMER_BASED_WRAP", "state_dict_type": "FULL_STATE_DICT"}
-WINDOW = 50  # batches among which examples of like length are brought together
-
-
-class Planned(torch.utils.data.Dataset[Row]):
-    """Rows in the order in which training takes them, from the first step to the last."""
-
-    def __init__(self, rows: Rows, order: Sequence[int]) -> None:
-        self.rows, self.order = rows, order
-
-    def __len__(self) -> int:
-        return len(self.order)
-
-    def __getitem__(self, index: int) -> Row:
-        return self.rows[self.order[index]]
-
-    def tokens(self) -> int:
-        """Source and target tokens, padding not counted."""
-        sizes = [sum(len(value) for value in row.values() if isinstance(value, list)) for row in self.rows]
-        return sum(sizes[index] for index in self.order)
-
-
-def plan(lengths: Sequence[int], batch_size: int, steps: int, seed: int) -> list[int]:
-    """Which example stands where in `steps` batches: (steps * batch_size,) indices.
-
-    Pass after pass over a shuffled set, every step a full batch. Within a window of batches, examples of like length
-    share a batch, which spares padding, and the batches are shuffled. The whole order is known before the first step:
-    a training that goes on after a crash needs no sampler's state, and any number of processes sees the same batches.
-    """
-    rng, stream = np.random.default_rng(seed), list[int]()
-    while len(stream) < steps * batch_size:
-        stream += rng.permutation(len(lengths)).tolist()
-    order: list[int] = []
-    for first in range(0, steps * batch_size, WINDOW * batch_size):
-        window = sorted(stream[first : min(first + WINDOW * batch_size, steps * batch_size)], key=lengths.__getitem__)
-        batches = [window[at : at + batch_size] for at in range(0, len(window), batch_size)]
-        order += [index for at in rng.permutation(len(batches)) for index in batches[at]]
-    return order
-
-
-def imitation(pad: int) -> Collator:
-    """Collator of supervised rows: `input_ids` and `labels` -> a padded batch."""
-
-    def collate(rows: list[Row]) -> dict[str, torch.Tensor]:
-        batch = models.collate([row["input_ids"] for row in rows], [row["labels"] for row in rows], pad, "cpu")
-        return {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask, "labels": batch.labels}
-
-    return collate
 
 
 def steps_of(config: OptimConfig, examples: int) -> int:
@@ -90,7 +30,7 @@ def steps_of(config: OptimConfig, examples: int) -> int:
 
 
 def arguments(config: OptimConfig, context: TrainContext, steps: int) -> dict[str, Any]:
-    """The Trainer's settings. It keeps its states in the stage's work folder, when `Keeper` says."""
+    """The Trainer's settings. It keeps its states in the stage's work folder, when `states.Keeper` says."""
     if config.batch_size % processes.count():
         raise UserError(
             f"params.yaml: variants.{context.variant}.optim.batch_size: {config.batch_size} examples cannot be shared "
@@ -167,10 +107,7 @@ class LossTrainer(Seq2SeqTrainer):
                     raise
                 self._halve(model, len(inputs["input_ids"]))
         if not math.isfinite(float(loss)):
-            raise UserError(
-                f"variants.{self.variant}: the loss became {float(loss)} at step {self.state.global_step + 1}; the last "
-                f"good state is kept in {self.args.output_dir}; lower optim.learning_rate or raise optim.warmup_steps."
-            )
+            raise diverged(self.variant, float(loss), self.state.global_step + 1, self.args)
         return loss
 
     def _pieces(self, model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -209,53 +146,30 @@ class LossTrainer(Seq2SeqTrainer):
             super().save_model(output_dir, _internal_call)
 
 
+class Watcher(TrainerCallback):
+    """Ends a training whose logged loss is not finite: trainers that are not ours go on."""
+
+    def __init__(self, variant: str) -> None:
+        self.variant = variant
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
+        """Look at the loss, where there is one."""
+        loss = (logs or {}).get("loss", 0.0)
+        if not math.isfinite(loss):
+            raise diverged(self.variant, loss, state.global_step, args)
+
+
+def diverged(variant: str, loss: float, step: int, args: Any) -> UserError:
+    """What is said of a loss that is not finite."""
+    return UserError(
+        f"variants.{variant}: the loss became {loss} at step {step}; the last good state is kept in {args.output_dir}; "
+        "lower optim.learning_rate or raise optim.warmup_steps."
+    )
+
+
 def out_of_memory(error: RuntimeError) -> bool:
     """Whether torch could not get memory, on a GPU or on a CPU."""
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
-class Keeper(TrainerCallback):
-    """Keeps a state when that is due, at a step that is logged: the curve then goes on as if nothing had happened.
-
-    The Trainer writes its state file by file. A note written last, after all are on the disk, says that it is whole.
-    """
-
-    NOTE = "whole.json"
-
-    def __init__(self, work: resume.Work, earlier: float) -> None:
-        self.work, self.earlier = work, earlier
-        self.started = time.monotonic()
-
-    def seconds(self) -> float:
-        """Training time so far, with that of the runs it goes on from."""
-        return self.earlier + time.monotonic() - self.started
-
-    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> TrainerControl:
-        """Ask for a state when it is time, of a training that keeps any."""
-        wanted = control.should_log and args.save_strategy != "no" and self.work.due()
-        control.should_save = control.should_save or wanted
-        return control
-
-    def on_save(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Declare the state whole."""
-        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        if args.should_save:
-            for path in folder.iterdir():
-                with path.open("rb") as file:
-                    os.fsync(file.fileno())
-            artifacts.write_json(folder / self.NOTE, {"seconds": self.seconds()})
-        self.work.saved = time.monotonic()
-
-
-def kept(folder: Path) -> Path | None:
-    """The last whole state below `folder`; states that a crash left half-written are removed."""
-    whole = {}
-    for path in folder.glob("checkpoint-*"):
-        if (path / Keeper.NOTE).exists():
-            whole[int(path.name.rpartition("-")[2])] = path
-        else:
-            shutil.rmtree(path)
-    return whole[max(whole)] if whole else None
 
 
 def fit(
@@ -308,11 +222,12 @@ def gathered(model: torch.nn.Module, context: TrainContext) -> torch.nn.Module:
 
 def run(trainer: Any, loaded: Loaded, context: TrainContext, **counts: int) -> list[dict[str, float]]:
     """Run any transformers Trainer quietly, from its last whole state on; note its throughput; return its curve."""
-    state = kept(Path(trainer.args.output_dir))
-    earlier = artifacts.read_json(state / Keeper.NOTE)["seconds"] if state else 0.0
-    keeper = Keeper(context.work, earlier)
+    state = states.kept(Path(trainer.args.output_dir))
+    earlier = artifacts.read_json(state / states.Keeper.NOTE)["seconds"] if state else 0.0
+    keeper = states.Keeper(context.work, earlier)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(keeper)
+    trainer.add_callback(Watcher(context.variant))
     trainer.train(resume_from_checkpoint=str(state) if state else None)
     context.meter.record("training", keeper.seconds(), **counts)
     # Mixed precision wraps the model's forward; what is measured and saved afterwards is the model itself.

@@ -60,13 +60,13 @@ def training_in_bfloat16(task: Task, lap: Lap) -> dict[str, Any]:
 
 def trained(task: Task, lap: Lap) -> tuple[Loaded, dict[str, Any]]:
     """One epoch by `trainer.fit`, as `method: sft` calls it."""
-    from bench.training import trainer
+    from bench.training import batches, trainer
 
     given = context(task, task.dialogues)
     loaded = given.start()
     weights, shapes = Weights.of(loaded.model), list[tuple[int, int, int]]()
     rows = encoded(task, loaded.tokenizer, "train", task.dialogues)
-    collate = trainer.imitation(int(loaded.tokenizer.pad_token_id))
+    collate = batches.imitation(int(loaded.tokenizer.pad_token_id))
 
     def noted(part: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         batch = collate(part)

@@ -34,7 +34,7 @@ class File(Strict):
         return file
 
 
-class JsonlConfig(DatasetConfig):
+class FilesConfig(DatasetConfig):
     """Where the three files lie: `path`, a folder (a relative one starts at the project's root), or `repo`, a dataset
     of the hub at the commit `revision`."""
 
@@ -46,7 +46,7 @@ class JsonlConfig(DatasetConfig):
     test: File
 
     @model_validator(mode="after")
-    def _one_place(self) -> JsonlConfig:
+    def _one_place(self) -> FilesConfig:
         if (self.path is None) == (self.repo is None):
             raise ValueError("give either 'path', a folder, or 'repo', a dataset of the hub")
         return self
@@ -73,7 +73,7 @@ class JsonlConfig(DatasetConfig):
                 )
 
 
-def load(config: JsonlConfig, example: Callable[[dict[str, Any], str], Example | None]) -> dict[str, list[Example]]:
+def load(config: FilesConfig, example: Callable[[dict[str, Any], str], Example | None]) -> dict[str, list[Example]]:
     """Read the three splits. `example` makes one of a row and its split (KeyError or ValueError: the row is at fault),
     or None for a row the dataset is known to be better without.
 
@@ -113,14 +113,14 @@ def text(row: dict[str, Any], field: str) -> str:
         raise ValueError(f"field '{field}' {error}") from None
 
 
-def _folder(config: JsonlConfig) -> Path:
+def _folder(config: FilesConfig) -> Path:
     """The folder of the splits' files, fetched from the hub if need be."""
     if config.repo is None:
         return Path(str(config.path))
     return hub.download("dataset", config.repo, config.revision, list(config.files().values()))
 
 
-def _path(config: JsonlConfig, folder: Path, split: str) -> Path:
+def _path(config: FilesConfig, folder: Path, split: str) -> Path:
     path = folder / config.files()[split]
     try:
         with path.open("rb"):
