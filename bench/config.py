@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, Field, ValidationError
 from ruamel.yaml import YAML, YAMLError
 
-from bench import artifacts, plugins
+from bench import artifacts, coherence, plugins
 from bench.margins import GateConfig
 from bench.schema import (
     CheckpointConfig,
@@ -26,8 +26,6 @@ from bench.schema import (
 )
 
 SURROGATE = re.compile(r"(?i)\\u(0000)?d[89a-f][0-9a-f]{2}")  # as YAML's escapes spell it
-NAME = r"[a-z0-9][a-z0-9_-]*"
-RESERVED = (*artifacts.YARDSTICKS, "yardsticks")  # their files lie beside the variants'
 
 
 class ReportConfig(Strict):
@@ -158,9 +156,7 @@ def parse(raw: dict[str, Any], name: str = "params.yaml") -> Params:
         for k, v in _named(raw, "metrics", name).items()
     }
     params = _validated(Params, typed, "", name)
-    _check_names(params, name)
-    _check_graph(params, name)
-    _check_columns(params, name)
+    coherence.check(params, name)
     return params
 
 
@@ -231,91 +227,3 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
         yield annotation
     for inner in typing.get_args(annotation):
         yield from _models_in(inner)
-
-
-def _check_names(params: Params, name: str) -> None:
-    """Names are folders, files and columns; what the graph needs is there, and nothing is named twice."""
-    for needed in ("base", "reward", "judge"):
-        if needed not in params.checkpoints:
-            raise UserError(
-                f"{name}: checkpoints.{needed}: missing; every study has a base model, a reward and an independent judge."
-            )
-    for part in ("checkpoints", "variants"):
-        for key in getattr(params, part):
-            if not re.fullmatch(NAME, key) or len(key) > 64 or key in RESERVED:
-                raise UserError(
-                    f"{name}: {part}.{key}: use at most 64 lower-case letters, digits, '-' and '_', and none of the "
-                    f"reserved names {', '.join(RESERVED)}."
-                )
-    clash = sorted(set(params.checkpoints) & set(params.variants))
-    if clash:
-        raise UserError(f"{name}: variants.{clash[0]}: a checkpoint has this name too; rename one of them.")
-
-
-def _check_graph(params: Params, name: str) -> None:
-    """Every start exists and is no classifier, there is no cycle, and the judge is not the teacher."""
-    classifiers = {"reward", "judge", *(checkpoint for checkpoint, _ in params.labels.values())}
-    for variant, block in params.variants.items():
-        known = sorted({*params.checkpoints, *params.variants} - {variant})
-        if block.init not in known:
-            raise UserError(
-                f"{name}: variants.{variant}.init: there is no '{block.init}'; {plugins.nearest(block.init, known)}"
-            )
-        if block.init in classifiers & set(params.checkpoints):
-            raise UserError(f"{name}: variants.{variant}.init: '{block.init}' is a classifier; start from 'base'.")
-        _check_teacher(params, variant, name)
-        _check_seeds(block, f"{name}: variants.{variant}.seeds")
-        seen, at = [variant], block.init
-        while at in params.variants:
-            if at in seen:
-                raise UserError(
-                    f"{name}: variants.{variant}.init: a cycle ({' -> '.join([*seen, at])}); start one of them from 'base'."
-                )
-            seen.append(at)
-            at = params.variants[at].init
-
-
-def _check_seeds(block: MethodConfig, field: str) -> None:
-    """`seeds` are for variants that are trained, at least two different ones, and not beside `seed`."""
-    if block.seeds is None:
-        return
-    if plugins.find("method", block.method).LEARNS_FROM == "nothing":
-        raise UserError(f"{field}: method '{block.method}' trains nothing, so seeds change nothing; remove it.")
-    if block.seed is not None:
-        raise UserError(f"{field}: 'seed' is given too; keep one of them.")
-    if len(set(block.seeds)) < max(2, len(block.seeds)):
-        raise UserError(f"{field}: give at least two seeds, each once, got {list(block.seeds)}; for one write 'seed'.")
-
-
-def _check_teacher(params: Params, variant: str, name: str) -> None:
-    """`learns_from` must be a path that the method can learn from, and never the judge's."""
-    block, field = params.variants[variant], f"{name}: variants.{variant}.learns_from"
-    kind = plugins.find("method", block.method).LEARNS_FROM
-    references = str(artifacts.split_path("train"))
-    classifiers = {str(artifacts.model_path(key)): key for key in params.checkpoints if key != "base"}
-    if kind == "nothing" and block.learns_from != str(artifacts.model_path(block.init)):
-        # DVC takes this for a dependency, so it may not be just any path or address.
-        raise UserError(f"{field}: method '{block.method}' learns nothing; write '{artifacts.model_path(block.init)}'.")
-    if kind == "references" and block.learns_from != references:
-        raise UserError(f"{field}: method '{block.method}' imitates references; write '{references}'.")
-    if kind == "reward":
-        if block.learns_from not in classifiers:
-            raise UserError(
-                f"{field}: method '{block.method}' follows a classifier; write one of: {', '.join(classifiers)}."
-            )
-        if params.checkpoints[classifiers[block.learns_from]] == params.checkpoints["judge"]:  # under whatever name
-            raise UserError(f"{field}: training must never see the judge; name another classifier.")
-
-
-def _check_columns(params: Params, name: str) -> None:
-    """The classifiers that metrics ask are checkpoints, and the primary measure is a column of some metric."""
-    for field, (checkpoint, _) in params.labels.items():
-        if checkpoint not in params.checkpoints:
-            known = plugins.nearest(checkpoint, list(params.checkpoints))
-            raise UserError(f"{name}: {field}: there is no checkpoint '{checkpoint}'; {known}")
-    columns = [key for metric, block in params.metrics.items() for key in plugins.find("metric", metric).columns(block)]
-    if params.report.primary not in columns:
-        raise UserError(
-            f"{name}: report.primary: no metric has a column '{params.report.primary}'; "
-            f"{plugins.nearest(params.report.primary, sorted(columns))}"
-        )

@@ -32,6 +32,7 @@ LAYERS = [
     {"context", "models", "generate", "classify"},
     {"training"},
     {"datasets", "checkpoints", "methods", "metrics"},
+    {"coherence"},
     {"config"},
     {"scoring", "report", "pin", "doctor", "mend", "preflight"},
     {"audit", "compare", "seeds"},
@@ -40,7 +41,7 @@ LAYERS = [
 PLUGINS = {"datasets", "checkpoints", "methods", "metrics"}
 # Shared by every stage and free of arithmetic: a change here reruns nothing by itself.
 PLUMBING = set(
-    "plain schema artifacts runtime plugins config context hub tables dataset_files scoring margins splits intake resume processes".split()
+    "plain schema artifacts runtime plugins config context hub tables dataset_files coherence scoring margins splits intake resume processes".split()
 )
 
 
