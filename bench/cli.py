@@ -8,9 +8,12 @@ import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
-from bench import artifacts, audit, config, doctor, mend, pin, runtime, seeds
+from bench import audit, config
+from bench.commands import doctor, mend, pin
 from bench.compare import commands as compare
-from bench.schema import UserError
+from bench.compare import seeds
+from bench.core import paths, runtime, storage
+from bench.core.schema import UserError
 
 
 class Command(NamedTuple):
@@ -27,11 +30,11 @@ def _use_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _use(given: argparse.Namespace) -> int:
     """Check studies/STUDY.yaml and make it the active params.yaml."""
-    path = artifacts.study_path(given.study)
+    path = paths.study_path(given.study)
     params = config.read(path)
     if params.study != path.stem:
         raise UserError(f"{path}: study: '{params.study}' must be the file's name, '{path.stem}'.")
-    artifacts.write_text(artifacts.PARAMS, path.read_text(encoding="utf-8"))
+    storage.write_text(paths.PARAMS, path.read_text(encoding="utf-8"))
     print(f"params.yaml is now {path} ({len(params.variants)} variants); `dvc repro` runs it")
     loose = [f"{where} ({block.repo} at '{block.revision}')" for where, block in pin.unpinned(params).items()]
     if loose:

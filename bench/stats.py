@@ -184,14 +184,14 @@ def between_runs(means: ArrayLike, errors: ArrayLike) -> float:
     return math.sqrt(max(float(np.var(np.asarray(means, np.float64), ddof=1) - (errors**2).mean()), 0.0))
 
 
-def training_reach(sd: float, trainings: int, df: int, confidence: float) -> float:
+def seed_half_width(sd: float, trainings: int, df: int, confidence: float) -> float:
     """How far the noise of training moves a mean over so many trainings, one-sided: Student's t with the df of sd."""
     from scipy.special import stdtrit  # late: what has no seeds is spared the import
 
     return float(stdtrit(df, confidence)) * sd / math.sqrt(trainings)
 
 
-def widened(found: Estimate, reach: float) -> Estimate:
+def widen(found: Estimate, reach: float) -> Estimate:
     """The interval with the reach of an independent part: on each side the two reaches add up in quadrature.
 
     Zou & Donner 2008, Statistics in Medicine 27, 1693 (square-and-add).

@@ -222,7 +222,7 @@ def hub_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """A hub on this machine in place of the real one, with an empty cache in `cache`; no test leaves the machine."""
     from huggingface_hub import constants
 
-    from bench import hub
+    from bench.core import hub
 
     held = Hub()
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("OfThisHub", (Answer,), {"hub": held}))

@@ -118,7 +118,6 @@ def test_from_an_emptied_cache_the_numbers_come_out_to_the_byte(project: Project
         "curves",
         "predictions",
         "scores",
-        "costs",
         "work",
         ".dvc/cache",
         ".dvc/tmp",
@@ -147,3 +146,46 @@ def test_a_wrong_knob_is_one_sentence(project: Project) -> None:
     assert "params.yaml: variants.ppo.learning_rat: unknown key; did you mean 'learning_rate'?" in output
     assert "Traceback" not in output
     project.params(tiny())
+
+
+def test_an_edit_reruns_what_it_can_change(project: Project) -> None:
+    """PPO's code retrains PPO alone; the rule for dialogues that stand in two splits writes the data again."""
+    project.dvc("repro")
+    equations = project.folder / "bench" / "methods" / "ppo" / "equations.py"
+    splits = project.folder / "bench" / "data" / "splits.py"
+    for path, stale in ((equations, {"train@ppo"}), (splits, {"data"})):
+        before = path.read_text()
+        path.write_text(before + "\n# a comment\n")
+        assert ran(project.dvc("repro")) == {"params"}
+        path.write_text(before + "\nADDED = 1\n")
+        trained = {name for name in ran(project.dvc("repro")) if name.startswith(("data", "train", "checkpoint"))}
+        assert trained == stale
+        path.write_text(before)
+    project.dvc("repro")
+
+
+def test_measured_costs_decide_about_no_stage(project: Project) -> None:
+    """Notes and reports from git, results of this machine: the report alone is written again, with costs of here."""
+    project.dvc("repro")
+    project.commit("measured once")
+    before = json.loads(project.read("reports/miniature/costs.json"))
+    for folder in ("checked", "data", "models", "curves", "predictions", "scores", "work", ".dvc/cache", ".dvc/tmp"):
+        shutil.rmtree(project.folder / folder)
+    for path in (project.folder / "costs").iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+    assert len(ran(project.dvc("repro", "--force"))) == 17
+    subprocess.run(["git", "checkout", "-q", "dvc.lock", "reports"], cwd=project.folder, check=True)
+    assert ran(project.dvc("repro")) == {"report"}
+    after = json.loads(project.read("reports/miniature/costs.json"))
+    assert before["measured"].keys() == after["measured"].keys() and before["measured"] != after["measured"]
+    assert after["measured"]["train/lora"]["measured_at"] > before["measured"]["train/lora"]["measured_at"]
+
+
+def test_a_stage_that_was_not_run_here_keeps_the_costs_of_the_committed_report(project: Project) -> None:
+    project.dvc("repro")
+    before = json.loads(project.read("reports/miniature/costs.json"))
+    shutil.rmtree(project.folder / "costs" / "train" / "lora")
+    assert ran(project.dvc("repro")) == {"report"}
+    assert json.loads(project.read("reports/miniature/costs.json")) == before
+    assert "measured" in project.read("reports/miniature/report.md").decode()

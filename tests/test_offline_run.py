@@ -286,7 +286,7 @@ def alive(status: Path) -> bool:
 def test_a_race_gets_the_rivals_options_and_the_carried_wheels(
     tool: ModuleType, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rival = here / "tests" / "benchmarks" / "rival"
+    rival = here / "benchmarks" / "rival"
     rival.mkdir(parents=True)
     (rival / "__main__.py").write_text(RIVAL)
     race = ["race", "--store", "store", "--out", "out"]

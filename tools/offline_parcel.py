@@ -84,7 +84,7 @@ def right_study(name: str) -> dict[str, Any]:
     """The study as it stands in its file, once the project's own check has passed it."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     from bench import config
-    from bench.schema import UserError
+    from bench.core.schema import UserError
 
     study = parsed_study(name)
     try:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bench import artifacts
-from bench.schema import UserError
+from bench.core import paths, storage
+from bench.core.schema import UserError
 
-SHIPPED = Path(__file__).resolve().parent.parent / "claims"
+SHIPPED = Path(__file__).resolve().parent / "papers"
 OWN = Path("claims")
 
 
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="files of claims (default: those shipped with bench, and claims/*.json)",
     )
     parser.add_argument(
-        "--out", type=Path, default=artifacts.REPORTS, metavar="FOLDER", help="where audit.md and audit.json go"
+        "--out", type=Path, default=paths.REPORTS, metavar="FOLDER", help="where audit.md and audit.json go"
     )
     parser.add_argument("--strict", action="store_true", help="exit with 1 unless every claim holds")
 
@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         UserError: a file of claims is missing or wrong.
     """
-    from bench.audit import checks, claims, page
+    from bench.audit import checks, claims, output
     from bench.audit.finding import HOLDS
 
     paths = list(arguments.files) or [*sorted(SHIPPED.glob("*.json")), *sorted(OWN.glob("*.json"))]
@@ -44,9 +44,9 @@ def run(arguments: argparse.Namespace) -> int:
     for path in paths:
         file = claims.read(path)
         audited[path] = file, [checks.judge(file, claim) for claim in file.claims]
-    artifacts.write_json(arguments.out / "audit.json", page.as_json(audited))
-    artifacts.write_text(arguments.out / "audit.md", page.markdown(audited))
-    print(page.terminal(audited))
-    print(f"\naudit: {page.headline(audited)} -> {arguments.out / 'audit.md'}")
+    storage.write_json(arguments.out / "audit.json", output.as_json(audited))
+    storage.write_text(arguments.out / "audit.md", output.markdown(audited))
+    print(output.terminal(audited))
+    print(f"\naudit: {output.headline(audited)} -> {arguments.out / 'audit.md'}")
     clean = all(finding.verdict == HOLDS for _, findings in audited.values() for finding in findings)
     return int(arguments.strict and not clean)

@@ -14,18 +14,7 @@ from bench import stats
 from bench.audit import arithmetic
 from bench.audit import claims as kinds
 from bench.audit.claims import Claim, ClaimFile
-from bench.audit.finding import (
-    FAILS,
-    HOLDS,
-    OPEN,
-    Finding,
-    agreement,
-    bounds,
-    decimals,
-    half_unit,
-    mismatch,
-    shown,
-)
+from bench.audit.finding import FAILS, HOLDS, OPEN, Finding, agreement, bounds, decimals, half_unit, mismatch, shown
 
 RESAMPLES, FLIPS, SEED, LEVEL = 10_000, 100_000, 0, 0.05
 

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, ValidationError
 
-from bench.schema import Strict, UserError
+from bench.core.schema import Strict, UserError
 
 NUMBER = r"^[+-]?[0-9]{1,15}(\.[0-9]{1,20})?$"
 Printed = Annotated[str, Field(pattern=NUMBER)]

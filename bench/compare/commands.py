@@ -8,13 +8,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, get_args
 
-from bench import artifacts, seeds
-from bench.compare import characteristics, characteristics_output, diff, diff_output, gate, gate_output, lock
+from bench.compare import dvc_lock, seeds
+from bench.compare.diff import changes
+from bench.compare.diff import output as diff_output
+from bench.compare.gate import judge
+from bench.compare.gate import output as gate_output
+from bench.compare.simulation import characteristics
+from bench.compare.simulation import output as simulation_output
 from bench.compare.snapshot import read, study_of
 from bench.compare.sources import NotComparable, locate
-from bench.margins import Rule
-from bench.report.markdown import plain
-from bench.schema import UserError
+from bench.config.gate import Rule
+from bench.core import paths, storage
+from bench.core.schema import UserError
+from bench.core.terminal import single_line
 
 NOT_COMPARABLE = 2
 FORMS = {"markdown": gate_output.markdown, "json": gate_output.as_json, "junit": gate_output.junit}
@@ -48,7 +54,7 @@ def run_gate(arguments: argparse.Namespace) -> int:
         tree, baseline = locate(None), locate(arguments.against)
         study = study_of(arguments.study, [tree, baseline])
         old, new = read(baseline, study), read(tree, study)
-        outcome = gate.compare(old, new, arguments.rule, arguments.strict, arguments.variant)
+        outcome = judge.compare(old, new, arguments.rule, arguments.strict, arguments.variant)
         print(gate_output.terminal(outcome))
         _write({path: FORMS[form](outcome) for form, path in wanted.items()})
     except UserError as error:
@@ -78,10 +84,10 @@ def run_diff(arguments: argparse.Namespace) -> int:
         for state in (old, new):
             try:
                 if state.source.is_project:
-                    lock.check(state.source, study, state.params)
+                    dvc_lock.check(state.source, study, state.params)
             except NotComparable as error:
                 notes.append(f"warning: {error}")
-        text = forms[arguments.format](diff.build(old, new, max(arguments.rows, 0), notes))
+        text = forms[arguments.format](changes.build(old, new, max(arguments.rows, 0), notes))
         if arguments.output is None:
             print(text.rstrip("\n"))
         else:
@@ -104,9 +110,7 @@ def study_arguments(parser: argparse.ArgumentParser) -> None:
         help="reports of the study with other seeds: how much training again moves each gated metric",
     )  # fmt: skip
     parser.add_argument("--pairs", type=int, default=characteristics.PAIRS, help="simulated pairs in each cell")
-    parser.add_argument(
-        "--output", type=Path, metavar="PATH", default=artifacts.REPORTS / "gate" / "characteristics.md"
-    )
+    parser.add_argument("--output", type=Path, metavar="PATH", default=paths.REPORTS / "gate" / "characteristics.md")
 
 
 def run_study(arguments: argparse.Namespace) -> int:
@@ -116,10 +120,10 @@ def run_study(arguments: argparse.Namespace) -> int:
         state = read(source, study_of(arguments.study, [source]), strict=False)
         runs = seeds.load(arguments.runs) if arguments.runs else None
         found = characteristics.simulate(state, arguments.variant, arguments.column, max(arguments.pairs, 100), runs)
-        _write({arguments.output: characteristics_output.document(found)})
+        _write({arguments.output: simulation_output.document(found)})
     except UserError as error:
         return _refused(error)
-    print(plain(f"{characteristics_output.headline(found)} -> {arguments.output}"))
+    print(single_line(f"{simulation_output.headline(found)} -> {arguments.output}"))
     return 0
 
 
@@ -143,6 +147,6 @@ def _refused(error: UserError, files: dict[Path, str] | None = None) -> int:
 def _write(files: dict[Path, str]) -> None:
     for path, text in files.items():
         try:
-            artifacts.write_text(path, text)
+            storage.write_text(path, text)
         except OSError as error:
             raise NotComparable(f"{path} cannot be written ({error.strerror}); name another path.") from None

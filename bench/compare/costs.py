@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from bench.compare.gate.verdicts import Verdict
 from bench.compare.snapshot import Snapshot
 from bench.compare.sources import NotComparable
-from bench.compare.verdicts import Verdict
-from bench.margins import GateConfig
+from bench.config.gate import GateConfig
 from bench.report.view import count, rate, size
 
 # Where costs.json has a cost of a variant: in the parts of these stages, or of the variant itself (no stage).

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from bench import artifacts, plugins, stats
-from bench.compare import lock
+from bench import metrics, stats
+from bench.compare import dvc_lock
 from bench.compare.sources import NotComparable, Source
 from bench.compare.text import decode, mapping, number, parse_json, table, yaml
-from bench.schema import Column, UserError
+from bench.core import paths, plugins
+from bench.core.schema import UserError
+from bench.metrics import SAMPLED, Column
 
-SAMPLED = "_sampled"
 PLACE = ("variant", "id", "dialogue_id", "output", "draw")
 SEED = "seed"  # a further part of a row's place, where some variant has `seeds`
 
@@ -59,15 +60,23 @@ class Snapshot:
 
         A bare report has no params: there, every metric as it is by default.
         """
-        found: dict[str, Column] = {}
-        blocks = self.params.get("metrics") or dict.fromkeys(plugins.names("metric"))
-        for metric, block in blocks.items():
-            try:
-                module = plugins.find("metric", str(metric))
-                found |= module.columns(module.Config.model_validate(block or {}))
-            except (UserError, ValueError):
-                continue
-        return found
+        return columns_of_params(self.params)
+
+
+def columns_of_params(params: Mapping[str, Any]) -> dict[str, Column]:
+    """The columns of the metrics that raw params name, those of every metric by default where they name none.
+
+    A metric that no longer exists, or whose block it no longer takes, tells nothing.
+    """
+    found: dict[str, Column] = {}
+    blocks = params.get("metrics") or dict.fromkeys(plugins.names("metric"))
+    for name, block in blocks.items():
+        try:
+            metric = metrics.find(str(name))
+            found |= metric.columns(metric.Config.model_validate(block or {}))
+        except (UserError, ValueError):
+            continue
+    return found
 
 
 def study_of(given: str | None, sources: Iterable[Source]) -> str:
@@ -76,13 +85,13 @@ def study_of(given: str | None, sources: Iterable[Source]) -> str:
         return given
     sources = list(sources)
     for source in sorted(sources, key=lambda each: not each.is_project):
-        content = source.project(artifacts.PARAMS)
+        content = source.project(paths.PARAMS)
         file = source.report("", "metrics.json") if not source.is_project else None
         if content is not None:
-            return str(yaml(content, f"{artifacts.PARAMS} of {source.name}").get("study"))
+            return str(yaml(content, f"{paths.PARAMS} of {source.name}").get("study"))
         if file is not None:
             return str(parse_json(file, source.name).get("study"))
-    raise NotComparable(f"{artifacts.PARAMS} does not exist; run the command at the project's root, or give --study.")
+    raise NotComparable(f"{paths.PARAMS} does not exist; run the command at the project's root, or give --study.")
 
 
 def read(source: Source, study: str, strict: bool = True) -> Snapshot:
@@ -95,12 +104,12 @@ def read(source: Source, study: str, strict: bool = True) -> Snapshot:
     where = source.where(study, "metrics.json")
     if content is None:
         raise NotComparable(f"{where} does not exist; run `dvc repro` there and commit the report.")
-    metrics = parse_json(content, where)
-    if metrics.get("study") != study:
+    report = parse_json(content, where)
+    if report.get("study") != study:
         raise NotComparable(
-            f"{where} is of study '{metrics.get('study')}', not of '{study}'; compare one study with itself."
+            f"{where} is of study '{report.get('study')}', not of '{study}'; compare one study with itself."
         )
-    entries = _entries(metrics, where)
+    entries = _entries(report, where)
     rows, scores = source.report(study, "scores.csv"), source.where(study, "scores.csv")
     if rows is None:
         raise NotComparable(
@@ -110,7 +119,7 @@ def read(source: Source, study: str, strict: bool = True) -> Snapshot:
     _agree(entries, values, dialogues, scores)
     params = _params(source, study)
     if strict and source.is_project:
-        lock.check(source, study, params)
+        dvc_lock.check(source, study, params)
     costs = source.report(study, "costs.json")
     return Snapshot(
         source=source,
@@ -124,10 +133,10 @@ def read(source: Source, study: str, strict: bool = True) -> Snapshot:
     )
 
 
-def _entries(metrics: dict[str, Any], where: str) -> dict[str, dict[str, dict[str, Any]]]:
+def _entries(report: dict[str, Any], where: str) -> dict[str, dict[str, dict[str, Any]]]:
     """The columns of every variant, each with a finite value, a signature and n."""
     found: dict[str, dict[str, dict[str, Any]]] = {}
-    for variant, columns in mapping(metrics.get("variants"), f"{where}: variants").items():
+    for variant, columns in mapping(report.get("variants"), f"{where}: variants").items():
         found[variant] = {}
         for column, entry in mapping(columns, f"{where}: variants.{variant}").items():
             place = f"{where}: variants.{variant}.{column}"
@@ -159,7 +168,7 @@ def _values(
         seen.add((variant, key))
         if dialogues.setdefault(key.id, row["dialogue_id"]) != row["dialogue_id"]:
             raise NotComparable(f"{where} line {line}: row '{key.id}' belongs to two dialogues; restore the file.")
-        if variant in artifacts.YARDSTICKS:
+        if variant in paths.YARDSTICKS:
             continue
         if variant not in variants:
             raise NotComparable(f"{where} line {line}: variant '{variant}' is not in metrics.json; run `dvc repro`.")
@@ -230,13 +239,13 @@ def _params(source: Source, study: str) -> dict[str, Any]:
     """The study's params: the active ones, else its file in studies/; a bare report has none."""
     if not source.is_project:
         return {}
-    for path in (artifacts.PARAMS, artifacts.STUDIES / f"{study}.yaml"):
+    for path in (paths.PARAMS, paths.STUDIES / f"{study}.yaml"):
         content = source.project(path)
         if content is not None:
             params = yaml(content, f"{path} of {source.name}")
             if params.get("study") == study:
                 return params
-    raise NotComparable(f"{artifacts.PARAMS} of {source.name} is not of study '{study}'; `bench use {study}` there.")
+    raise NotComparable(f"{paths.PARAMS} of {source.name} is not of study '{study}'; `bench use {study}` there.")
 
 
 def _texts(content: bytes | None, where: str) -> dict[str, dict[Key, str]]:

@@ -6,8 +6,8 @@ import subprocess
 from pathlib import Path
 from typing import Protocol
 
-from bench import artifacts
-from bench.schema import UserError
+from bench.core import paths
+from bench.core.schema import UserError
 
 
 class NotComparable(UserError):  # noqa: N818 - an answer of the gate, not a defect
@@ -40,10 +40,10 @@ class Tree:
         return _read(path)
 
     def report(self, study: str, file: str) -> bytes | None:
-        return self.project(artifacts.report_dir(study) / file)
+        return self.project(paths.report_dir(study) / file)
 
     def where(self, study: str, file: str) -> str:
-        return str(artifacts.report_dir(study) / file)
+        return str(paths.report_dir(study) / file)
 
 
 class Folder:
@@ -90,10 +90,10 @@ class Revision:
         )
 
     def report(self, study: str, file: str) -> bytes | None:
-        return self.project(artifacts.report_dir(study) / file)
+        return self.project(paths.report_dir(study) / file)
 
     def where(self, study: str, file: str) -> str:
-        return f"{artifacts.report_dir(study) / file} of revision {self.name}"
+        return f"{paths.report_dir(study) / file} of revision {self.name}"
 
 
 def locate(given: str | None) -> Source:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bench.compare.snapshot import Snapshot
+from bench.metrics import Column
 from bench.report.view import UNITS, fixed, titled
-from bench.schema import Column
 
 
 class Units:

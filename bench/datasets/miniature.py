@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
+from bench.core.schema import DatasetConfig, Example, Seed
 from bench.miniature import dialogues
-from bench.schema import DatasetConfig, Example, Seed
 
 
 class Config(DatasetConfig):

@@ -16,8 +16,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from bench.context import ScoreContext
-from bench.schema import Column, ScoreRow, Strict
+from bench.core.schema import ScoreRow, Strict
+from bench.metrics import Column, ScoreContext
 
 # A sentence ends at . ! or ?, with any closing quotes and brackets, before white space and a word that does not begin
 # in lower case; and at every line break. A point after one of these, or after a single capital, ends nothing.
@@ -109,7 +109,10 @@ class Config(Strict):
 
 def columns(config: Config) -> dict[str, Column]:
     """One column a ROUGE type."""
-    return {key: Column(title=f"ROUGE-{key[5:]}", unit="points", higher_is_better=True) for key in config.types}
+    return {
+        key: Column(title=f"ROUGE-{key[5:]}", unit="points", higher_is_better=True, role="quality")
+        for key in config.types
+    }
 
 
 def signature(config: Config, context: ScoreContext) -> dict[str, str]:
@@ -121,7 +124,7 @@ def signature(config: Config, context: ScoreContext) -> dict[str, str]:
     return {key: f"{key}|{tail}" for key in config.types}
 
 
-def score(context: ScoreContext, config: Config) -> list[ScoreRow]:
+def score(config: Config, context: ScoreContext) -> list[ScoreRow]:
     """F1 in [0, 1] of every greedy prediction."""
     greedy = [prediction for prediction in context.predictions if prediction.output == "greedy"]
     references = [context.example(prediction.id).references for prediction in greedy]

@@ -8,11 +8,11 @@ from typing import Any
 
 from pydantic import Field
 
+from bench.core.resume import Work
+from bench.core.schema import Strict
 from bench.miniature import sentences, tokenizers
 from bench.miniature.pretraining import padded, seed_everything
 from bench.miniature.steps import Progress, resumable
-from bench.resume import Work
-from bench.schema import Strict
 
 LIMIT = 128
 LABELS = {0: "nothate", 1: "hate"}

@@ -8,11 +8,11 @@ from typing import Any
 
 from pydantic import Field
 
+from bench.core.resume import Work
+from bench.core.schema import Strict
 from bench.miniature import seq2seq, tasks, tokenizers
 from bench.miniature.dialogues import corpus
 from bench.miniature.steps import Progress, resumable
-from bench.resume import Work
-from bench.schema import Strict
 
 LIMIT = 512
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from bench.schema import Strict
+from bench.core.schema import Strict
 
 
 class Shape(Strict):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from bench import stats
-from bench.report.load import Study
+from bench.report.inputs import Study
 from bench.report.markdown import cell, line, section, table
 from bench.report.tables import reward_key
 from bench.report.view import View
@@ -47,7 +47,7 @@ def side_by_side(view: View) -> str:
         return ""
     texts = study.params.report.texts
     written = {name: study.summaries(name) for name in study.params.variants}
-    keys = [key for key in (view.primary, *study.toxicity()) if key]
+    keys = [key for key in (view.primary, *study.keys("safety")) if key]
     parts = [RULE] if texts else [RULE, "The study keeps texts out of its report (`report.texts: false`)."]
     by_id = {example.id: example for example in study.examples}
     for identity in ids:
@@ -110,5 +110,5 @@ def reward_table(view: View) -> str:
 
 
 def _by_dialogue(study: Study, name: str, key: str) -> dict[str, float]:
-    column, dialogues = study.writers[name].columns[key], study.dialogues
+    column, dialogues = study.systems[name].columns[key], study.dialogues
     return {dialogues[k]: float(v) for k, v in zip(column.members, stats.cluster_means(column), strict=True)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from bench.plain import plain
+from bench.core.terminal import single_line
 
 # As entities, these characters are text to every parser; a backslash is not enough inside tables and before '$'.
 ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;", "\\": "&#92;", "`": "&#96;", "$": "&#36;"}
@@ -20,7 +20,7 @@ BLOCK = re.compile(r"^(#(?=#{0,5}(?: |$))|[+\-](?= |$|[- ]+$)|=(?==*$)|\d+(?=[.)
 
 def cell(text: object) -> str:
     """Any text as the inside of a table cell: it shows as written, on one line, and is never markup, link or HTML."""
-    safe = SPECIAL.sub(lambda found: ENTITIES.get(found[0], f"\\{found[0]}"), plain(str(text)))
+    safe = SPECIAL.sub(lambda found: ENTITIES.get(found[0], f"\\{found[0]}"), single_line(str(text)))
     return AUTOLINK.sub(_unlink, safe)
 
 
@@ -45,7 +45,7 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]], text_columns: i
 
 def code(text: object) -> str:
     """Any text in code style, for use outside tables; what a code span cannot hold is written as HTML."""
-    shown = plain(str(text))
+    shown = single_line(str(text))
     return f"<code>{cell(shown)}</code>" if "`" in shown or not shown else f"`{shown}`"
 
 

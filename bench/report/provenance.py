@@ -10,8 +10,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from bench import artifacts
-from bench.report.load import Study
+from bench.core import paths, storage
+from bench.report.inputs import Study
 from bench.report.markdown import bullets, cell, code, section
 
 # What the numbers pass through; versions are asked of the installer's records, nothing is imported.
@@ -41,10 +41,10 @@ def provenance(study: Study) -> str:
     """The section."""
     params = study.params
     rows = [("revision", code(revision()))]
-    if artifacts.PARAMS.exists():
-        rows.append((cell(artifacts.PARAMS), code(f"sha256 {artifacts.sha256_file(artifacts.PARAMS)}")))
-    test = artifacts.split_path("test")
-    rows += [("data", code(_dump(params.data))), (cell(test), code(f"sha256 {artifacts.sha256_file(test)}"))]
+    if paths.PARAMS.exists():
+        rows.append((cell(paths.PARAMS), code(f"sha256 {storage.sha256_file(paths.PARAMS)}")))
+    test = paths.split_path("test")
+    rows += [("data", code(_dump(params.data))), (cell(test), code(f"sha256 {storage.sha256_file(test)}"))]
     rows += [(f"checkpoint {cell(name)}", code(_dump(block))) for name, block in params.checkpoints.items()]
     seeds = {"study": params.seed, "generation": params.generation.seed, "report": params.report.seed}
     parts = [f"{name} {seed}" for name, seed in seeds.items()]

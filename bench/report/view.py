@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from bench.report.load import Study
+from bench.metrics import Column
+from bench.report.inputs import Study
 from bench.report.markdown import cell
-from bench.schema import Column
 
 # How a unit is printed: factor, decimals, and what the heading adds.
 UNITS = {
@@ -40,14 +40,14 @@ class View:
         """The confidence of the intervals."""
         return f"{100 * self.study.params.report.confidence:g} %"
 
-    def entry(self, writer: str, key: str | None) -> dict[str, Any]:
-        """The numbers of a column, empty where the writer has none."""
-        found: dict[str, Any] = {**self.metrics["yardsticks"], **self.metrics["variants"]}.get(writer, {}).get(key, {})
+    def entry(self, system: str, key: str | None) -> dict[str, Any]:
+        """The numbers of a column, empty where the system has none."""
+        found: dict[str, Any] = {**self.metrics["yardsticks"], **self.metrics["variants"]}.get(system, {}).get(key, {})
         return found
 
-    def result(self, writer: str, key: str) -> str:
+    def result(self, system: str, key: str) -> str:
         """A value with its interval as a result; a collapsed variant has none."""
-        return "collapsed" if writer in self.metrics["collapsed"] else self.bounded(key, self.entry(writer, key))
+        return "collapsed" if system in self.metrics["collapsed"] else self.bounded(key, self.entry(system, key))
 
     def change(self, variant: str, key: str | None) -> dict[str, Any]:
         """The change of a column against the variant's start, empty where there is none."""

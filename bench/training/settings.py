@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from bench.schema import MethodConfig, Strict
+from bench.core.schema import MethodConfig, Strict
 
 
 class OptimConfig(Strict):

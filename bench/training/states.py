@@ -10,10 +10,10 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState
 
-from bench import artifacts, resume
+from bench.core import resume, storage
 
 
-class Keeper(TrainerCallback):
+class SaveStateCallback(TrainerCallback):
     """Keeps a state when that is due, at a step that is logged: the curve then goes on as if nothing had happened.
 
     The Trainer writes its state file by file. A note written last, after all are on the disk, says that it is whole.
@@ -42,15 +42,15 @@ class Keeper(TrainerCallback):
             for path in folder.iterdir():
                 with path.open("rb") as file:
                     os.fsync(file.fileno())
-            artifacts.write_json(folder / self.NOTE, {"seconds": self.seconds()})
+            storage.write_json(folder / self.NOTE, {"seconds": self.seconds()})
         self.work.saved = time.monotonic()
 
 
-def kept(folder: Path) -> Path | None:
+def last_complete_state(folder: Path) -> Path | None:
     """The last whole state below `folder`; states that a crash left half-written are removed."""
     whole = {}
     for path in folder.glob("checkpoint-*"):
-        if (path / Keeper.NOTE).exists():
+        if (path / SaveStateCallback.NOTE).exists():
             whole[int(path.name.rpartition("-")[2])] = path
         else:
             shutil.rmtree(path)

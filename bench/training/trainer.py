@@ -12,12 +12,13 @@ import torch
 from peft import PeftModel
 from transformers import PrinterCallback, Seq2SeqTrainer, Seq2SeqTrainingArguments, TrainerCallback
 
-from bench import architectures, artifacts, models, processes
-from bench.context import TrainContext
-from bench.models import Loaded
-from bench.schema import UserError
+from bench.core import distributed, storage
+from bench.core.schema import UserError
+from bench.lm import architectures, models
+from bench.lm.models import Loaded
 from bench.training import states
-from bench.training.batches import Collator, Planned, Rows, plan
+from bench.training.batches import Collator, OrderedDataset, Rows, batch_order
+from bench.training.context import TrainContext
 from bench.training.settings import OptimConfig
 
 # Accelerate's second FSDP: each block of the model (by its `_no_split_modules`) is gathered when it computes.
@@ -31,16 +32,16 @@ def steps_of(config: OptimConfig, examples: int) -> int:
 
 def arguments(config: OptimConfig, context: TrainContext, steps: int) -> dict[str, Any]:
     """The Trainer's settings. It keeps its states in the stage's work folder, when `states.Keeper` says."""
-    if config.batch_size % processes.count():
+    if config.batch_size % distributed.world_size():
         raise UserError(
             f"params.yaml: variants.{context.variant}.optim.batch_size: {config.batch_size} examples cannot be shared "
-            f"by {processes.count()} processes; give a multiple."
+            f"by {distributed.world_size()} processes; give a multiple."
         )
     return {
         "output_dir": str(context.work.folder / "trainer"),
         "learning_rate": config.learning_rate,
         "max_steps": steps,
-        "per_device_train_batch_size": config.batch_size // processes.count(),
+        "per_device_train_batch_size": config.batch_size // distributed.world_size(),
         "warmup_steps": config.warmup_steps,
         "lr_scheduler_type": config.schedule,
         "weight_decay": config.weight_decay,
@@ -97,7 +98,7 @@ class LossTrainer(Seq2SeqTrainer):
     ) -> torch.Tensor:
         """Gradients of one optimiser step; returns its loss, whose mean over the processes is the batch's."""
         count = self.accelerator.gather(self.units(inputs).to(self.args.device)).sum()
-        self.scale = processes.count() / count  # gradients are averaged over the processes
+        self.scale = distributed.world_size() / count  # gradients are averaged over the processes
         while True:
             try:
                 loss = self._pieces(model, inputs)
@@ -146,7 +147,7 @@ class LossTrainer(Seq2SeqTrainer):
             super().save_model(output_dir, _internal_call)
 
 
-class Watcher(TrainerCallback):
+class NonFiniteLossCallback(TrainerCallback):
     """Ends a training whose logged loss is not finite: trainers that are not ours go on."""
 
     def __init__(self, variant: str) -> None:
@@ -184,13 +185,15 @@ def fit(
     """Train `loaded` in place; return the curve, one row a logged step."""
     steps = steps_of(config, len(rows))
     settings = arguments(config, context, steps)
-    sharded = context.compute.sharding == "fsdp" and processes.count() > 1 and loaded.kind == "full"
+    sharded = context.compute.sharding == "fsdp" and distributed.world_size() > 1 and loaded.kind == "full"
     sharded = sharded and trainer_class is LossTrainer  # the one that goes through the whole model's forward
     if sharded:
         settings |= {"fsdp": True, "fsdp_config": FSDP, "save_strategy": "no"}
         # T5 has three modules round one embedding, which FSDP refuses: a parameter belongs to one group.
         loaded.model.set_input_embeddings(loaded.model.get_input_embeddings())
-    planned = Planned(rows, plan([len(row["input_ids"]) for row in rows], config.batch_size, steps, context.seed))
+    planned = OrderedDataset(
+        rows, batch_order([len(row["input_ids"]) for row in rows], config.batch_size, steps, context.seed)
+    )
     trainer = trainer_class(
         model=loaded.model,
         args=Seq2SeqTrainingArguments(**settings),
@@ -222,12 +225,12 @@ def gathered(model: torch.nn.Module, context: TrainContext) -> torch.nn.Module:
 
 def run(trainer: Any, loaded: Loaded, context: TrainContext, **counts: int) -> list[dict[str, float]]:
     """Run any transformers Trainer quietly, from its last whole state on; note its throughput; return its curve."""
-    state = states.kept(Path(trainer.args.output_dir))
-    earlier = artifacts.read_json(state / states.Keeper.NOTE)["seconds"] if state else 0.0
-    keeper = states.Keeper(context.work, earlier)
+    state = states.last_complete_state(Path(trainer.args.output_dir))
+    earlier = storage.read_json(state / states.SaveStateCallback.NOTE)["seconds"] if state else 0.0
+    keeper = states.SaveStateCallback(context.work, earlier)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(keeper)
-    trainer.add_callback(Watcher(context.variant))
+    trainer.add_callback(NonFiniteLossCallback(context.variant))
     trainer.train(resume_from_checkpoint=str(state) if state else None)
     context.meter.record("training", keeper.seconds(), **counts)
     # Mixed precision wraps the model's forward; what is measured and saved afterwards is the model itself.

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from bench import artifacts
-from bench import hub as the_hub
-from bench.checkpoints import hub
-from bench.schema import UserError
+from bench.checkpoints import BuildContext, hub
+from bench.core import hub as the_hub
+from bench.core import storage
+from bench.core.schema import UserError
 
 COMMIT = "a" * 40
 WEIGHTS = save({"w": np.zeros(30, np.float32)})
@@ -29,7 +29,7 @@ def hub_with(hub_here: Any) -> Any:
 
 
 def build(out: Path, repo: str = "org/tiny", revision: str = COMMIT) -> dict[str, Any]:
-    return hub.build(hub.Config(source="hub", repo=repo, revision=revision), out)
+    return hub.build(hub.Config(source="hub", repo=repo, revision=revision), BuildContext(out))
 
 
 def test_downloads_weights_config_and_tokenizer(hub_with: Any, tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_downloads_weights_config_and_tokenizer(hub_with: Any, tmp_path: Path) -
     facts = build(out)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == TOP
     assert not any(path.is_symlink() for path in out.iterdir())
-    digest = artifacts.sha256_folder(out, (".safetensors",))
+    digest = storage.sha256_folder(out, (".safetensors",))
     assert facts == {"name": "org/tiny", "revision": COMMIT, "sha256": digest, "bytes": len(WEIGHTS)}
     assert not any(name in path for path in hub_with.asked for name in OTHERS)
 
@@ -50,7 +50,7 @@ def test_the_cache_serves_without_a_network(hub_with: Any, tmp_path: Path, monke
     the_hub.unreachable.cache_clear()
     hub_with.asked.clear()
     facts = build(tmp_path / "second")
-    assert not hub_with.asked and facts["sha256"] == artifacts.sha256_folder(tmp_path / "first", (".safetensors",))
+    assert not hub_with.asked and facts["sha256"] == storage.sha256_folder(tmp_path / "first", (".safetensors",))
 
 
 def test_another_build_replaces_the_last(hub_with: Any, tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_what_cannot_be_placed_leaves_the_old_model(
         target.write_bytes(source.read_bytes()[:5])
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(artifacts, "link_or_copy", full)
+    monkeypatch.setattr(storage, "link_or_copy", full)
     with pytest.raises(OSError, match="No space left"):
         build(out)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == TOP and len(list(out.parent.iterdir())) == 1

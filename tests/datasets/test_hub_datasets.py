@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from bench import plugins
-from bench.schema import UserError
+from bench.core import plugins
+from bench.core.schema import UserError
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 COMMIT = "d" * 40

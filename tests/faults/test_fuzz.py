@@ -31,8 +31,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from bench import artifacts, cli, config, runtime
-from bench.schema import UserError
+from bench import cli, config
+from bench.core import manifest, paths, runtime, storage
+from bench.core.schema import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDIES = {path.stem: path.read_text(encoding="utf-8") for path in sorted((ROOT / "studies").glob("*.yaml"))}
@@ -274,7 +275,7 @@ report: {resamples: 100, examples: 2}
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory, base_template: Path, reward_template: Path) -> Iterator[Project]:
     """The tiny study, run by its own stages; two reports of it lie beside each other to be compared."""
-    from bench import models
+    from bench.lm import models
     from bench.report import plots
 
     root = tmp_path_factory.mktemp("project")
@@ -366,7 +367,7 @@ def test_dialogues(project: Project, data: st.DataObject) -> None:
     def act() -> Outcome:
         outcome = stage("data")
         if outcome.code == 0:
-            rows = {split: artifacts.read_split(split) for split in artifacts.SPLITS}
+            rows = {split: storage.read_split(split) for split in paths.SPLITS}
             seen = [
                 " ".join(row.source.split()).casefold()
                 for split in rows.values()
@@ -383,8 +384,10 @@ def test_dialogues(project: Project, data: st.DataObject) -> None:
 @given(data=st.data())
 def test_checkpoints(project: Project, data: st.DataObject) -> None:
     """Settings, tokenizers, headers and weights of a base and of a classifier: what is taken can also be used."""
-    from bench import classify, generate, models
-    from bench.schema import Example
+    from bench import generation
+    from bench.classifiers import loading
+    from bench.core.schema import Example
+    from bench.lm import models
 
     name = data.draw(st.sampled_from(["base", "reward"]))
     path = data.draw(st.sampled_from(sorted((project.root / "local" / name).iterdir())))
@@ -400,11 +403,11 @@ def test_checkpoints(project: Project, data: st.DataObject) -> None:
     def use() -> None:
         params = config.read()
         if name == "reward":
-            model = classify.load("reward", "cpu")
+            model = loading.load("reward", "cpu")
             assert model.logits(["a b", ""]).shape == (2, len(model.labels))
         else:
             example = Example(id="x", dialogue_id="x", source="hello a b", references=("a",))
-            generate.predict(models.load("base", "cpu"), [example], params.text, params.generation)
+            generation.predict(models.load("base", "cpu"), [example], params.text, params.generation)
 
     def act() -> Outcome:
         outcome = stage("checkpoint", name)
@@ -430,7 +433,7 @@ def test_checkpoints(project: Project, data: st.DataObject) -> None:
 @cases(short=15, long=150)
 @given(data=st.data())
 def test_trained_adapters(project: Project, data: st.DataObject) -> None:
-    from bench import models
+    from bench.lm import models
 
     folder = project.root / "models" / "lora"
     path = folder / data.draw(st.sampled_from(["manifest.json", "adapter_config.json", "adapter_model.safetensors"]))
@@ -438,8 +441,8 @@ def test_trained_adapters(project: Project, data: st.DataObject) -> None:
     def load() -> int:
         try:
             models.load("lora", "cpu")
-            artifacts.weights_digest("lora")
-            artifacts.stored_parameters("lora")
+            manifest.weights_digest("lora")
+            manifest.stored_parameters("lora")
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
@@ -470,8 +473,8 @@ def test_results_before_they_are_reported(project: Project, data: st.DataObject)
         outcome = stage("report")
         if outcome.code == 0:
             assert not unclean(Path("reports/tiny/report.md").read_text(encoding="utf-8"))
-            artifacts.read_object(Path("reports/tiny/metrics.json"))
-            artifacts.read_object(Path("reports/tiny/costs.json"))
+            storage.read_object(Path("reports/tiny/metrics.json"))
+            storage.read_object(Path("reports/tiny/costs.json"))
         return outcome
 
     project.attempt("results", path, changed(data.draw, path), act)

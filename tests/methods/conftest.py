@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from bench import resume, runtime
-from bench.context import TrainContext
-from bench.schema import ComputeConfig, Example, TextConfig
+from bench.core import resume, runtime
+from bench.core.schema import ComputeConfig, Example, TextConfig
+from bench.training.context import TrainContext
 
 EXAMPLES = [
     Example(

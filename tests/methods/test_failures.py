@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from bench import generate, models, plugins
-from bench.context import TrainContext
-from bench.resume import Work
-from bench.schema import UserError
-from bench.training.ppo import Learner
-from bench.training.reward import Reward
+from bench import generation
+from bench.core import plugins
+from bench.core.resume import Work
+from bench.core.schema import UserError
+from bench.lm import models
+from bench.methods.ppo.learner import Learner
+from bench.training.context import TrainContext
+from bench.training.rewards import Reward
 from bench.training.trainer import LossTrainer
 
 OPTIM = {"learning_rate": 1e-2, "batch_size": 8, "steps": 3}
@@ -81,7 +83,7 @@ def test_ppo_refuses_a_minibatch_with_fewer_rows_than_processes(context: Make, m
 def rollouts(monkeypatch: pytest.MonkeyPatch, *texts: str) -> None:
     """The policy's summaries read as `texts`, over and over."""
     told = iter(range(10**6))
-    monkeypatch.setattr(generate, "text_of", lambda loaded, one: texts[next(told) % len(texts)])
+    monkeypatch.setattr(generation, "text_of", lambda loaded, one: texts[next(told) % len(texts)])
 
 
 def test_ppo_ends_when_every_summary_is_empty(context: Make, monkeypatch: pytest.MonkeyPatch) -> None:
