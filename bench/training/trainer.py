@@ -19,6 +19,7 @@ from bench.lm.models import Loaded
 from bench.training import states
 from bench.training.batches import Collator, OrderedDataset, Rows, batch_order
 from bench.training.context import TrainContext
+from bench.training.memory import MicroBatches
 from bench.training.settings import OptimConfig
 
 # Accelerate's second FSDP: each block of the model (by its `_no_split_modules`) is gathered when it computes.
@@ -31,7 +32,7 @@ def steps_of(config: OptimConfig, examples: int) -> int:
 
 
 def arguments(config: OptimConfig, context: TrainContext, steps: int) -> dict[str, Any]:
-    """The Trainer's settings. It keeps its states in the stage's work folder, when `states.Keeper` says."""
+    """The Trainer's settings. It keeps its states in the stage's work folder, when `SaveStateCallback` says."""
     if config.batch_size % distributed.world_size():
         raise UserError(
             f"params.yaml: variants.{context.variant}.optim.batch_size: {config.batch_size} examples cannot be shared "
@@ -58,23 +59,24 @@ def arguments(config: OptimConfig, context: TrainContext, steps: int) -> dict[st
         "logging_nan_inf_filter": False,  # a curve shows what happened, also to a trainer that is not ours
         "log_level": "error",
         "remove_unused_columns": False,
-        "train_sampling_strategy": "sequential",  # `Planned` has the order
+        "train_sampling_strategy": "sequential",  # `OrderedDataset` has the order
         "dataloader_pin_memory": context.device == "cuda",
         "disable_tqdm": not sys.stderr.isatty(),  # a bar belongs on a terminal, not in a log
     }
 
 
 class LossTrainer(Seq2SeqTrainer):
-    """Seq2SeqTrainer whose loss is a mean over the whole optimiser step, however the step is cut into pieces.
+    """Seq2SeqTrainer whose loss is a mean over the whole optimiser step, in however many micro-batches it is computed.
 
-    A piece is what one forward pass holds. When memory runs out the pieces are halved and the step is done again, so
-    the batch, and with it the result but for rounding, stays what the params say. A loss that is not finite ends the
-    training with the step's number.
+    When memory runs out the micro-batches are halved and the step is done again, so the batch, and with it the result
+    but for rounding, stays what the params say. A loss that is not finite ends the training with the step's number.
     """
 
-    def __init__(self, *args: Any, variant: str, pieces: int = 1, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, variant: str, accumulation: int = 1, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.variant, self.pieces = variant, pieces
+        self.variant = variant
+        advice = "shorten text.max_source_tokens, raise optim.accumulation, or train an adapter"
+        self.micro_batches = MicroBatches(variant, ("example", "examples"), advice, accumulation)
         self.model_accepts_loss_kwargs = False  # the scale is ours: `training_step`
         self.scale = torch.ones(())
 
@@ -89,7 +91,7 @@ class LossTrainer(Seq2SeqTrainer):
     def compute_loss(  # type: ignore[override]
         self, model: Any, inputs: dict[str, torch.Tensor], return_outputs: bool = False, **_: Any
     ) -> Any:
-        """A piece's share of the step's mean loss."""
+        """A micro-batch's share of the step's mean loss."""
         loss = self.loss_sum(model, inputs) * self.scale
         return (loss, None) if return_outputs else loss
 
@@ -99,44 +101,21 @@ class LossTrainer(Seq2SeqTrainer):
         """Gradients of one optimiser step; returns its loss, whose mean over the processes is the batch's."""
         count = self.accelerator.gather(self.units(inputs).to(self.args.device)).sum()
         self.scale = distributed.world_size() / count  # gradients are averaged over the processes
-        while True:
-            try:
-                loss = self._pieces(model, inputs)
-                break
-            except RuntimeError as error:
-                if not out_of_memory(error):
-                    raise
-                self._halve(model, len(inputs["input_ids"]))
+        step, rows = self.state.global_step + 1, len(inputs["input_ids"])
+        loss = self.micro_batches.run(step, rows, lambda: self._accumulate(model, inputs), model.zero_grad)
         if not math.isfinite(float(loss)):
             raise diverged(self.variant, float(loss), self.state.global_step + 1, self.args)
         return loss
 
-    def _pieces(self, model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+    def _accumulate(self, model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         rows = len(inputs["input_ids"])
-        cut = min(self.pieces, rows)
-        parts = zip(*(value.chunk(cut) for value in inputs.values()), strict=True)
+        count = min(self.micro_batches.count, rows)
+        parts = zip(*(value.chunk(count) for value in inputs.values()), strict=True)
         total, step = torch.zeros((), device=self.args.device), super().training_step
         for number, part in enumerate(parts, 1):
-            with nullcontext() if number == cut else self.accelerator.no_sync(model):
+            with nullcontext() if number == count else self.accelerator.no_sync(model):
                 total += step(model, dict(zip(inputs, part, strict=True)))
         return total
-
-    def _halve(self, model: Any, rows: int) -> None:
-        if self.accelerator.num_processes > 1 or self.pieces >= rows:
-            raise UserError(
-                f"variants.{self.variant}: out of memory at step {self.state.global_step + 1} with "
-                f"{max(1, rows // self.pieces)} example(s) at a time; shorten text.max_source_tokens, raise "
-                "optim.accumulation, or train an adapter."
-            ) from None
-        model.zero_grad()  # of the pieces done before
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        self.pieces *= 2
-        print(
-            f"train {self.variant}: out of memory at step {self.state.global_step + 1}; going on with "
-            f"{math.ceil(rows / self.pieces)} examples at a time, {rows} a step as before",
-            flush=True,
-        )
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """As the Trainer does, but an adapter without the embeddings, whose 'auto' would ask the hub."""
@@ -168,11 +147,6 @@ def diverged(variant: str, loss: float, step: int, args: Any) -> UserError:
     )
 
 
-def out_of_memory(error: RuntimeError) -> bool:
-    """Whether torch could not get memory, on a GPU or on a CPU."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
 def fit(
     loaded: Loaded,
     rows: Rows,
@@ -200,7 +174,7 @@ def fit(
         train_dataset=planned,
         data_collator=collator,
         variant=context.variant,
-        pieces=config.accumulation,
+        accumulation=config.accumulation,
         **extra,
     )
     if sharded and not trainer.is_fsdp_enabled:

@@ -14,7 +14,7 @@ from bench.generation import predict
 from bench.lm import models
 from bench.lm.models import Loaded
 from bench.training.context import TrainContext
-from bench.training.settings import OptimConfig, PPOConfig, RewardConfig
+from bench.training.settings import OptimConfig, RewardConfig
 from rival.counting import Watch, Weights
 from rival.laps import Lap, Pace, encoded
 from rival.task import (
@@ -117,12 +117,16 @@ def classifier(task: Task, lap: Lap) -> dict[str, Any]:
 
 def ppo(task: Task, lap: Lap) -> dict[str, Any]:
     """`Learner.iteration`, as `method: ppo` calls it."""
+    from bench.methods.ppo import Config
     from bench.methods.ppo.learner import Learner
     from bench.training.rewards import Reward
 
     given = context(task, PPO_BATCH * task.rounds)
     reward = RewardConfig(label=task.label)
-    config = PPOConfig(
+    config = Config(
+        method="ppo",
+        init="base",
+        learns_from="models/reward",
         adapter={"type": "LORA", **ADAPTER},
         reward=reward,
         batch_size=PPO_BATCH,
@@ -136,4 +140,4 @@ def ppo(task: Task, lap: Lap) -> dict[str, Any]:
         learner.iteration()
         steps += 1
         wanted = lap()
-    return {"tokens": learner.tokens, "summaries": steps * PPO_BATCH}
+    return {"tokens": learner.sampler.tokens, "summaries": steps * PPO_BATCH}

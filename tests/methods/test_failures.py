@@ -67,8 +67,8 @@ def test_a_trainer_that_is_not_ours_ends_on_a_loss_that_is_not_finite(
 
 
 def test_ppo_ends_on_a_loss_that_is_not_finite(context: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = Learner.gradients
-    monkeypatch.setattr(Learner, "gradients", lambda *a: real(*a) | {"loss": float("nan")})
+    real = Learner._gradients
+    monkeypatch.setattr(Learner, "_gradients", lambda *a: real(*a) | {"loss": float("nan")})
     with pytest.raises(UserError, match=r"variants\.ppo: the loss became nan .* at step 0"):
         train(context("ppo", learns_from="models/reward"), "ppo", **PPO)
 
@@ -148,11 +148,13 @@ def scarce(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(T5ForConditionalGeneration, "forward", forward)
 
 
-def test_out_of_memory_halves_the_piece_and_keeps_the_batch(
+def test_out_of_memory_halves_the_micro_batch_and_keeps_the_batch(
     context: Make, tiny_base: Path, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = tiny_base / "config.json"
-    config.write_text(config.read_text().replace('"dropout_rate": 0.1', '"dropout_rate": 0.0'))  # drawn for each piece
+    config.write_text(
+        config.read_text().replace('"dropout_rate": 0.1', '"dropout_rate": 0.0')
+    )  # drawn for each micro-batch
     whole = train(context("whole"), "sft", optim=OPTIM)
     request.getfixturevalue("scarce")
     scarce = train(context("scarce"), "sft", optim=OPTIM)

@@ -1,7 +1,7 @@
-"""The equations of PPO on text: KL penalties, rewards, advantages, losses. Tensors in, tensors out.
+"""The equations of PPO on text: rewards, advantages, losses. Tensors in, tensors out.
 
 Shapes: B sequences, T tokens, V vocabulary. `mask` is 1 on generated tokens, end-of-sequence included. Sources:
-Schulman et al. 2017 (PPO), Schulman et al. 2016 (GAE), Ziegler et al. 2019 (KL-penalised reward, adaptive coefficient).
+Schulman et al. 2017 (PPO), Schulman et al. 2016 (GAE), Ziegler et al. 2019 (KL-penalised reward).
 """
 
 from __future__ import annotations
@@ -9,10 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-
-from bench.lm.models import exact_kl
-
-KINDS = ("kl", "abs", "mse", "full")
 
 
 def masked_mean(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -26,18 +22,6 @@ def whiten(values: torch.Tensor, mask: torch.Tensor, shift_mean: bool = True) ->
     variance = masked_mean((values - mean) ** 2, mask) * count / (count - 1)
     white = (values - mean) * torch.rsqrt(variance + 1e-8)
     return white if shift_mean else white + mean
-
-
-def kl_penalty(kind: str, logprobs: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-    """Penalty a token (B, T), nats, of leaving the reference.
-
-    `kl` (k1), `abs` and `mse` (k2) take the log-probabilities (B, T) of the generated tokens; `full` takes those of the
-    whole vocabulary (B, T, V) and gives the exact KL(policy || reference).
-    """
-    if kind == "full":
-        return exact_kl(logprobs, reference)
-    difference = logprobs - reference
-    return {"kl": difference, "abs": difference.abs(), "mse": 0.5 * difference**2}[kind]
 
 
 def token_rewards(scores: torch.Tensor, kl: torch.Tensor, mask: torch.Tensor, coefficient: float) -> torch.Tensor:
@@ -108,16 +92,3 @@ def entropy(logits: torch.Tensor) -> torch.Tensor:
     """Entropy of the next-token distribution (B, T), nats."""
     logprobs = logits.float().log_softmax(-1)
     return -(logprobs.exp() * logprobs).sum(-1)
-
-
-class AdaptiveKL:
-    """The KL penalty's coefficient, steered towards a target (nats a sequence): Ziegler et al. 2019, section 2.2."""
-
-    def __init__(self, coefficient: float, target: float | None, horizon: int) -> None:
-        self.coefficient, self.target, self.horizon = coefficient, target, horizon
-
-    def update(self, kl: float, sequences: int) -> None:
-        """Raise it when KL is above the target, lower it below; at most 20 % of `sequences / horizon`."""
-        if self.target is not None:
-            error = min(max(kl / self.target - 1, -0.2), 0.2)
-            self.coefficient *= 1 + error * sequences / self.horizon
