@@ -62,14 +62,14 @@ def _decode(loaded: Loaded, sources: Sequence[Sequence[int]], limit: int, chance
     model, eos = loaded.model, int(loaded.tokenizer.eos_token_id)
     draws = 1 if chance is None else chance.shape[1]
     chances = None if chance is None else chance.flatten(0, 1).to(loaded.device)
-    writing = architectures.of(model).begin(model, sources, int(loaded.tokenizer.pad_token_id))
+    state = architectures.of(model).start_decoding(model, sources, int(loaded.tokenizer.pad_token_id))
     tokens = torch.full((len(sources) * draws, limit), eos, device=loaded.device)
     last, rows = None, torch.arange(len(tokens), device=loaded.device)
     ended = torch.zeros_like(rows, dtype=torch.bool)
     for step in range(limit):
-        logits = writing.step(last).float()
+        logits = state.step(last).float()
         if step == 0 and draws > 1:  # the first step is the same for all draws of a dialogue
-            writing.repeat(draws)
+            state.repeat_interleave(draws)
             logits = logits.repeat_interleave(draws, 0)
         last = logits.argmax(-1, keepdim=True) if chances is None else _drawn(logits, chances[rows, step])
         tokens[rows, step] = last[:, 0]
@@ -78,7 +78,7 @@ def _decode(loaded: Loaded, sources: Sequence[Sequence[int]], limit: int, chance
         if not len(growing):
             break
         if len(growing) <= KEPT * len(rows):
-            writing.keep(growing)
+            state.select(growing)
             last, rows, ended = last[growing], rows[growing], ended[growing]
     return tokens.unflatten(0, (-1, draws))
 

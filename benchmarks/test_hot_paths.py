@@ -94,7 +94,7 @@ def test_collation_of_a_batch_of_long_dialogues(benchmark: Benchmark) -> None:
         width, height = batch.input_ids.shape[1], batch.labels.shape[1]
         assert batch.input_ids[k].tolist() == source + [0] * (width - len(source))
         assert batch.attention_mask[k].tolist() == [1] * len(source) + [0] * (width - len(source))
-        assert batch.labels[k].tolist() == target + [models.IGNORED] * (height - len(target))
+        assert batch.labels[k].tolist() == target + [models.IGNORE_INDEX] * (height - len(target))
 
 
 def test_generation_of_a_tiny_random_t5(benchmark: Benchmark, tiny_base: Path) -> None:

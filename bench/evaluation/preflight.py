@@ -54,7 +54,7 @@ def check_starts(params: Params, splits: Mapping[str, Sequence[Example]]) -> dic
 def _check_room(start: models.Loaded, params: Params) -> None:
     from bench.lm import architectures
 
-    room = architectures.of(start.model).room(start.model)
+    room = architectures.of(start.model).max_positions(start.model)
     longest = max(params.text.max_target_tokens, params.generation.max_new_tokens)
     if room is not None and params.text.max_source_tokens + longest > room:
         raise UserError(

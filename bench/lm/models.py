@@ -19,7 +19,7 @@ from transformers.activations import NewGELUActivation
 from bench.core import manifest, paths, storage, untrusted
 from bench.core.schema import TextConfig, UserError
 from bench.lm import architectures
-from bench.lm.architectures.interface import IGNORED, Batch
+from bench.lm.architectures.interface import IGNORE_INDEX, Batch
 from bench.lm.architectures.interface import collate as collate
 
 # Fields by which a peft block names other models, tokenizers or their code.
@@ -76,7 +76,7 @@ def _load_full(name: str, folder: Path, facts: dict[str, Any], device: str) -> L
             f"{folder}: '{config.model_type}' is neither an encoder-decoder nor a decoder-only model; name one such as "
             "T5, BART or SmolLM2."
         )
-    model, report = architecture.auto.from_pretrained(
+    model, report = architecture.auto_class.from_pretrained(
         folder,
         local_files_only=True,
         use_safetensors=True,
@@ -151,12 +151,12 @@ def with_adapter(start: Loaded, adapter: dict[str, Any], where: str = "adapter")
         raise UserError(f"params.yaml: {where}.{fetched}: peft would fetch or run what it names; remove it.")
     architecture = architectures.of(start.model)
     try:
-        config = known[kind](task_type=architecture.task, **settings)
+        config = known[kind](task_type=architecture.peft_task, **settings)
         model = get_peft_model(merged(start).model, config)
     except Exception as error:  # each of peft's forty methods checks its fields in its own way
         reason = str(error).rstrip(". ") or type(error).__name__
         raise UserError(f"params.yaml: {where}: peft refuses this {kind} block: {reason}; correct it.") from None
-    if config.is_prompt_learning and not architecture.prompts:
+    if config.is_prompt_learning and not architecture.supports_prompt_learning:
         raise UserError(
             f"params.yaml: {where}.type: peft gives a {kind} on a decoder-only model no positions, so padding would change "
             "its figures; write LORA or another adapter of the weights."
@@ -279,6 +279,6 @@ def exact_kl(logprobs: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
 
 def token_logprobs(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Log-probabilities (B, T) of the labels under float32 log-softmax, 0 where masked; and the mask (B, T)."""
-    mask = labels != IGNORED
+    mask = labels != IGNORE_INDEX
     chosen = logits.float().log_softmax(-1).gather(-1, labels.clamp_min(0).unsqueeze(-1)).squeeze(-1)
     return chosen * mask, mask

@@ -159,7 +159,7 @@ def _divergences(
 
     each, flat = len(targets[0]), [ids for of_source in targets for ids in of_source]
     batch = models.collate(sources, flat, int(policy.tokenizer.pad_token_id), policy.device)
-    mask = batch.labels != models.IGNORED
+    mask = batch.labels != models.IGNORE_INDEX
     found: list[dict[str, float]] = [{} for _ in flat]
     with torch.no_grad():
         logprobs = models.target_logits(policy.model, batch, each).float().log_softmax(-1)

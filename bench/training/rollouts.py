@@ -131,7 +131,7 @@ class Sampler:
         logprobs, kl, raw = gathered.pop("logprobs"), gathered.pop("kl"), gathered.pop("rewards").cpu().numpy()
         self.refuse_collapse(texts, raw, float(kl.sum(1).mean()), step)
         shaped = torch.as_tensor(self.reward.shaped(raw), dtype=torch.float32, device=logits.device)
-        return Rollout(batch, (batch.labels != models.IGNORED).float(), logprobs, kl, raw, shaped, gathered)
+        return Rollout(batch, (batch.labels != models.IGNORE_INDEX).float(), logprobs, kl, raw, shaped, gathered)
 
     def reference_logits(self, batch: Batch) -> torch.Tensor:
         """What the start would predict, (B, T, V)."""

@@ -82,7 +82,7 @@ class LossTrainer(Seq2SeqTrainer):
 
     def units(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         """How many units the loss is a mean over, (): target tokens."""
-        return (inputs["labels"] != models.IGNORED).sum()
+        return (inputs["labels"] != models.IGNORE_INDEX).sum()
 
     def loss_sum(self, model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         """The loss summed over the units of `inputs`."""

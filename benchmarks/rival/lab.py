@@ -59,7 +59,7 @@ def padded_training(task: Task, lap: Lap, target: int) -> dict[str, Any]:
         {
             "input_ids": row["input_ids"] + [tokenizer.pad_token_id] * (source - len(row["input_ids"])),
             "attention_mask": [1] * len(row["input_ids"]) + [0] * (source - len(row["input_ids"])),
-            "labels": row["labels"] + [models.IGNORED] * (target - len(row["labels"])),
+            "labels": row["labels"] + [models.IGNORE_INDEX] * (target - len(row["labels"])),
         }
         for row in rows
     ]

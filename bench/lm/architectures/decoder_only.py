@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from transformers import AutoModelForCausalLM
 
 from bench.core.schema import UserError
-from bench.lm.architectures.interface import IGNORED, Architecture, Batch, DecodeState, collate
+from bench.lm.architectures.interface import IGNORE_INDEX, Architecture, Batch, DecodeState, collate
 
 NEEDED = ("position_ids", "logits_to_keep", "past_key_values")
 
@@ -24,7 +24,7 @@ NEEDED = ("position_ids", "logits_to_keep", "past_key_values")
 class DecoderOnly(Architecture):
     """peft drops position ids for its prompt learners, whose figures would then depend on the padding."""
 
-    auto, task, prompts = AutoModelForCausalLM, "CAUSAL_LM", False
+    auto_class, peft_task, supports_prompt_learning = AutoModelForCausalLM, "CAUSAL_LM", False
 
     def prepare(self, folder: Path, tokenizer: Any, model: Any) -> None:
         """Positions, a cache and logits of the last columns alone; a tokenizer that does not end what it reads."""
@@ -42,7 +42,7 @@ class DecoderOnly(Architecture):
                 "on; write false, or save the tokenizer without it."
             )
 
-    def room(self, model: Any) -> int | None:
+    def max_positions(self, model: Any) -> int | None:
         """As many as the model has positions."""
         return getattr(model.config.get_text_config(), "max_position_embeddings", None)
 
@@ -59,15 +59,15 @@ class DecoderOnly(Architecture):
         out = self._forward(model, batch, output_hidden_states=True)
         return out.logits, out.hidden_states[-1][:, -batch.labels.shape[1] :]
 
-    def begin(self, model: Any, sources: Sequence[Sequence[int]], pad: int) -> DecodeState:
+    def start_decoding(self, model: Any, sources: Sequence[Sequence[int]], pad: int) -> DecodeState:
         """The first step reads the prompts."""
-        return _Writing(model, collate(sources, [[0]] * len(sources), pad, next(model.parameters()).device))
+        return _State(model, collate(sources, [[0]] * len(sources), pad, next(model.parameters()).device))
 
     def _forward(self, model: Any, batch: Batch, each: int = 1, **extra: Any) -> Any:
         """The last target is predicted and never read: prompt and targets are S + T - 1 columns, logits the last T."""
         prompt, mask = (one.repeat_interleave(each, 0) for one in _to_the_right(batch))
         targets = batch.labels[:, :-1]
-        mask = torch.cat([mask, (targets != IGNORED).long()], 1)
+        mask = torch.cat([mask, (targets != IGNORE_INDEX).long()], 1)
         return model(
             input_ids=torch.cat([prompt, targets.clamp_min(0)], 1),
             attention_mask=mask,
@@ -91,7 +91,7 @@ def _positions(mask: torch.Tensor) -> torch.Tensor:
     return (mask.cumsum(-1) - 1).clamp_min(0)
 
 
-class _Writing(DecodeState):
+class _State(DecodeState):
     def __init__(self, model: Any, batch: Batch) -> None:
         self.model, self.cache = model, None
         self.prompt, self.mask = _to_the_right(batch)
@@ -112,10 +112,10 @@ class _Writing(DecodeState):
         self.cache = found.past_key_values
         return found.logits[:, -1]
 
-    def repeat(self, times: int) -> None:
+    def repeat_interleave(self, times: int) -> None:
         self.cache.batch_repeat_interleave(times)  # type: ignore[attr-defined]
         self.mask = self.mask.repeat_interleave(times, 0)
 
-    def keep(self, rows: torch.Tensor) -> None:
+    def select(self, rows: torch.Tensor) -> None:
         self.cache.batch_select_indices(rows)  # type: ignore[attr-defined]
         self.mask = self.mask[rows]

@@ -19,13 +19,13 @@ from bench.lm.architectures.interface import Architecture, Batch, DecodeState, c
 class EncoderDecoder(Architecture):
     """transformers makes the decoder's input of the labels."""
 
-    auto, task, prompts = AutoModelForSeq2SeqLM, "SEQ_2_SEQ_LM", True
+    auto_class, peft_task, supports_prompt_learning = AutoModelForSeq2SeqLM, "SEQ_2_SEQ_LM", True
 
     def prepare(self, folder: Path, tokenizer: Any, model: Any) -> None:
         """The model must name the token that summaries start with."""
         untrusted.check_decoder_start(folder, model)
 
-    def room(self, model: Any) -> int | None:
+    def max_positions(self, model: Any) -> int | None:
         """Each side of the model has its own."""
         return None
 
@@ -52,15 +52,15 @@ class EncoderDecoder(Architecture):
         out = self._forward(model, batch, output_hidden_states=True)
         return out.logits, out.decoder_hidden_states[-1]
 
-    def begin(self, model: Any, sources: Sequence[Sequence[int]], pad: int) -> DecodeState:
+    def start_decoding(self, model: Any, sources: Sequence[Sequence[int]], pad: int) -> DecodeState:
         """Encode in pieces of like length."""
-        return _Writing(model, sources, pad)
+        return _State(model, sources, pad)
 
     def _forward(self, model: Any, batch: Batch, **extra: Any) -> Any:
         return model(input_ids=batch.input_ids, attention_mask=batch.attention_mask, labels=batch.labels, **extra)
 
 
-class _Writing(DecodeState):
+class _State(DecodeState):
     def __init__(self, model: Any, sources: Sequence[Sequence[int]], pad: int) -> None:
         self.model, self.cache = model, None
         self.hidden, self.mask = _encode(model, sources, pad)
@@ -79,11 +79,11 @@ class _Writing(DecodeState):
         self.cache = found.past_key_values
         return found.logits[:, -1]
 
-    def repeat(self, times: int) -> None:
+    def repeat_interleave(self, times: int) -> None:
         self.cache.batch_repeat_interleave(times)  # type: ignore[attr-defined]
         self.hidden, self.mask = (one.repeat_interleave(times, 0) for one in (self.hidden, self.mask))
 
-    def keep(self, rows: torch.Tensor) -> None:
+    def select(self, rows: torch.Tensor) -> None:
         self.cache.batch_select_indices(rows)  # type: ignore[attr-defined]
         self.hidden, self.mask = self.hidden[rows], self.mask[rows]
 

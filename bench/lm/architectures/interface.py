@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-IGNORED = -100
+IGNORE_INDEX = -100
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def collate(
         return torch.tensor([[*row, *[value] * (width - len(row))] for row in rows], dtype=torch.long)
 
     mask = padded([[1] * len(row) for row in sources], 0)
-    return Batch(padded(sources, pad).to(device), mask.to(device), padded(targets, IGNORED).to(device))
+    return Batch(padded(sources, pad).to(device), mask.to(device), padded(targets, IGNORE_INDEX).to(device))
 
 
 class DecodeState(ABC):
@@ -47,27 +47,31 @@ class DecodeState(ABC):
         """Logits (R, V) of each row's next token, after the `last` (R, 1) that were chosen; None before the first."""
 
     @abstractmethod
-    def repeat(self, times: int) -> None:
+    def repeat_interleave(self, times: int) -> None:
         """Every row becomes that many, side by side."""
 
     @abstractmethod
-    def keep(self, rows: torch.Tensor) -> None:
+    def select(self, rows: torch.Tensor) -> None:
         """Go on with these rows alone, (R',) indices."""
 
 
 class Architecture(ABC):
-    """`auto` loads its weights, `task` is what peft calls it, `prompts` says whether prompt learners can be trusted."""
+    """One family of models.
 
-    auto: Any
-    task: str
-    prompts: bool
+    `auto_class` loads its weights, `peft_task` is what peft calls it, `supports_prompt_learning` says whether peft gives
+    its prompt learners positions.
+    """
+
+    auto_class: Any
+    peft_task: str
+    supports_prompt_learning: bool
 
     @abstractmethod
     def prepare(self, folder: Path, tokenizer: Any, model: Any) -> None:
         """Refuse with a UserError what the rest of this class could not work with; fill in what follows by itself."""
 
     @abstractmethod
-    def room(self, model: Any) -> int | None:
+    def max_positions(self, model: Any) -> int | None:
         """How many tokens a prompt and its summary may have together; None where each has room of its own."""
 
     @abstractmethod
@@ -83,5 +87,5 @@ class Architecture(ABC):
         """The same with the last hidden states (B, T, D) that they come from."""
 
     @abstractmethod
-    def begin(self, model: Any, sources: Sequence[Sequence[int]], pad: int) -> DecodeState:
+    def start_decoding(self, model: Any, sources: Sequence[Sequence[int]], pad: int) -> DecodeState:
         """Read the sources, each once; a row for each."""
