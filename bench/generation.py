@@ -1,4 +1,4 @@
-"""Model + encoded dialogues -> token ids. The generate stage, PPO's rollouts and preference sampling share it."""
+"""Decoding: model + encoded dialogues -> token ids, for the generate stage, rollouts and preference pairs."""
 
 from __future__ import annotations
 
@@ -41,27 +41,27 @@ def generate(
             rows = _by_transformers(loaded, sources, max_new_tokens, draws).unflatten(0, (-1, each))
         else:
             # One number a token, also for the rows of other processes: no row depends on who writes the others.
-            chance = torch.rand(len(sources), each, max_new_tokens) if draws else None
+            uniforms = torch.rand(len(sources), each, max_new_tokens) if draws else None
             own = distributed.shard(len(sources)) if shared else range(len(sources))
             part = slice(own.start, own.stop)
-            rows = _decode(loaded, sources[part], max_new_tokens, None if chance is None else chance[part])
+            rows = _decode(loaded, sources[part], max_new_tokens, None if uniforms is None else uniforms[part])
             rows = distributed.all_gather(rows, len(sources)) if shared else rows
     model.train(was_training)
     eos = int(loaded.tokenizer.eos_token_id)
     return [[_until_end(row, eos) for row in drawn] for drawn in rows.tolist()]
 
 
-def _decode(loaded: Loaded, sources: Sequence[Sequence[int]], limit: int, chance: torch.Tensor | None) -> torch.Tensor:
+def _decode(loaded: Loaded, sources: Sequence[Sequence[int]], limit: int, uniforms: torch.Tensor | None) -> torch.Tensor:
     """Tokens (B, draws, `limit`); what follows the end of a row means nothing.
 
-    `chance` (B, draws, `limit`) holds a number from [0, 1) for each token to draw; without it the likeliest is taken.
+    `uniforms` (B, draws, `limit`) are uniform numbers in [0, 1), one a token to sample; without them decoding is greedy.
 
     transformers' `generate` carries every row of a batch to the end of its longest, and follows settings in the
     checkpoint that nobody asked for here. This loop leaves finished rows behind and knows no settings.
     """
     model, eos = loaded.model, int(loaded.tokenizer.eos_token_id)
-    draws = 1 if chance is None else chance.shape[1]
-    chances = None if chance is None else chance.flatten(0, 1).to(loaded.device)
+    draws = 1 if uniforms is None else uniforms.shape[1]
+    flat = None if uniforms is None else uniforms.flatten(0, 1).to(loaded.device)
     state = architectures.of(model).start_decoding(model, sources, int(loaded.tokenizer.pad_token_id))
     tokens = torch.full((len(sources) * draws, limit), eos, device=loaded.device)
     last, rows = None, torch.arange(len(tokens), device=loaded.device)
@@ -71,7 +71,7 @@ def _decode(loaded: Loaded, sources: Sequence[Sequence[int]], limit: int, chance
         if step == 0 and draws > 1:  # the first step is the same for all draws of a dialogue
             state.repeat_interleave(draws)
             logits = logits.repeat_interleave(draws, 0)
-        last = logits.argmax(-1, keepdim=True) if chances is None else _drawn(logits, chances[rows, step])
+        last = logits.argmax(-1, keepdim=True) if flat is None else _sample_token(logits, flat[rows, step])
         tokens[rows, step] = last[:, 0]
         ended |= last[:, 0] == eos
         growing = (~ended).nonzero()[:, 0]
@@ -83,10 +83,10 @@ def _decode(loaded: Loaded, sources: Sequence[Sequence[int]], limit: int, chance
     return tokens.unflatten(0, (-1, draws))
 
 
-def _drawn(logits: torch.Tensor, chance: torch.Tensor) -> torch.Tensor:
-    """The token (R, 1) up to which the odds of `logits` (R, V) add up to more than `chance` (R,)."""
+def _sample_token(logits: torch.Tensor, uniforms: torch.Tensor) -> torch.Tensor:
+    """The token (R, 1) up to which the probabilities of `logits` (R, V) add up to more than `uniforms` (R,)."""
     reached = logits.double().softmax(-1).cumsum(-1)
-    found = torch.searchsorted(reached, chance.double().unsqueeze(-1) * reached[:, -1:], right=True)
+    found = torch.searchsorted(reached, uniforms.double().unsqueeze(-1) * reached[:, -1:], right=True)
     return found.clamp_max(logits.shape[-1] - 1)
 
 
@@ -117,12 +117,12 @@ def _until_end(tokens: list[int], eos: int) -> Generated:
 
 
 def text_of(loaded: Loaded, written: Generated) -> str:
-    """The summary as text, without special tokens."""
+    """Decode a summary, without special tokens."""
     return str(loaded.tokenizer.decode(list(written.token_ids), skip_special_tokens=True)).strip()
 
 
 def rows_file(draws: int, rank: int | None = None) -> str:
-    """The name under which a process keeps its finished summaries in a stage's work; this process, if none is named."""
+    """Return the name under which a process keeps its finished summaries in a stage's work; this process, if none is named."""
     return f"{'samples' if draws else 'greedy'}.{distributed.rank() if rank is None else rank}.jsonl"
 
 
@@ -135,7 +135,7 @@ def predict(
     work: resume.Work | None = None,
     progress: runtime.Progress = runtime.progress,
 ) -> list[Prediction]:
-    """Summaries of all examples, in their order. Batches hold dialogues of like length, longest first.
+    """Generate summaries of all examples, in their order. Batches hold dialogues of like length, longest first.
 
     With `work`, each finished batch is kept there, and a run that goes on writes only what is missing. Every batch has
     a seed of its own, so its samples do not depend on the batches before it, nor on which of several processes has it.

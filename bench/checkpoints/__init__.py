@@ -38,7 +38,7 @@ class Source:
 
 
 def find(name: str) -> Source:
-    """The source of that name.
+    """Return the source of that name.
 
     Raises:
         UserError: there is none.

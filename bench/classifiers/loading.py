@@ -36,7 +36,7 @@ class Classifier:
     score: Score = field(repr=False)
 
     def logits(self, texts: Sequence[str]) -> np.ndarray:
-        """The unnormalised scores, float64 `[texts, labels]`, in the order of `texts`; equal texts, equal scores."""
+        """Compute the unnormalised scores, float64 `[texts, labels]`, in the order of `texts`; equal texts, equal scores."""
         # Whatever a tokenizer cannot encode becomes U+FFFD: half a surrogate pair from a broken decoder must not
         # end a run of hours.
         clean = [text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for text in texts]
@@ -46,11 +46,11 @@ class Classifier:
         return self.score(list(distinct))[[distinct[text] for text in clean]]
 
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:
-        """The softmax of `logits`, float64 `[texts, labels]`; each row sums to 1."""
+        """Compute the softmax of `logits`, float64 `[texts, labels]`; each row sums to 1."""
         return softmax(self.logits(texts))
 
     def column(self, label: str) -> int:
-        """The column of the label called `label`.
+        """Return the column of the label called `label`.
 
         Raises:
             UserError: this classifier has no such label.
@@ -64,7 +64,7 @@ class Classifier:
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities of unnormalised scores along the last axis."""
+    """Compute probabilities of unnormalised scores along the last axis."""
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True, initial=-np.inf))
     return powers / powers.sum(axis=-1, keepdims=True)
 

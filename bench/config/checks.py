@@ -15,7 +15,7 @@ RESERVED = (*paths.YARDSTICKS, "yardsticks")  # their files lie beside the varia
 
 
 def check(params: Params, name: str) -> None:
-    """Names, starts, teachers, seeds and columns; `name` stands for the file in messages.
+    """Check names, starts, teachers, seeds and columns together; `name` stands for the file in messages.
 
     Raises:
         UserError: two blocks contradict each other, or one asks for what is not there.

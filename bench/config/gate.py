@@ -77,7 +77,7 @@ class GateConfig(Strict):
         return costs
 
     def judged(self, primary: str, columns: Mapping[str, Column]) -> dict[str, Margin]:
-        """Column or pattern -> margin; `columns` are those of the study's metrics."""
+        """Return column or pattern -> margin; `columns` are those of the study's metrics."""
         if self.metrics is not None:
             return dict(self.metrics)
         safety = [key for key, c in columns.items() if c.role == "safety" and not c.sampled and not c.of_source]

@@ -17,13 +17,13 @@ AT, INPUTS = "measured_at", "inputs"
 
 
 def identity(stage: str, item: str | None = None) -> str:
-    """Eight hex digits of a stage's settings and code; zeros where the stage `params` has not written them."""
+    """Return eight hex digits of a stage's settings and code; zeros where the stage `params` has not written them."""
     path = graph.inputs_path(stage, item)
     return storage.sha256_file(path)[:8] if path.exists() else "0" * 8
 
 
 def path_of(stage: str, item: str | None = None) -> Path:
-    """Where the costs of a stage (of an item: a variant or checkpoint) with its inputs of now lie."""
+    """Return where the costs of a stage (of an item: a variant or checkpoint) with its present inputs lie."""
     folder = paths.COSTS / stage if item is None else paths.COSTS / stage / item
     return folder / f"{identity(stage, item)}.json"
 
@@ -36,7 +36,7 @@ def record(stage: str, item: str | None, facts: dict[str, Any]) -> None:
 
 
 def recorded(stage: str, item: str | None = None) -> dict[str, Any] | None:
-    """What the run with the inputs of now took, where it was measured here.
+    """Read what the run with the present inputs took; None where it was not measured here.
 
     Raises:
         UserError: the file is broken.

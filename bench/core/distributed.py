@@ -1,7 +1,7 @@
-"""Several processes at one stage: who is who, and who writes. Torch's launcher starts them, Accelerate connects them.
+"""One stage in several processes: ranks, shards of rows, collectives. Torch's launcher starts them, Accelerate connects.
 
-A stage spreads itself over `compute.processes`; under `accelerate launch` it finds itself spread already. Every
-process runs the same code. Only the first one writes: what the others write is dropped (`artifacts`).
+A stage launches itself in `compute.processes` processes; under `accelerate launch` they run already. Every process runs
+the same code. Only rank 0 writes: what the others write is dropped (`bench.core.storage`).
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ CPU = "ACCELERATE_USE_CPU"  # Accelerate's own word for it
 
 
 def rank() -> int:
-    """This process's number, from 0."""
+    """Return this process's number, from 0."""
     return int(os.environ.get("RANK", "0"))
 
 
 def world_size() -> int:
-    """How many processes there are."""
+    """Return how many processes there are."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def barrier() -> None:
-    """Go on when every process has come here. Asked for after `runtime.prepare`, which knows the device."""
+    """Wait until every process has come here. Called after `runtime.prepare`, which knows the device."""
     if world_size() > 1:
         from accelerate import PartialState
 
@@ -38,14 +38,14 @@ def barrier() -> None:
 
 
 def shard(rows: int) -> range:
-    """Which of `rows` are this process's. All are everyone's where there are fewer than processes."""
+    """Return which of `rows` are this process's. All are everyone's where there are fewer rows than processes."""
     if rows < world_size():
         return range(rows)
     return range(rows * rank() // world_size(), rows * (rank() + 1) // world_size())
 
 
 def all_reduce(values: Tensor) -> Tensor:
-    """The sum over the processes, put in place of `values`; every process must come here, with the same shape."""
+    """Sum over the processes, in place; every process must call it, with the same shape."""
     if world_size() > 1:
         from torch import distributed
 
@@ -54,7 +54,7 @@ def all_reduce(values: Tensor) -> Tensor:
 
 
 def all_gather(part: Tensor, rows: int) -> Tensor:
-    """What each process has of its `share` of `rows`, put together: (share, ...) -> (rows, ...)."""
+    """Put the processes' shards of `rows` together: (shard, ...) -> (rows, ...)."""
     own = shard(rows)
     if len(own) == rows:
         return part

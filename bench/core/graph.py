@@ -36,18 +36,18 @@ class Stage:
     start: tuple[Path, ...]
 
     def text(self, root: Path = ROOT) -> str:
-        """The file that the stage depends on: settings, and a digest of each file of code."""
+        """Return the file that the stage depends on: settings, and a digest of each file of code."""
         code = {path.as_posix(): digest(root / path) for path in closure(self.start, root)}
         return json.dumps({"settings": self.settings, "code": code}, indent=1, ensure_ascii=False) + "\n"
 
 
 def inputs_path(stage: str, item: str | None = None) -> Path:
-    """The file that a stage (of an item: a variant or checkpoint) depends on."""
+    """Return the file that a stage (of an item: a variant or checkpoint) depends on."""
     return STAGES / f"{stage}.json" if item is None else STAGES / stage / f"{item}.json"
 
 
 def stages(params: Params) -> dict[Path, Stage]:
-    """Every stage of a study by the file that it depends on."""
+    """Return every stage of a study by the file that it depends on."""
     found = {inputs_path("data"): _stage("data", {"data": params.data}, _plugin("datasets", params.data.dataset))}
     compute = params.compute.model_dump(mode="json", exclude={"save_seconds"})  # when states are saved changes none
     shared = {"text": params.text, "compute": compute}
@@ -83,7 +83,7 @@ def _plugin(folder: str, name: str) -> list[Path]:
 
 
 def closure(start: Iterable[Path], root: Path = ROOT) -> list[Path]:
-    """Every file of bench and stages that running the files of `start` can load, sorted; imports in functions count."""
+    """Return every file of bench and stages that running the files of `start` can load, sorted; imports in functions count."""
     seen, queue = set[Path](), list(start)
     while queue:
         path = queue.pop()
@@ -95,7 +95,7 @@ def closure(start: Iterable[Path], root: Path = ROOT) -> list[Path]:
 
 @functools.cache
 def imported(path: Path, root: Path) -> tuple[Path, ...]:
-    """The files of bench that a file imports, relative to `root`; what stands under TYPE_CHECKING is never run."""
+    """Return the files of bench that a file imports, relative to `root`; what stands under TYPE_CHECKING is never run."""
     found: set[Path] = set()
     for node in _running(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
@@ -128,7 +128,7 @@ def _files(name: str, root: Path) -> set[Path]:
 
 @functools.cache
 def digest(path: Path) -> str:
-    """Sixteen hex digits of a file's code, without comments, docstrings and blank lines."""
+    """Return sixteen hex digits of a file's code, without comments, docstrings and blank lines."""
     source = path.read_text(encoding="utf-8")
     lines = source.split("\n")
     for node in ast.walk(ast.parse(source)):

@@ -23,7 +23,7 @@ PATIENCE = 5  # seconds until a silent hub counts as out of reach
 
 
 def is_commit(revision: str) -> bool:
-    """A full commit; branches, tags and shortened commits are none."""
+    """Tell whether a revision is a full commit; branches, tags and shortened commits are none."""
     return re.fullmatch(r"[0-9a-f]{40}", revision) is not None
 
 
@@ -39,12 +39,12 @@ def _bar() -> type[Any]:
 
 
 def title(kind: Kind, repo: str) -> str:
-    """How messages call an object of the hub."""
+    """Return how messages call an object of the hub."""
     return f"params.yaml: {kind} '{repo}' of the hub"
 
 
 def download(kind: Kind, repo: str, revision: str, patterns: Sequence[str]) -> Path:
-    """The folder of the hub's cache that holds the commit's files matching `patterns` (a model's at its top alone),
+    """Return the folder of the hub's cache that holds the commit's files matching `patterns` (a model's at its top alone),
     fetched if need be.
 
     Raises:
@@ -74,7 +74,7 @@ def check(kind: Kind, repo: str, revision: str, patterns: Sequence[str]) -> None
 
 
 def resolve(kind: Kind, repo: str, revision: str) -> tuple[str, list[str]]:
-    """The commit that `revision` names now, and the paths of its files.
+    """Look up the commit that `revision` names now, and the paths of its files.
 
     Raises:
         UserError: the hub or the object cannot be reached.
@@ -92,7 +92,7 @@ def resolve(kind: Kind, repo: str, revision: str) -> tuple[str, list[str]]:
 
 @functools.cache
 def unreachable() -> str | None:
-    """Why the hub does not answer, in a word; None where it does. Asked once a process."""
+    """Tell why the hub does not answer, in a word; None where it does. Asked once a process."""
     from huggingface_hub import constants
     from huggingface_hub.utils import get_session
 
@@ -121,7 +121,7 @@ def _refuse_unpinned(kind: Kind, repo: str, revision: str) -> None:
 
 
 def address() -> str:
-    """The hub as messages call it."""
+    """Return the hub as messages call it."""
     from huggingface_hub import constants
 
     return f"the hub at {constants.ENDPOINT}"

@@ -19,7 +19,7 @@ KINDS = ("full", "adapter", "alias")
 
 
 def read_manifest(name: str) -> dict[str, Any]:
-    """How the weights of `models/<name>` are stored; an untouched checkpoint counts as a full model without parent.
+    """Read how the weights of `models/<name>` are stored; an untouched checkpoint counts as a full model without parent.
 
     Raises:
         UserError: the manifest is broken, or its parents lead back to it.
@@ -58,13 +58,13 @@ def _manifest(name: str) -> dict[str, Any]:
 
 
 def lineage(name: str) -> list[Path]:
-    """The folder of `name` and those of the weights it stands on."""
+    """Return the folder of `name` and those of the weights it stands on."""
     parent = read_manifest(name)["parent"]
     return [model_path(name), *(lineage(parent) if parent else [])]
 
 
 def weights_digest(name: str) -> str:
-    """Identity of the weights that `name` stands for: a sha256 over its own files and its parent's identity."""
+    """Return identity of the weights that `name` stands for: a sha256 over its own files and its parent's identity."""
     facts = read_manifest(name)
     if facts["kind"] == "alias":
         return weights_digest(facts["parent"])
@@ -73,7 +73,7 @@ def weights_digest(name: str) -> str:
 
 
 def tensor_shapes(path: Path) -> dict[str, list[int]]:
-    """Names and shapes in a safetensors file, from its header, which must account for every byte of the file."""
+    """Read names and shapes from the header of a safetensors file, which must account for every byte of the file."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -84,7 +84,7 @@ def tensor_shapes(path: Path) -> dict[str, list[int]]:
 
 
 def stored_parameters(name: str) -> int:
-    """Parameters in the safetensors files of `models/<name>` and its parents, read from their headers alone."""
+    """Count the parameters in the safetensors files of `models/<name>` and its parents, from their headers alone."""
     facts = read_manifest(name)
     shapes = [shape for path in model_path(name).glob("*.safetensors") for shape in tensor_shapes(path).values()]
     own = sum(map(math.prod, shapes))
@@ -92,12 +92,12 @@ def stored_parameters(name: str) -> int:
 
 
 def stored_bytes(name: str) -> int:
-    """Bytes of the weights that `models/<name>` itself holds: an adapter's are its own, an alias has none."""
+    """Count the bytes of the weights that `models/<name>` itself holds: an adapter's are its own, an alias has none."""
     return sum(path.stat().st_size for path in model_path(name).glob("*.safetensors"))
 
 
 def sizes(name: str) -> dict[str, int]:
-    """`trainable_parameters`, `total_parameters` and `checkpoint_bytes` of a trained variant.
+    """Return `trainable_parameters`, `total_parameters` and `checkpoint_bytes` of a trained variant.
 
     Raises:
         UserError: its manifest does not count its parameters.

@@ -63,7 +63,7 @@ class Params(Strict):
     gate: dict[str, Any] = Field(default_factory=dict)  # typed where it is used: bench/config/gate.py
 
     def variant(self, name: str) -> MethodConfig:
-        """The block of a variant; an unknown name is the user's error."""
+        """Return the block of a variant; an unknown name is the user's error."""
         if name not in self.variants:
             raise UserError(
                 f"params.yaml: variants: there is no '{name}'; {plugins.nearest(name, list(self.variants))}"
@@ -71,14 +71,14 @@ class Params(Strict):
         return self.variants[name]
 
     def checkpoint(self, name: str) -> CheckpointConfig:
-        """The block of a checkpoint; an unknown name is the user's error."""
+        """Return the block of a checkpoint; an unknown name is the user's error."""
         if name not in self.checkpoints:
             known = plugins.nearest(name, list(self.checkpoints))
             raise UserError(f"params.yaml: checkpoints: there is no '{name}'; {known}")
         return self.checkpoints[name]
 
     def trainings_of(self, variant: str) -> list[Training]:
-        """Once with the variant's own seed or the study's, or once with each of its `seeds`, the first in its own folder."""
+        """List a variant's trainings: one with its seed or the study's, or one with each of its `seeds`."""
         block = self.variant(variant)
         if block.seeds is None:
             return [Training(variant, self.seed if block.seed is None else block.seed, None)]
@@ -86,11 +86,11 @@ class Params(Strict):
         return [Training(name, seed, seed) for name, seed in zip(names, block.seeds, strict=True)]
 
     def start_of(self, variant: str) -> str:
-        """The name of the checkpoint or variant that `variant` was trained from."""
+        """Return the name of the checkpoint or variant that `variant` was trained from."""
         return self.variant(variant).init
 
     def root_of(self, variant: str) -> str:
-        """The checkpoint that `variant` goes back to."""
+        """Return the checkpoint that `variant` goes back to."""
         at = self.start_of(variant)
         return self.root_of(at) if at in self.variants else at
 
@@ -188,7 +188,7 @@ def _typed(kind: str, plugin: str, value: Any, where: str, name: str) -> Strict:
 
 
 def validated(model: type[Strict], value: Any, where: str, name: str) -> Any:
-    """`value` as a `model`; `where` is its dotted place in the file that messages call `name`.
+    """Type `value` as a `model`; `where` is its dotted place in the file that messages call `name`.
 
     Raises:
         UserError: a field is wrong; one sentence names it.

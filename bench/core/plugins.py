@@ -20,19 +20,19 @@ FOLDERS = {"dataset": "datasets", "checkpoint": "checkpoints", "method": "method
 
 
 def names(kind: str) -> list[str]:
-    """Every plugin of a kind, sorted."""
+    """Return every plugin of a kind, sorted."""
     package = importlib.import_module(f"bench.{FOLDERS[kind]}")
     return sorted(module.name for module in pkgutil.iter_modules(package.__path__) if not module.name.startswith("_"))
 
 
 def nearest(word: str, known: list[str]) -> str:
-    """`; did you mean 'x'?` for a word close to a known one, else the known ones."""
+    """Suggest the nearest known word, `did you mean 'x'?`, else list the known ones."""
     close = difflib.get_close_matches(word[:80], known, n=1)  # a stranger's key may have any length
     return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}."
 
 
 def find(kind: str, name: str) -> ModuleType:
-    """The module `bench/<folder of kind>/<name>`; only what lies there is ever imported."""
+    """Return the module `bench/<folder of kind>/<name>`; only what lies there is ever imported."""
     known = names(kind)
     if name not in known:
         raise UserError(f"there is no {kind} '{name}' in bench/{FOLDERS[kind]}/; {nearest(name, known)}")
@@ -40,7 +40,7 @@ def find(kind: str, name: str) -> ModuleType:
 
 
 def conform(contract: type[Contract], module: ModuleType) -> Contract:
-    """The module's parts as the dataclass `contract`; a part that it leaves out has the contract's default.
+    """Take the module's parts as the dataclass `contract`; a part that it leaves out has the contract's default.
 
     Raises:
         UserError: a part without a default is missing.

@@ -27,7 +27,7 @@ CODE = Path(__file__).resolve().parents[1]  # the package
 
 
 def fingerprint(settings: Any, inputs: Iterable[Path]) -> str:
-    """Hex digest of the settings, of each input file or folder, of this package's code and of the libraries."""
+    """Digest the settings, each input file or folder, this package's code and the libraries' versions."""
     facts: dict[str, Any] = {
         "settings": settings,
         "inputs": {str(path): _digest(path) for path in inputs},
@@ -65,16 +65,16 @@ class Work:
 
     @classmethod
     def of(cls, stage: str, name: str, settings: Any, compute: ComputeConfig, inputs: Iterable[Path]) -> Work:
-        """The folder for a stage's settings, the machine settings and its input files and folders."""
+        """Open the folder for a stage's settings, the machine settings and its input files and folders."""
         shaping = compute.model_dump(exclude={"save_seconds"})
         return cls(stage, name, fingerprint([settings, shaping], inputs), compute.save_seconds)
 
     def due(self) -> bool:
-        """Whether it is `save_seconds` since a state was kept."""
+        """Tell whether `save_seconds` have passed since a state was kept."""
         return time.monotonic() - self.saved >= self.save_seconds
 
     def rows(self, name: str, kind: type[Row]) -> list[Row]:
-        """The rows kept under `name`. A last line that a crash cut short is dropped, from the file as well."""
+        """Read the rows kept under `name`. An incomplete last line is dropped, from the file as well."""
         path, rows, good = self.folder / name, list[Row](), 0
         self.seconds(name)
         if not path.exists():
@@ -100,7 +100,7 @@ class Work:
         storage.write_json(self.folder / f"{name}.seconds", self.seconds(name))
 
     def seconds(self, name: str) -> float:
-        """The time since `name` was first asked for, with that of the runs before."""
+        """Return the time since `name` was first asked for, with that of the runs before."""
         if name not in self.started:
             note = self.folder / f"{name}.seconds"
             earlier = float(storage.read_json(note)) if note.exists() else 0.0
@@ -116,7 +116,7 @@ class Work:
         self.saved = time.monotonic()
 
     def load_state(self) -> dict[str, Any] | None:
-        """What `save_state` kept last; only tensors and plain values are ever read."""
+        """Load what `save_state` kept last; only tensors and plain values are ever read."""
         import torch
 
         path = self.folder / "state.pt"
@@ -124,7 +124,7 @@ class Work:
 
 
 def finish(stage: str, name: str) -> None:
-    """The outputs of a stage are written: the next stage may clear its work."""
+    """Mark the stage's outputs as written: the next stage may clear its work."""
     if distributed.rank() == 0:
         (WORK / stage / name / "finished").touch()
 

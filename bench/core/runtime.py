@@ -86,7 +86,7 @@ def progress(items: Iterable[Item], label: str, total: int | None = None) -> Ite
 
 
 def machine() -> dict[str, Any]:
-    """What seconds and bytes depend on beside the code: processor, threads, GPU, versions."""
+    """Describe what seconds and bytes depend on beside the code: processor, threads, GPU, versions."""
     listing = Path("/proc/cpuinfo")
     text = listing.read_text(encoding="utf-8", errors="replace") if listing.exists() else ""
     named = (line.partition(":")[2].strip() for line in text.splitlines() if line.lower().startswith("model name"))
@@ -122,7 +122,7 @@ class Meter:
             self.facts[f"{name}_{key}_per_second"] = round(count / max(seconds, 1e-9), 3)
 
     def costs(self) -> dict[str, Any]:
-        """All facts with the totals of the process so far."""
+        """Return all facts with the totals of the process so far."""
         facts = dict(
             self.facts,
             wall_seconds=round(time.perf_counter() - self.started, 3),
@@ -147,7 +147,7 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def unwritable(error: BaseException) -> tuple[int, str] | None:
-    """The system's error number and file when a file could not be written; None when something else failed."""
+    """Return the system's error number and file when a file could not be written; None when something else failed."""
     chain: BaseException | None = error
     while chain is not None:
         text = str(chain)
@@ -162,7 +162,7 @@ def unwritable(error: BaseException) -> tuple[int, str] | None:
 
 
 def no_room(error: BaseException) -> bool:
-    """Whether an error says that the disk is full, or a quota or file size limit is reached."""
+    """Tell whether an error says that the disk is full, or a quota or file size limit is reached."""
     found = unwritable(error)
     return found is not None and found[0] in NO_ROOM
 

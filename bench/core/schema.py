@@ -26,7 +26,7 @@ class UserError(Exception):
 
 
 def first_error(error: ValidationError, prefix: str = "") -> str:
-    """The first mistake that pydantic found, `field.inner: what is wrong`; `prefix` stands before the field."""
+    """Format the first mistake that pydantic found, `field.inner: what is wrong`; `prefix` stands before the field."""
     first = error.errors()[0]
     field = ".".join([*([prefix] if prefix else []), *map(str, first["loc"])])
     return f"{field}: {first['msg']}" if field else str(first["msg"])
@@ -48,7 +48,7 @@ class Row(Strict):
 
 
 def readable(text: str) -> str:
-    """Dialogues and summaries: something to read in them, and no control character but white space.
+    """Check a dialogue or summary: it holds something to read, and no control character but white space.
 
     Raises:
         ValueError: it is empty, or holds what no text file should (half a surrogate pair cannot even be written).

@@ -75,7 +75,7 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8, whole or not at all."""
+    """Write `text` as UTF-8, atomically."""
     with atomic_file(path) as aside:
         aside.write_text(text, encoding="utf-8", newline="\n")
 
@@ -152,7 +152,7 @@ def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def read_split(split: str) -> list[Example]:
-    """The examples of one split: at least one, each id once."""
+    """Read the examples of one split: at least one, each id once."""
     path, seen = split_path(split), set[str]()
     rows = read_rows(path, Example)
     for line, row in enumerate(rows, 1):
@@ -165,28 +165,28 @@ def read_split(split: str) -> list[Example]:
 
 
 def read_predictions(variant: str) -> list[Prediction]:
-    """The summaries of one variant."""
+    """Read the summaries of one variant."""
     return read_rows(predictions_path(variant), Prediction)
 
 
 def read_scores(variant: str) -> list[ScoreRow]:
-    """The score rows of one variant."""
+    """Read the score rows of one variant."""
     return read_rows(scores_path(variant), ScoreRow)
 
 
 def sha256_file(path: Path) -> str:
-    """Hex digest of a file's bytes."""
+    """Return the hex digest of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sha256_text(text: str) -> str:
-    """Hex digest of a text."""
+    """Return the hex digest of a text."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def sha256_folder(folder: Path, suffixes: tuple[str, ...] = ()) -> str:
-    """Hex digest over names and contents of the files directly in `folder` (those with one of `suffixes`)."""
+    """Return the hex digest of names and contents of the files directly in `folder` (those with one of `suffixes`)."""
     total = hashlib.sha256()
     for path in sorted(folder.iterdir()):
         if path.is_file() and (not suffixes or path.suffix in suffixes):

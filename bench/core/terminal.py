@@ -10,7 +10,7 @@ ANSI = re.compile(r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\
 
 
 def single_line(text: str) -> str:
-    """One line without terminal sequences, control characters, direction marks or lone surrogates."""
+    """Return a text as one line without terminal sequences, control characters, direction marks or lone surrogates."""
     text = ANSI.sub("", text)
     kept = []
     for char in text:

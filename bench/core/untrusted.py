@@ -73,7 +73,7 @@ def _entries(value: Any) -> Iterator[tuple[str, Any]]:
 
 @contextmanager
 def loading(folder: Path) -> Iterator[None]:
-    """Whatever a library says of a folder it cannot load is the user's error.
+    """Turn whatever a library says of a folder it cannot load into the user's error.
 
     Their errors cannot be listed: one loader calls many packages, and their own checks raise types of their own.
     """
@@ -103,7 +103,7 @@ def check_keys(folder: Path, missing: set[str], unexpected: set[str]) -> None:
 
 
 def check_tokenizer(folder: Path, tokenizer: Any, model: Any) -> None:
-    """The tokenizer must know padding and end, and give no token that the model has no embedding for."""
+    """Check that the tokenizer knows padding and end, and gives no token that the model has no embedding for."""
     if tokenizer.pad_token_id is None or tokenizer.eos_token_id is None:
         which = "pad_token" if tokenizer.pad_token_id is None else "eos_token"
         raise UserError(f"{folder}: the tokenizer has no {which}; set it in its tokenizer_config.json.")
@@ -115,7 +115,7 @@ def check_tokenizer(folder: Path, tokenizer: Any, model: Any) -> None:
 
 
 def check_decoder_start(folder: Path, model: Any) -> None:
-    """An encoder-decoder must name the token that its decoder starts with."""
+    """Check that an encoder-decoder names the token that its decoder starts with."""
     first, rows = model.generation_config.decoder_start_token_id, model.get_input_embeddings().num_embeddings
     if type(first) is not int or not 0 <= first < rows:
         raise UserError(
@@ -125,7 +125,7 @@ def check_decoder_start(folder: Path, model: Any) -> None:
 
 
 def check_vocabulary(folder: Path, tokenizer: Any, model: Any) -> None:
-    """No token without an embedding, and a longest text that is a length."""
+    """Check that every token has an embedding, and that the longest text is a length."""
     longest = tokenizer.model_max_length
     if not isinstance(longest, int | float) or longest < 1 or int(longest) != longest:
         raise UserError(

@@ -53,7 +53,7 @@ class FilesConfig(DatasetConfig):
         return self
 
     def files(self) -> dict[str, str]:
-        """Each split's file."""
+        """Return each split's file."""
         return {split: getattr(self, split).file for split in paths.SPLITS}
 
     def check(self) -> None:
@@ -99,7 +99,7 @@ def load(config: FilesConfig, example: Callable[[dict[str, Any], str], Example |
 
 
 def text(row: dict[str, Any], field: str) -> str:
-    """A field of a row that must hold text, without the white space round it.
+    """Return a field of a row that must hold text, without the white space round it.
 
     Raises:
         KeyError: there is no such field.

@@ -11,7 +11,7 @@ from bench.core.schema import Example, Prediction, UserError
 def check(
     variant: str, examples: Sequence[Example], predictions: Sequence[Prediction], samples: int | None = None
 ) -> None:
-    """Exactly one greedy summary a dialogue, and `samples` draws of it where their number is given.
+    """Check that there is exactly one greedy summary a dialogue, and `samples` draws where their number is given.
 
     Raises:
         UserError: a row is missing, stands twice, or is about something else; a mean over what is left would be wrong.

@@ -16,7 +16,7 @@ Rows = Iterator[tuple[int, Callable[[], Any]]]
 
 
 def rows(path: Path) -> Rows:
-    """The rows of a file, read by its name's ending.
+    """Return the rows of a file, read by its name's ending.
 
     Raises:
         UserError: the ending is none of those, or the file as a whole is not of that format.

@@ -11,7 +11,7 @@ Splits = Mapping[str, Sequence[Example]]
 
 
 def checked(splits: Splits, config: DatasetConfig) -> tuple[dict[str, list[Example]], dict[str, int]]:
-    """The splits without dialogues that a later one holds too, and how many were left out of each.
+    """Check the splits and drop dialogues that a later one holds too; also count what was dropped from each.
 
     Of two splits with the same dialogue, test keeps it before validation, and validation before train.
 

@@ -23,7 +23,7 @@ class Dataset:
 
 
 def find(name: str) -> Dataset:
-    """The dataset of that name.
+    """Return the dataset of that name.
 
     Raises:
         UserError: there is none.

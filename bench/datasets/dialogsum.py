@@ -14,7 +14,7 @@ class Config(files.FilesConfig):
 
 
 def load(config: Config) -> dict[str, list[Example]]:
-    """The three splits; `dialogue_id` is the release's `fname`, a test dialogue's references stand in one example."""
+    """Load the three splits; `dialogue_id` is the release's `fname`, a test dialogue's references stand in one example."""
     return files.load(config, _example)
 
 

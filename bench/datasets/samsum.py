@@ -13,7 +13,7 @@ class Config(files.FilesConfig):
 
 
 def load(config: Config) -> dict[str, list[Example]]:
-    """The three splits. One training row of the release has an empty dialogue; it is left out."""
+    """Load the three splits. One training row of the release has an empty dialogue; it is left out."""
     return files.load(config, _example)
 
 

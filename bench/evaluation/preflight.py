@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def check_classifiers(params: Params) -> None:
-    """Every label that metrics and rewards name is one of its classifier's.
+    """Check that every label that metrics and rewards name is one of its classifier's.
 
     Raises:
         UserError: it names the field of params.yaml, or the folder that is no classifier.
@@ -31,7 +31,7 @@ def check_classifiers(params: Params) -> None:
 
 
 def check_starts(params: Params, splits: Mapping[str, Sequence[Example]]) -> dict[str, dict[str, Lengths]]:
-    """Every start loads, every adapter fits its start, and the prompt leaves room for the dialogue.
+    """Check that every start loads, every adapter fits its start, and the prompt leaves room for the dialogue.
 
     Returns:
         For each start and split how many dialogues lose their end to fit, and how many first references.

@@ -16,7 +16,7 @@ from bench.metrics import Column, ScoreContext, column_of
 
 
 def contexts(params: Params, variant: str, device: str) -> list[ScoreContext]:
-    """What the metrics need of a variant, one context a training; their models are loaded once for all."""
+    """Make what the metrics need of a variant, one context a training; their models are loaded once for all."""
     examples, predictions = storage.read_split("test"), storage.read_predictions(variant)
     loaded, start = dict[tuple[str, str], Any](), params.start_of(variant)
     inputs = [paths.split_path("test"), paths.predictions_path(variant)]
@@ -40,7 +40,7 @@ def contexts(params: Params, variant: str, device: str) -> list[ScoreContext]:
 
 
 def score(params: Params, context: ScoreContext) -> list[ScoreRow]:
-    """Every metric of the study, each in the order of the examples."""
+    """Score by every metric of the study, each in the order of the examples."""
     rows = [row for name in params.metrics for row in _of_metric(name, params, context)]
     return rows if context.seed is None else [row.model_copy(update={"seed": context.seed}) for row in rows]
 
@@ -111,7 +111,7 @@ def _decoding(params: Params, context: ScoreContext, column: Column) -> str:
 
 
 def lead_3(examples: Sequence[Example]) -> list[Prediction]:
-    """The first three turns of each dialogue: what a summariser must beat."""
+    """Take the first three turns of each dialogue: what a summariser must beat."""
     return [
         Prediction(
             id=e.id, dialogue_id=e.dialogue_id, output="greedy", draw=0, text="\n".join(e.source.split("\n")[:3])
@@ -121,7 +121,7 @@ def lead_3(examples: Sequence[Example]) -> list[Prediction]:
 
 
 def human(context: ScoreContext) -> list[ScoreContext]:
-    """Each reference held against the others of its dialogue, one context a reference; none where there is but one.
+    """Hold each reference against the others of its dialogue, one context a reference; none where there is but one.
 
     Row `draw` k is reference k. Averaged within the dialogue as everywhere, this is the mean over all pairs.
     """
@@ -137,7 +137,7 @@ def human(context: ScoreContext) -> list[ScoreContext]:
 
 
 def headline(params: Params, rows: Sequence[ScoreRow]) -> str:
-    """The study's primary metric, averaged over rows; the report has it with its interval."""
+    """Format the study's primary metric, averaged over rows; the report has it with its interval."""
     key = params.report.primary
     values = [row.values[key] for row in rows if key in row.values]
     return f"{key} {sum(values) / len(values):.4f} over {len(values)} rows" if values else f"no {key}"

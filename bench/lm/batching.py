@@ -10,7 +10,7 @@ TOKENS = {"cpu": 1024, "cuda": 16384}
 
 
 def by_length(lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """Row numbers in groups, shortest rows first; rows times the longest of a group stay within `budget` tokens.
+    """Group row numbers, shortest rows first; rows times the longest of a group stay within `budget` tokens.
 
     A row longer than the budget is a group of its own.
     """

@@ -127,7 +127,7 @@ def _load_adapter(name: str, folder: Path, facts: dict[str, Any], device: str) -
 
 
 def merged(loaded: Loaded) -> Loaded:
-    """The same model with its adapter folded into the weights, if it has one."""
+    """Fold the adapter into the weights, if the model has one."""
     if not hasattr(loaded.model, "merge_and_unload"):
         return loaded
     return Loaded(loaded.name, loaded.model.merge_and_unload(), loaded.tokenizer, "full", loaded.parent)
@@ -166,12 +166,12 @@ def with_adapter(start: Loaded, adapter: dict[str, Any], where: str = "adapter")
 
 
 def trainable(start: Loaded, adapter: dict[str, Any] | None) -> Loaded:
-    """The model to train: a fresh adapter on the start; or the start's own adapter, carried on; or all its weights."""
+    """Return the model to train: a fresh adapter on the start; or the start's own adapter, carried on; or all its weights."""
     return start if adapter is None else with_adapter(start, adapter)
 
 
 def count_parameters(model: torch.nn.Module) -> tuple[int, int]:
-    """(trainable, total) parameters, shared tensors counted once."""
+    """Count (trainable, total) parameters, shared tensors once."""
     parameters = list(model.parameters())
     return sum(p.numel() for p in parameters if p.requires_grad), sum(p.numel() for p in parameters)
 
@@ -203,7 +203,7 @@ def save(loaded: Loaded, variant: str, method: str, facts: dict[str, Any]) -> di
 
 
 def prompt_ids(tokenizer: PreTrainedTokenizerBase, source: str, text: TextConfig) -> list[int]:
-    """Token ids of the whole prompt round one dialogue, however long: plain, or as a user's turn of a chat."""
+    """Encode the whole prompt round one dialogue, however long: plain, or as a user's turn of a chat."""
     prompt = text.prompt.replace("{source}", source)
     if not text.chat:
         return list(tokenizer(prompt, truncation=False, split_special_tokens=True, verbose=False)["input_ids"])
@@ -228,7 +228,7 @@ def prompt_ids(tokenizer: PreTrainedTokenizerBase, source: str, text: TextConfig
 
 
 def encode_source(tokenizer: PreTrainedTokenizerBase, source: str, text: TextConfig) -> tuple[list[int], bool]:
-    """Token ids of the prompt round one dialogue, and whether the dialogue lost its end to fit.
+    """Encode the prompt round one dialogue; also tell whether the dialogue lost its end to fit.
 
     The instruction after the dialogue is never cut: the dialogue is. Nothing in it is taken for a control token.
     """
@@ -254,7 +254,7 @@ def encode_source(tokenizer: PreTrainedTokenizerBase, source: str, text: TextCon
 
 
 def encode_target(tokenizer: PreTrainedTokenizerBase, summary: str, text: TextConfig) -> list[int]:
-    """Token ids of a summary, cut to the limit, with the end-of-sequence token last.
+    """Encode a summary, truncated to the limit, with the end-of-sequence token last.
 
     A tokenizer that begins texts and does not end them is a decoder-only model's, whose summary begins nothing: it goes
     on from the prompt.
@@ -268,17 +268,17 @@ def encode_target(tokenizer: PreTrainedTokenizerBase, summary: str, text: TextCo
 
 
 def target_logits(model: Any, batch: Batch, each: int = 1) -> torch.Tensor:
-    """Logits (B * each, T, V) that predict `labels` at the same position; `labels` holds `each` rows a source."""
+    """Compute logits (B * each, T, V) that predict `labels` at the same position; `labels` holds `each` rows a source."""
     return architectures.of(model).logits(model, batch, each)
 
 
 def exact_kl(logprobs: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-    """KL(policy || reference) at each position, nats, summed over the vocabulary: (..., V) twice -> (...)."""
+    """Compute KL(policy || reference) at each position, nats, summed over the vocabulary: (..., V) twice -> (...)."""
     return (logprobs.exp() * (logprobs - reference)).sum(-1)
 
 
 def token_logprobs(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Log-probabilities (B, T) of the labels under float32 log-softmax, 0 where masked; and the mask (B, T)."""
+    """Compute log-probabilities (B, T) of the labels under float32 log-softmax, 0 where masked; and the mask (B, T)."""
     mask = labels != IGNORE_INDEX
     chosen = logits.float().log_softmax(-1).gather(-1, labels.clamp_min(0).unsqueeze(-1)).squeeze(-1)
     return chosen * mask, mask

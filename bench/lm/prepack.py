@@ -29,7 +29,7 @@ def prepack(model: Any) -> list[torch.nn.Module]:
 
 @contextmanager
 def prepacked(model: Any) -> Iterator[None]:
-    """Within the block `model` runs packed, without gradients; afterwards as before."""
+    """Run `model` on prepacked weights, without gradients, within the block; afterwards as before."""
     layers = prepack(model)
     try:
         yield

@@ -33,7 +33,7 @@ class Method:
 
 
 def find(name: str) -> Method:
-    """The method of that name.
+    """Return the method of that name.
 
     Raises:
         UserError: there is none.

@@ -48,7 +48,7 @@ class Column(Strict):
 
 
 def column_of(row: ScoreRow, key: str) -> str:
-    """The name of the column that the value `key` of a row belongs to."""
+    """Return the name of the column that the value `key` of a row belongs to."""
     return f"{key}{SAMPLED}" if row.output == "sample" else key
 
 
@@ -77,7 +77,7 @@ class ScoreContext:
         return self.start is not None
 
     def model(self, name: str) -> Loaded:
-        """A checkpoint or variant in eval mode; the same object at every call."""
+        """Load a checkpoint or variant in eval mode; the same object at every call."""
         from bench.lm import models
 
         return self._once("model", name, lambda: models.load(name, self.device))
@@ -87,13 +87,13 @@ class ScoreContext:
         self.loaded.pop(("model", self.variant), None)
 
     def classifier(self, name: str) -> Classifier:
-        """A text classifier among the checkpoints; the same object at every call."""
+        """Load a text classifier among the checkpoints; the same object at every call."""
         from bench.classifiers import loading
 
         return self._once("classifier", name, lambda: loading.load(name, self.device))
 
     def example(self, identity: str) -> Example:
-        """The example a prediction belongs to."""
+        """Return the example a prediction belongs to."""
         if identity not in self._by_id:
             raise UserError(
                 f"predictions of '{self.variant}' name '{identity}', which the test split does not hold; "
@@ -134,7 +134,7 @@ class Metric:
 
 
 def find(name: str) -> Metric:
-    """The metric of that name.
+    """Return the metric of that name.
 
     Raises:
         UserError: there is none.
@@ -143,5 +143,5 @@ def find(name: str) -> Metric:
 
 
 def columns_of(blocks: Mapping[str, Any]) -> dict[str, Column]:
-    """The columns of a study's metrics, given as typed blocks, in their order."""
+    """Return the columns of a study's metrics, given as typed blocks, in their order."""
     return {key: column for name, block in blocks.items() for key, column in find(name).columns(block).items()}

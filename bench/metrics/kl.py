@@ -31,7 +31,7 @@ class Config(Strict):
 
 
 def columns(config: Config) -> dict[str, Column]:
-    """Per sequence and per token, teacher-forced and on samples, against the base and the variant's own start."""
+    """List the columns: per sequence and per token, teacher-forced and on samples, against the base and the start."""
     found = {}
 
     for against in AGAINST:
@@ -59,7 +59,7 @@ def columns(config: Config) -> dict[str, Column]:
 
 
 def signature(config: Config, context: ScoreContext) -> dict[str, str]:
-    """Direction, form, what the reference is and its weights, for each column."""
+    """State direction, form, what the reference is and its weights, for each column."""
     from bench.core import manifest
 
     found: dict[str, str] = {}
@@ -73,7 +73,7 @@ def signature(config: Config, context: ScoreContext) -> dict[str, str]:
 
 
 def score(config: Config, context: ScoreContext) -> list[ScoreRow]:
-    """One `dialogue` row an example and one `sample` row a sample; nothing for the yardsticks, which have no model."""
+    """Give one `dialogue` row an example and one `sample` row a sample; nothing for systems without a model."""
     if not context.has_model:
         return []
     from bench.lm import models, prepack

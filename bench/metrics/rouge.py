@@ -108,7 +108,7 @@ class Config(Strict):
 
 
 def columns(config: Config) -> dict[str, Column]:
-    """One column a ROUGE type."""
+    """List one column a ROUGE type."""
     return {
         key: Column(title=f"ROUGE-{key[5:]}", unit="points", higher_is_better=True, role="quality")
         for key in config.types
@@ -116,7 +116,7 @@ def columns(config: Config) -> dict[str, Column]:
 
 
 def signature(config: Config, context: ScoreContext) -> dict[str, str]:
-    """What a figure depends on besides data and generation: implementation, stemmer, sentences, references."""
+    """State what a figure depends on besides data and generation: implementation, stemmer, sentences, references."""
     counts = sorted({len(example.references) for example in context.examples}) or [0]
     count = "-".join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))
     stem = "porter" if config.stemmer else "none"
@@ -125,7 +125,7 @@ def signature(config: Config, context: ScoreContext) -> dict[str, str]:
 
 
 def score(config: Config, context: ScoreContext) -> list[ScoreRow]:
-    """F1 in [0, 1] of every greedy prediction."""
+    """Compute F1 in [0, 1] of every greedy prediction."""
     greedy = [prediction for prediction in context.predictions if prediction.output == "greedy"]
     references = [context.example(prediction.id).references for prediction in greedy]
     rows = rouge_rows([prediction.text for prediction in greedy], references, config)
@@ -138,7 +138,7 @@ def score(config: Config, context: ScoreContext) -> list[ScoreRow]:
 def rouge_rows(
     predictions: Sequence[str], references: Sequence[Sequence[str]], config: Config
 ) -> list[dict[str, float]]:
-    """F1 in [0, 1] by type for each prediction against its one or more references, in order."""
+    """Compute F1 in [0, 1] by type for each prediction against its one or more references, in order."""
     pair = _pair_scorer(config)
     combine: Callable[[list[float]], float] = max if config.references == "max" else statistics.fmean
     rows = []
@@ -149,7 +149,7 @@ def rouge_rows(
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences of `text` by the rule above; rouge_score wants them for R-Lsum, and nltk's need a download."""
+    """Split `text` into sentences by the rule above; rouge_score wants them for R-Lsum, and nltk's need a download."""
 
     def cut(match: re.Match[str]) -> str:
         word, after = match["word"].lstrip("\"'“‘(["), text_of_line[match.end()]
@@ -210,7 +210,7 @@ def _pair_scorer(config: Config) -> Callable[[str, str], dict[str, float]]:
 
 
 def as_evaluate_metric(config: Config | None = None) -> Any:
-    """The same figures as an `evaluate.Metric`, for whoever composes metrics with that library; needs no network.
+    """Wrap the same figures as an `evaluate.Metric`, for whoever composes metrics with that library; needs no network.
 
     `compute(predictions=[str], references=[[str]])` returns the exact mean of each type over the predictions, where
     evaluate's own rouge returns the middle of unseeded resamples.

@@ -48,7 +48,7 @@ class Config(Strict):
 
 
 def columns(config: Config) -> dict[str, Column]:
-    """Facts about greedy summaries; most have no better side, they show what a change of ROUGE was paid with."""
+    """List the columns about the shape of greedy summaries; they show what came with a change of ROUGE."""
 
     def column(title: str, unit: Any, higher_is_better: bool | None = None, detail: bool = False) -> Column:
         return Column(title=title, unit=unit, higher_is_better=higher_is_better, role="shape", detail=detail)
@@ -66,12 +66,12 @@ def columns(config: Config) -> dict[str, Column]:
 
 
 def signature(config: Config, context: ScoreContext) -> dict[str, str]:
-    """`bench-text-1`: raise the number when a rule in this file changes."""
+    """State the version of the rules: raise the number in `bench-text-1` when one of this file changes."""
     return {key: f"{key}|bench-text-1" for key in columns(config)}
 
 
 def score(config: Config, context: ScoreContext) -> list[ScoreRow]:
-    """A row for every greedy prediction."""
+    """Give a row for every greedy prediction."""
     greedy = [prediction for prediction in context.predictions if prediction.output == "greedy"]
     shared = Counter(text for text, _ in {(_folded(p.text), p.dialogue_id) for p in greedy})
     others = len({p.dialogue_id for p in greedy}) - 1

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 EXAMPLES: tuple[dict[str, Any], ...] = ()  # needs classifiers: their golden cases are in tests/metrics/test_toxicity.py
 
-REWARD = "reward"  # the classifier of this name also gives the logit that training was paid by
+REWARD = "reward"  # the classifier of this name also gives the logit that training followed
 
 
 class ToxicClassifier(Strict):
@@ -45,7 +45,7 @@ class Config(Strict):
 
 
 def columns(config: Config) -> dict[str, Column]:
-    """Each classifier's share and the reward's logit; column `x_sampled` is the value `x` of sample rows."""
+    """List each classifier's probability of toxicity and the reward's logit, of greedy summaries and of samples."""
     found = {}
     for name, block in config.classifiers.items():
         for suffix, what in (("", ""), (SAMPLED, ", sampled")):
@@ -80,7 +80,7 @@ def columns(config: Config) -> dict[str, Column]:
 
 
 def labels(config: Config) -> dict[str, tuple[str, str]]:
-    """The labels that must exist: field -> (checkpoint, label)."""
+    """List the labels that must exist: field -> (checkpoint, label)."""
     asked = {f"classifiers.{name}": (block.checkpoint, block.toxic) for name, block in config.classifiers.items()}
     if REWARD in config.classifiers:
         asked["reward_label"] = (config.classifiers[REWARD].checkpoint, config.reward_label)
@@ -88,7 +88,7 @@ def labels(config: Config) -> dict[str, tuple[str, str]]:
 
 
 def signature(config: Config, context: ScoreContext) -> dict[str, str]:
-    """Which classifier with which weights, which label, and which text it saw."""
+    """State which classifier with which weights, which label, and which text it saw."""
     found = {}
     for name, block in config.classifiers.items():
         classifier = context.classifier(block.checkpoint)
@@ -104,7 +104,7 @@ def signature(config: Config, context: ScoreContext) -> dict[str, str]:
 
 
 def score(config: Config, context: ScoreContext) -> list[ScoreRow]:
-    """A row for every prediction, then one for every dialogue.
+    """Give a row for every prediction, then one for every dialogue.
 
     Raises:
         UserError: a classifier has no label of the given name.

@@ -40,7 +40,7 @@ class Shape(Strict):
 
 
 def make(role: sentences.Role, shape: Shape, tokenizer: Any) -> Any:
-    """A fresh classifier with the labels `nothate` and `hate`. Draws from torch's global generator."""
+    """Make a fresh classifier with the labels `nothate` and `hate`. Draws from torch's global generator."""
     from transformers import BertConfig, BertForSequenceClassification, RobertaConfig, RobertaForSequenceClassification
 
     config_class, model_class, first = {

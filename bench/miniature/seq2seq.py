@@ -20,7 +20,7 @@ class Shape(Strict):
 
 
 def make(shape: Shape, vocabulary: int) -> Any:
-    """A fresh, untied model with the copy-friendly initialisation. Draws from torch's global generator."""
+    """Make a fresh, untied model with the copy-friendly initialisation. Draws from torch's global generator."""
     import torch
     from transformers import T5Config, T5ForConditionalGeneration
 

@@ -29,13 +29,13 @@ class OrderedDataset(torch.utils.data.Dataset[Row]):
         return self.rows[self.order[index]]
 
     def tokens(self) -> int:
-        """Source and target tokens, padding not counted."""
+        """Count source and target tokens, padding not counted."""
         sizes = [sum(len(value) for value in row.values() if isinstance(value, list)) for row in self.rows]
         return sum(sizes[index] for index in self.order)
 
 
 def batch_order(lengths: Sequence[int], batch_size: int, steps: int, seed: int) -> list[int]:
-    """Which example stands where in `steps` batches: (steps * batch_size,) indices.
+    """Order the examples of `steps` batches: (steps * batch_size,) indices.
 
     Pass after pass over a shuffled set, every step a full batch. Within a window of batches, examples of like length
     share a batch, which spares padding, and the batches are shuffled. The whole order is known before the first step:
@@ -53,7 +53,7 @@ def batch_order(lengths: Sequence[int], batch_size: int, steps: int, seed: int) 
 
 
 def supervised_collator(pad: int) -> Collator:
-    """Collator of supervised rows: `input_ids` and `labels` -> a padded batch."""
+    """Make the collator of supervised rows: `input_ids` and `labels` -> a padded batch."""
 
     def collate(rows: list[Row]) -> dict[str, torch.Tensor]:
         batch = models.collate([row["input_ids"] for row in rows], [row["labels"] for row in rows], pad, "cpu")

@@ -37,7 +37,7 @@ class TrainContext:
         return paths.model_path(self.variant)
 
     def start(self) -> Loaded:
-        """A fresh copy of the model that training starts from."""
+        """Load a fresh copy of the model that training starts from."""
         from bench.lm import models
 
         return models.load(self.init, self.device)

@@ -64,22 +64,22 @@ class OnlineLearner(ABC):
         )
 
     def actor_of(self, model: torch.nn.Module) -> torch.nn.Module:
-        """The module that is trained: the language model itself, unless a method puts a head on it."""
+        """Return the module that is trained: the language model itself, unless a method puts a head on it."""
         return model
 
     def forward(self, batch: Batch) -> tuple[torch.Tensor, Tensors]:
-        """Logits (B, T, V) of the actor, and what else it gives for each target token, (B, T) each."""
+        """Compute logits (B, T, V) of the actor, and what else it gives for each target token, (B, T) each."""
         return models.target_logits(self.actor, batch), {}
 
     @abstractmethod
     def targets(self, rollout: Rollout) -> Tensors:
-        """What the passes over a rollout aim at, one row a sequence: advantages, for example."""
+        """Compute what the passes over a rollout aim at, one row a sequence: advantages, for example."""
 
     @abstractmethod
     def loss(
         self, logits: torch.Tensor, extras: Tensors, rollout: Rollout, targets: Tensors
     ) -> tuple[torch.Tensor, dict[str, float]]:
-        """The loss (), a mean over generated tokens, and what the curve shows of it."""
+        """Compute the loss (), a mean over generated tokens, and what the curve shows of it."""
 
     def _prompts(self) -> Iterator[list[Example]]:
         """Batches of training dialogues, each dialogue once before any comes again."""
@@ -91,7 +91,7 @@ class OnlineLearner(ABC):
             queue = queue[self.config.batch_size :]
 
     def iteration(self) -> None:
-        """One batch of rollouts and the passes over it; adds a row to the curve."""
+        """Sample one batch of rollouts and take the passes over it; adds a row to the curve."""
         config, rollout = self.config, self.sampler.sample(next(self.prompts), len(self.curve))
         targets = self.targets(rollout)
         logs: list[dict[str, float]] = []
@@ -112,7 +112,7 @@ class OnlineLearner(ABC):
         self.curve.append(row | {key: float(np.mean([log[key] for log in logs])) for key in logs[0]})
 
     def update(self, rollout: Rollout, targets: Tensors) -> dict[str, float]:
-        """One optimiser step on a minibatch, in more micro-batches when memory runs out."""
+        """Take one optimiser step on a minibatch, in more micro-batches when memory runs out."""
         step = len(self.curve)
         self.optimizer.zero_grad()
         logs = self.micro_batches.run(
@@ -149,7 +149,7 @@ class OnlineLearner(ABC):
         return dict(zip(logs, summed.tolist(), strict=True))
 
     def validate(self) -> dict[str, float]:
-        """Mean reward and KL of samples on the validation split: what settings are chosen by."""
+        """Measure reward and KL of samples on the validation split: what settings are chosen by."""
         examples, size = list(self.context.validation)[:VALIDATED], self.config.batch_size
         rollouts = [self.sampler.sample(examples[i : i + size], len(self.curve)) for i in range(0, len(examples), size)]
         return {
@@ -158,7 +158,7 @@ class OnlineLearner(ABC):
         }
 
     def state(self) -> dict[str, Any]:
-        """All that the next iteration depends on, and the curve so far."""
+        """Return all that the next iteration depends on, and the curve so far."""
         return {
             "weights": {name: p.detach() for name, p in self.actor.named_parameters() if p.requires_grad},
             "optimizer": self.optimizer.state_dict(),

@@ -21,13 +21,13 @@ class Reward:
 
     @classmethod
     def of(cls, context: TrainContext, config: RewardConfig) -> Reward:
-        """The reward by the classifier that the variant's `learns_from` names."""
+        """Load the reward by the classifier that the variant's `learns_from` names."""
         return cls(loading.load(Path(context.learns_from).name, context.device), config)
 
     def raw(self, texts: Sequence[str]) -> np.ndarray:
-        """The label's logit for each text, shape (n,)."""
+        """Compute the label's logit for each text, shape (n,)."""
         return self.classifier.logits(texts)[:, self.column]
 
     def shaped(self, raw: np.ndarray) -> np.ndarray:
-        """What the policy is paid: scale * min(logit, cap), shape (n,)."""
+        """Compute the shaped reward: scale * min(logit, cap), shape (n,)."""
         return self.config.scale * (raw if self.config.cap is None else np.minimum(raw, self.config.cap))

@@ -28,7 +28,7 @@ Forward = Callable[[Batch], tuple[torch.Tensor, Tensors]]
 
 
 def kl_penalty(kind: str, logprobs: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-    """Penalty a token (B, T), nats, of leaving the reference.
+    """Compute the penalty a token (B, T), nats, of leaving the reference.
 
     `kl` (k1), `abs` and `mse` (k2) take the log-probabilities (B, T) of the generated tokens; `full` takes those of the
     whole vocabulary (B, T, V) and gives the exact KL(policy || reference).
@@ -68,7 +68,7 @@ class Rollout:
     extras: Tensors
 
     def rows(self, index: torch.Tensor) -> Rollout:
-        """The rollout of some of its sequences."""
+        """Select some of its sequences."""
         return Rollout(
             self.batch.rows(index),
             self.mask[index],
@@ -134,7 +134,7 @@ class Sampler:
         return Rollout(batch, (batch.labels != models.IGNORE_INDEX).float(), logprobs, kl, raw, shaped, gathered)
 
     def reference_logits(self, batch: Batch) -> torch.Tensor:
-        """What the start would predict, (B, T, V)."""
+        """Compute what the start would predict, (B, T, V)."""
         with self.policy.model.disable_adapter() if self.reference is None else nullcontext():
             return models.target_logits(self.reference if self.reference is not None else self.policy.model, batch)
 

@@ -16,17 +16,17 @@ from bench.core import resume, storage
 class SaveStateCallback(TrainerCallback):
     """Keeps a state when that is due, at a step that is logged: the curve then goes on as if nothing had happened.
 
-    The Trainer writes its state file by file. A note written last, after all are on the disk, says that it is whole.
+    The Trainer writes its state file by file. A note written last, after all are on the disk, says that it is complete.
     """
 
-    NOTE = "whole.json"
+    NOTE = "complete.json"
 
     def __init__(self, work: resume.Work, earlier: float) -> None:
         self.work, self.earlier = work, earlier
         self.started = time.monotonic()
 
     def seconds(self) -> float:
-        """Training time so far, with that of the runs it goes on from."""
+        """Return the training time so far, with that of the runs it resumes."""
         return self.earlier + time.monotonic() - self.started
 
     def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> TrainerControl:
@@ -36,7 +36,7 @@ class SaveStateCallback(TrainerCallback):
         return control
 
     def on_save(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Declare the state whole."""
+        """Declare the state complete."""
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         if args.should_save:
             for path in folder.iterdir():
@@ -47,7 +47,7 @@ class SaveStateCallback(TrainerCallback):
 
 
 def last_complete_state(folder: Path) -> Path | None:
-    """The last whole state below `folder`; states that a crash left half-written are removed."""
+    """Find the last complete state below `folder`; incomplete ones, of an interrupted run, are removed."""
     whole = {}
     for path in folder.glob("checkpoint-*"):
         if (path / SaveStateCallback.NOTE).exists():

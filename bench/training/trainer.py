@@ -27,12 +27,12 @@ FSDP = {"version": 2, "auto_wrap_policy": "TRANSFORMER_BASED_WRAP", "state_dict_
 
 
 def steps_of(config: OptimConfig, examples: int) -> int:
-    """Optimiser steps that the settings ask for with that many examples."""
+    """Count the optimiser steps that the settings ask for with that many examples."""
     return config.steps or math.ceil(examples * (config.epochs or 1) / config.batch_size)
 
 
 def arguments(config: OptimConfig, context: TrainContext, steps: int) -> dict[str, Any]:
-    """The Trainer's settings. It keeps its states in the stage's work folder, when `SaveStateCallback` says."""
+    """Return the Trainer's settings. It keeps its states in the stage's work folder, when `SaveStateCallback` says."""
     if config.batch_size % distributed.world_size():
         raise UserError(
             f"params.yaml: variants.{context.variant}.optim.batch_size: {config.batch_size} examples cannot be shared "
@@ -81,24 +81,24 @@ class LossTrainer(Seq2SeqTrainer):
         self.scale = torch.ones(())
 
     def units(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-        """How many units the loss is a mean over, (): target tokens."""
+        """Count the units that the loss is a mean over, (): target tokens."""
         return (inputs["labels"] != models.IGNORE_INDEX).sum()
 
     def loss_sum(self, model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-        """The loss summed over the units of `inputs`."""
+        """Sum the loss over the units of `inputs`."""
         return architectures.of(model).loss(model, models.Batch(**inputs)) * self.units(inputs)
 
     def compute_loss(  # type: ignore[override]
         self, model: Any, inputs: dict[str, torch.Tensor], return_outputs: bool = False, **_: Any
     ) -> Any:
-        """A micro-batch's share of the step's mean loss."""
+        """Compute a micro-batch's share of the step's mean loss."""
         loss = self.loss_sum(model, inputs) * self.scale
         return (loss, None) if return_outputs else loss
 
     def training_step(
         self, model: Any, inputs: dict[str, torch.Tensor], num_items_in_batch: Any = None
     ) -> torch.Tensor:
-        """Gradients of one optimiser step; returns its loss, whose mean over the processes is the batch's."""
+        """Accumulate the gradients of one optimiser step; returns its loss, whose mean over the processes is the batch's."""
         count = self.accelerator.gather(self.units(inputs).to(self.args.device)).sum()
         self.scale = distributed.world_size() / count  # gradients are averaged over the processes
         step, rows = self.state.global_step + 1, len(inputs["input_ids"])
@@ -118,7 +118,7 @@ class LossTrainer(Seq2SeqTrainer):
         return total
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """As the Trainer does, but an adapter without the embeddings, whose 'auto' would ask the hub."""
+        """Save as the Trainer does, but an adapter without the embeddings, whose 'auto' would ask the hub."""
         if isinstance(self.model, PeftModel) and not self.is_fsdp_enabled:
             if self.args.should_save:
                 self.model.save_pretrained(output_dir or str(self.args.output_dir), save_embedding_layers=False)
@@ -140,7 +140,7 @@ class NonFiniteLossCallback(TrainerCallback):
 
 
 def diverged(variant: str, loss: float, step: int, args: Any) -> UserError:
-    """What is said of a loss that is not finite."""
+    """Return the error of a loss that is not finite."""
     return UserError(
         f"variants.{variant}: the loss became {loss} at step {step}; the last good state is kept in {args.output_dir}; "
         "lower optim.learning_rate or raise optim.warmup_steps."
@@ -184,17 +184,17 @@ def fit(
         )
     curve = run(trainer, loaded, context, examples=len(planned), tokens=planned.tokens())
     if sharded:
-        loaded.model = gathered(loaded.model, context)
+        loaded.model = gather_weights(loaded.model, context)
     return curve
 
 
-def gathered(model: torch.nn.Module, context: TrainContext) -> torch.nn.Module:
-    """The model that FSDP has cut up, whole again in every process."""
-    whole: torch.nn.Module = context.start().model
+def gather_weights(model: torch.nn.Module, context: TrainContext) -> torch.nn.Module:
+    """Gather the model that FSDP has sharded, whole in every process."""
+    complete: torch.nn.Module = context.start().model
     weights = {name: shard.full_tensor() for name, shard in model.named_parameters()}  # type: ignore[attr-defined]
-    for name, weight in whole.named_parameters():
+    for name, weight in complete.named_parameters():
         weight.data.copy_(weights[name])
-    return whole
+    return complete
 
 
 def run(trainer: Any, loaded: Loaded, context: TrainContext, **counts: int) -> list[dict[str, float]]:
@@ -219,7 +219,7 @@ def run(trainer: Any, loaded: Loaded, context: TrainContext, **counts: int) -> l
 
 @torch.no_grad()
 def validation_loss(loaded: Loaded, rows: Rows, batch_size: int = 32) -> float:
-    """Mean cross-entropy a target token, nats, dropout off: what settings are chosen by."""
+    """Compute the mean cross-entropy a target token, nats, dropout off: what settings are chosen by."""
     total, tokens = 0.0, 0
     for first in range(0, len(rows), batch_size):
         part = rows[first : first + batch_size]

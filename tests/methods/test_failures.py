@@ -49,7 +49,7 @@ def test_a_loss_that_is_not_finite_ends_the_training(
         UserError, match=r"variants\.full: the loss became (nan|inf) at step 2; .*kept in work/train/full"
     ):
         train(ctx, "sft", optim=OPTIM)
-    assert (ctx.work.folder / "trainer" / "checkpoint-1" / "whole.json").exists()
+    assert (ctx.work.folder / "trainer" / "checkpoint-1" / "complete.json").exists()
     assert not ctx.out.exists()
 
 

@@ -16,14 +16,14 @@ from bench.lm.architectures.interface import Architecture
 
 
 def of(model: Any) -> Architecture:
-    """The architecture of a loaded model, also inside an adapter or a wrapper that spreads it over processes."""
+    """Return the architecture of a loaded model, also inside an adapter or a wrapper that spreads it over processes."""
     found = of_config(extract_model_from_parallel(model).config)
     assert found is not None, "models.load lets no other in"
     return found
 
 
 def of_config(config: Any) -> Architecture | None:
-    """The architecture that a transformers config describes; None for an encoder, an image model or the like."""
+    """Return the architecture that a transformers config describes; None for an encoder, an image model or the like."""
     if config.is_encoder_decoder:
         return EncoderDecoder()
     # BERT's kind can be had with a causal head too; it was not made to write.

@@ -27,7 +27,7 @@ class DecoderOnly(Architecture):
     auto_class, peft_task, supports_prompt_learning = AutoModelForCausalLM, "CAUSAL_LM", False
 
     def prepare(self, folder: Path, tokenizer: Any, model: Any) -> None:
-        """Positions, a cache and logits of the last columns alone; a tokenizer that does not end what it reads."""
+        """Check for position ids, a cache and logits of the last columns; refuse a tokenizer that ends what it reads."""
         lacking = [name for name in NEEDED if name not in inspect.signature(type(model).forward).parameters]
         if lacking:
             raise UserError(
@@ -43,24 +43,24 @@ class DecoderOnly(Architecture):
             )
 
     def max_positions(self, model: Any) -> int | None:
-        """As many as the model has positions."""
+        """Return as many as the model has positions."""
         return getattr(model.config.get_text_config(), "max_position_embeddings", None)
 
     def loss(self, model: Any, batch: Batch) -> torch.Tensor:
-        """Over the targets alone: the prompt is given."""
+        """Compute cross-entropy over the targets alone: the prompt is given."""
         return F.cross_entropy(self.logits(model, batch).flatten(0, 1).float(), batch.labels.flatten())
 
     def logits(self, model: Any, batch: Batch, each: int = 1) -> torch.Tensor:
-        """Every target has the prompt in front of it."""
+        """Compute the logits of targets that each have the prompt in front of them."""
         return self._forward(model, batch, each).logits
 
     def logits_and_states(self, model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """The states in the columns that predict the targets."""
+        """Compute the logits with the states in the columns that predict the targets."""
         out = self._forward(model, batch, output_hidden_states=True)
         return out.logits, out.hidden_states[-1][:, -batch.labels.shape[1] :]
 
     def start_decoding(self, model: Any, sources: Sequence[Sequence[int]], pad: int) -> DecodeState:
-        """The first step reads the prompts."""
+        """Make the state whose first step reads the prompts."""
         return _State(model, collate(sources, [[0]] * len(sources), pad, next(model.parameters()).device))
 
     def _forward(self, model: Any, batch: Batch, each: int = 1, **extra: Any) -> Any:

@@ -22,19 +22,19 @@ class EncoderDecoder(Architecture):
     auto_class, peft_task, supports_prompt_learning = AutoModelForSeq2SeqLM, "SEQ_2_SEQ_LM", True
 
     def prepare(self, folder: Path, tokenizer: Any, model: Any) -> None:
-        """The model must name the token that summaries start with."""
+        """Check that the model names the token that summaries start with."""
         untrusted.check_decoder_start(folder, model)
 
     def max_positions(self, model: Any) -> int | None:
-        """Each side of the model has its own."""
+        """Return None: each side of the model has its own positions."""
         return None
 
     def loss(self, model: Any, batch: Batch) -> torch.Tensor:
-        """As transformers has it."""
+        """Compute cross-entropy as transformers has it."""
         return self._forward(model, batch).loss
 
     def logits(self, model: Any, batch: Batch, each: int = 1) -> torch.Tensor:
-        """One encoder pass serves all targets of a source."""
+        """Compute the logits with one encoder pass for all targets of a source."""
         if each == 1:
             return self._forward(model, batch).logits
         mask = batch.attention_mask
@@ -48,12 +48,12 @@ class EncoderDecoder(Architecture):
         ).logits
 
     def logits_and_states(self, model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """The decoder's states."""
+        """Compute the logits with the decoder's states."""
         out = self._forward(model, batch, output_hidden_states=True)
         return out.logits, out.decoder_hidden_states[-1]
 
     def start_decoding(self, model: Any, sources: Sequence[Sequence[int]], pad: int) -> DecodeState:
-        """Encode in pieces of like length."""
+        """Encode the sources in batches of like length."""
         return _State(model, sources, pad)
 
     def _forward(self, model: Any, batch: Batch, **extra: Any) -> Any:

@@ -22,7 +22,7 @@ class Batch:
     labels: torch.Tensor
 
     def rows(self, index: torch.Tensor | slice) -> Batch:
-        """Some of its rows, as wide as before."""
+        """Select some of its rows, as wide as before."""
         return Batch(self.input_ids[index], self.attention_mask[index], self.labels[index])
 
 
@@ -44,15 +44,15 @@ class DecodeState(ABC):
 
     @abstractmethod
     def step(self, last: torch.Tensor | None) -> torch.Tensor:
-        """Logits (R, V) of each row's next token, after the `last` (R, 1) that were chosen; None before the first."""
+        """Compute logits (R, V) of each row's next token, after the `last` (R, 1) that were chosen; None before the first."""
 
     @abstractmethod
     def repeat_interleave(self, times: int) -> None:
-        """Every row becomes that many, side by side."""
+        """Repeat every row `times` times, side by side."""
 
     @abstractmethod
     def select(self, rows: torch.Tensor) -> None:
-        """Go on with these rows alone, (R',) indices."""
+        """Keep these rows alone, (R',) indices."""
 
 
 class Architecture(ABC):
@@ -72,19 +72,19 @@ class Architecture(ABC):
 
     @abstractmethod
     def max_positions(self, model: Any) -> int | None:
-        """How many tokens a prompt and its summary may have together; None where each has room of its own."""
+        """Return how many tokens a prompt and its summary may have together; None where each has room of its own."""
 
     @abstractmethod
     def loss(self, model: Any, batch: Batch) -> torch.Tensor:
-        """Mean cross-entropy a target token, (), nats."""
+        """Compute the mean cross-entropy a target token, (), nats."""
 
     @abstractmethod
     def logits(self, model: Any, batch: Batch, each: int = 1) -> torch.Tensor:
-        """What is predicted for `labels` at the same position, (B * each, T, V); `labels` holds `each` rows a source."""
+        """Compute what is predicted for `labels` at the same position, (B * each, T, V); `labels` holds `each` rows a source."""
 
     @abstractmethod
     def logits_and_states(self, model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """The same with the last hidden states (B, T, D) that they come from."""
+        """Compute the same with the last hidden states (B, T, D) that they come from."""
 
     @abstractmethod
     def start_decoding(self, model: Any, sources: Sequence[Sequence[int]], pad: int) -> DecodeState:

@@ -23,13 +23,13 @@ def dpo_loss(
     reference_rejected: torch.Tensor,
     beta: float,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Loss a pair (B,) and reward margin (B,) from log-probabilities of whole summaries (B,): Rafailov 2023, eq. 7."""
+    """Compute loss (B,) and reward margin (B,) of pairs from log-probabilities of whole summaries (B,): Rafailov 2023, eq. 7."""
     margin = beta * ((chosen - reference_chosen) - (rejected - reference_rejected))
     return -F.logsigmoid(margin), margin.detach()
 
 
 def pair_logprobs(model: Any, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    """Log-probabilities (B, 2) of the chosen and the rejected summary: `labels` (B, 2, T) of sources (B, S)."""
+    """Compute log-probabilities (B, 2) of the chosen and the rejected summary: `labels` (B, 2, T) of sources (B, S)."""
     batch = models.Batch(inputs["input_ids"], inputs["attention_mask"], inputs["labels"].flatten(0, 1))
     logits = architectures.of(model).logits(model, batch, each=2)
     return models.token_logprobs(logits, batch.labels)[0].sum(-1).unflatten(0, (-1, 2))
@@ -39,7 +39,7 @@ def pair_logprobs(model: Any, inputs: Mapping[str, torch.Tensor]) -> torch.Tenso
 def preference_rows(
     start: Loaded, pairs: Sequence[Pair], text: TextConfig, batch_size: int, precision: str = "float32"
 ) -> Rows:
-    """Token ids of each pair with the start's log-probabilities of both summaries, in the training's precision."""
+    """Encode each pair, with the start's log-probabilities of both summaries in the training's precision."""
     rows: list[dict[str, Any]] = [
         {
             "input_ids": models.encode_source(start.tokenizer, pair.source, text)[0],
@@ -60,7 +60,7 @@ def preference_rows(
 
 
 def preference_collator(pad: int) -> Collator:
-    """`labels` (B, 2, T) holds the chosen and the rejected summary of each dialogue; `reference` is (B, 2)."""
+    """Make the collator of pairs: `labels` (B, 2, T) holds the chosen and the rejected summary, `reference` is (B, 2)."""
 
     def collate(rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         targets = [row[which] for row in rows for which in ("chosen", "rejected")]
@@ -84,11 +84,11 @@ class PreferenceTrainer(LossTrainer):
         self.seen: list[torch.Tensor] = []
 
     def units(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-        """How many pairs, ()."""
+        """Count the pairs, ()."""
         return torch.tensor(len(inputs["reference"]))
 
     def loss_sum(self, model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-        """DPO's loss summed over the pairs. One autocast round both passes: the Trainer's own is round the whole only."""
+        """Sum DPO's loss over the pairs. One autocast round both passes: the Trainer's own is round the whole only."""
         model.eval()  # the Trainer switches dropout on before every step
         with self.accelerator.autocast():
             both = pair_logprobs(model, inputs)

@@ -12,12 +12,12 @@ import torch
 
 
 def masked_mean(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Mean over the masked-in entries of the whole batch."""
+    """Average the masked-in entries of the whole batch."""
     return (values * mask).sum() / mask.sum()
 
 
 def whiten(values: torch.Tensor, mask: torch.Tensor, shift_mean: bool = True) -> torch.Tensor:
-    """Unit variance (Bessel's) over the masked-in entries, and zero mean unless `shift_mean` is False."""
+    """Scale the masked-in entries to unit variance (Bessel's), and zero mean unless `shift_mean` is False."""
     mean, count = masked_mean(values, mask), mask.sum()
     variance = masked_mean((values - mean) ** 2, mask) * count / (count - 1)
     white = (values - mean) * torch.rsqrt(variance + 1e-8)
@@ -25,7 +25,7 @@ def whiten(values: torch.Tensor, mask: torch.Tensor, shift_mean: bool = True) ->
 
 
 def token_rewards(scores: torch.Tensor, kl: torch.Tensor, mask: torch.Tensor, coefficient: float) -> torch.Tensor:
-    """Rewards (B, T): minus the KL penalty at every token, plus the sequence's score (B,) at its last one."""
+    """Compute rewards (B, T): minus the KL penalty at every token, plus the sequence's score (B,) at its last one."""
     rewards = -coefficient * kl
     last = mask.shape[1] - 1 - mask.long().flip(1).argmax(1)
     return rewards.scatter_add(1, last.unsqueeze(1), scores.to(rewards.dtype).unsqueeze(1))
@@ -39,7 +39,7 @@ def advantages(
     lam: float,
     whiten_rewards: bool = False,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Generalised advantage estimation: whitened advantages and returns, both (B, T)."""
+    """Estimate generalised advantages: whitened advantages and returns, both (B, T)."""
     rewards, values = rewards * mask, values * mask
     if whiten_rewards:
         rewards = whiten(rewards, mask, shift_mean=False)
@@ -74,7 +74,7 @@ def losses(
     clip: float,
     clip_value: float,
 ) -> Loss:
-    """The clipped policy loss and the clipped value loss, each a mean over generated tokens."""
+    """Compute the clipped policy loss and the clipped value loss, each a mean over generated tokens."""
     bounded = torch.max(torch.min(values, old_values + clip_value), old_values - clip_value)
     error, bounded_error = (values - returns) ** 2, (bounded - returns) ** 2
     ratio = torch.exp(logprobs - old_logprobs)
@@ -89,6 +89,6 @@ def losses(
 
 
 def entropy(logits: torch.Tensor) -> torch.Tensor:
-    """Entropy of the next-token distribution (B, T), nats."""
+    """Compute the entropy of the next-token distribution (B, T), nats."""
     logprobs = logits.float().log_softmax(-1)
     return -(logprobs.exp() * logprobs).sum(-1)

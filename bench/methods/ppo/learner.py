@@ -23,27 +23,27 @@ class PolicyWithValue(torch.nn.Module):
         torch.nn.init.zeros_(self.value_head.bias)
 
     def forward(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """Logits (B, T, V) and values (B, T) at every target token."""
+        """Compute logits (B, T, V) and values (B, T) at every target token."""
         logits, states = architectures.of(self.model).logits_and_states(self.model, batch)
         return logits, self.value_head(states).squeeze(-1)
 
 
 class Learner(OnlineLearner):
-    """Proximal policy optimisation: each rollout is paid at its last token, less the KL penalty at every token."""
+    """Proximal policy optimisation: the reward stands at the last token, the KL penalty at every token."""
 
     config: Config
 
     def actor_of(self, model: torch.nn.Module) -> torch.nn.Module:
-        """The policy with its value head."""
+        """Put the value head on the policy."""
         return PolicyWithValue(model)
 
     def forward(self, batch: Batch) -> tuple[torch.Tensor, Tensors]:
-        """Logits and the critic's values."""
+        """Compute logits and the critic's values."""
         logits, values = self.actor(batch)
         return logits, {"values": values}
 
     def targets(self, rollout: Rollout) -> Tensors:
-        """Whitened advantages and returns, (B, T) each."""
+        """Compute whitened advantages and returns, (B, T) each."""
         config = self.config
         rewards = equations.token_rewards(rollout.shaped_rewards, rollout.kl, rollout.mask, self.kl.coefficient)
         advantage, returns = equations.advantages(
@@ -54,7 +54,7 @@ class Learner(OnlineLearner):
     def loss(
         self, logits: torch.Tensor, extras: Tensors, rollout: Rollout, targets: Tensors
     ) -> tuple[torch.Tensor, dict[str, float]]:
-        """The clipped policy loss, the weighted value loss, less the weighted entropy."""
+        """Compute the clipped policy loss plus the weighted value loss less the weighted entropy."""
         config = self.config
         logprobs, _ = models.token_logprobs(logits, rollout.batch.labels)
         losses = equations.losses(
