@@ -1,26 +1,12 @@
-"""Benchmarks take their time: they run when they are asked for by path or by --benchmark-only, never with the tests."""
+"""What the benchmarks share: the tests' tiny model, and one thread."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-HERE = Path(__file__).parent
-
-
-def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave this folder out of a plain `pytest`."""
-    if collection_path.is_file() and collection_path.parent == HERE and not _asked_for(config):
-        return True
-    return None
-
-
-def _asked_for(config: pytest.Config) -> bool:
-    named = [(config.invocation_params.dir / word.split("::")[0]).resolve() for word in config.args]
-    return bool(config.getoption("benchmark_only", False)) or any(
-        path == HERE or HERE in path.parents for path in named
-    )
+from tests.conftest import base_template as base_template
+from tests.conftest import tiny_base as tiny_base
+from tests.conftest import workdir as workdir
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -154,7 +154,9 @@ def test_encoding_by_token_budget(benchmark: Benchmark, monkeypatch: pytest.Monk
     sources = [[rng.randrange(3, size) for _ in range(rng.randrange(20, 400))] for _ in range(64)]
     monkeypatch.setitem(batching.TOKENS, "cpu", budget)
     with prepack.prepacked(model):
-        found = benchmark.pedantic(architectures.of(model).begin, (model, sources, 0), rounds=5, warmup_rounds=1)
+        found = benchmark.pedantic(
+            architectures.of(model).start_decoding, (model, sources, 0), rounds=5, warmup_rounds=1
+        )
     for k in (0, 63):
         alone = model.get_encoder()(input_ids=torch.tensor([sources[k]])).last_hidden_state[0]
         assert torch.allclose(found.hidden[k, : len(sources[k])], alone, atol=1e-4)

@@ -1,7 +1,7 @@
 """Time the course lab's way and ours side by side, and write reports/rival/<device>.md and .json.
 
-python benchmarks/rival                        # all races on 200 dialogues: 46 minutes on two cores
-python benchmarks/rival --dialogues 40 --races generation,classifier
+python -m benchmarks.rival                        # all races on 200 dialogues: 46 minutes on two cores
+python -m benchmarks.rival --dialogues 40 --races generation,classifier
 """
 
 from __future__ import annotations
@@ -15,24 +15,21 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from bench.core import paths, runtime, storage
+from bench.core.schema import UserError
+from bench.report import provenance
+from benchmarks.rival import page, race
+from benchmarks.rival.race import Race
+from benchmarks.rival.task import TRAIN_BATCH, TRL, Task
+
 HERE = Path(__file__).resolve().parent
-sys.path[0] = str(HERE.parent)  # so that this folder is the package `rival`, as in the processes it starts
-sys.path.append(str(HERE.parents[2]))
-
-from bench.core import paths, runtime, storage  # noqa: E402
-from bench.core.schema import UserError  # noqa: E402
-from bench.report import provenance  # noqa: E402
-from rival import page, race  # noqa: E402
-from rival.race import Race  # noqa: E402
-from rival.task import TRAIN_BATCH, TRL, Task  # noqa: E402
-
 RACES = ("training", "generation", "classifier", "ppo")
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     tool = argparse.ArgumentParser(
-        prog="python benchmarks/rival", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m benchmarks.rival", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     tool.add_argument("--races", default=",".join(RACES), help=f"some of {','.join(RACES)} (all)")
     tool.add_argument("--dialogues", type=int, default=200, help="dialogues of each race but PPO (200)")
@@ -168,7 +165,7 @@ def write(given: argparse.Namespace, chosen: list[str], work: Path) -> None:
         print(page.speed(found[-1:]), flush=True)
         facts = page.facts(
             outcome.machine, provenance.versions() | {"trl of the PPO race": "0.11.4"}, provenance.revision(),
-            shlex.join(["python", "benchmarks/rival", *sys.argv[1:]]),
+            shlex.join(["python", "-m", "benchmarks.rival", *sys.argv[1:]]),
         )  # fmt: skip
         storage.write_json(out / f"{task.device}.json", {"races": found, "provenance": dict(facts)})
         storage.write_text(out / f"{task.device}.md", page.report(found, facts))

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from bench.core import runtime
-from rival.task import Task
+from benchmarks.rival.task import Task
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ import torch
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, Trainer, TrainingArguments
 
 from bench.lm import models
-from rival.counting import Watch, Weights
-from rival.laps import Lap, Pace, encoded
-from rival.task import (
+from benchmarks.rival.counting import Watch, Weights
+from benchmarks.rival.laps import Lap, Pace, encoded
+from benchmarks.rival.task import (
     ADAPTER,
     LEARNING_RATE,
     PPO_BATCH,

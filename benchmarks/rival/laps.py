@@ -16,8 +16,8 @@ from transformers import TrainerCallback
 
 from bench.core import runtime
 from bench.lm import models
-from rival.counting import synchronise
-from rival.task import TEXT, Task
+from benchmarks.rival.counting import synchronise
+from benchmarks.rival.task import TEXT, Task
 
 Lap = Callable[..., bool]
 ROOMY = 2 << 30  # bytes that each side may keep
@@ -95,7 +95,7 @@ def main() -> None:
     task = Task(**json.loads(sys.stdin.readline()))
     os.chdir(task.work)
     clock = Clock(sys.stdin, answers)
-    result = getattr(importlib.import_module(f"rival.{module}"), function)(task, clock)
+    result = getattr(importlib.import_module(f"benchmarks.rival.{module}"), function)(task, clock)
     clock.say({"result": result, "peaks": peaks()})
 
 

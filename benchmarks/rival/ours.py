@@ -15,9 +15,9 @@ from bench.lm import models
 from bench.lm.models import Loaded
 from bench.training.context import TrainContext
 from bench.training.settings import OptimConfig, RewardConfig
-from rival.counting import Watch, Weights
-from rival.laps import Lap, Pace, encoded
-from rival.task import (
+from benchmarks.rival.counting import Watch, Weights
+from benchmarks.rival.laps import Lap, Pace, encoded
+from benchmarks.rival.task import (
     ADAPTER,
     LEARNING_RATE,
     PPO_BATCH,

@@ -7,7 +7,7 @@ from statistics import median
 from typing import Any
 
 from bench.report.markdown import bullets, cell, code, section, table
-from rival.race import Outcome, Race
+from benchmarks.rival.race import Outcome, Race
 
 OURS = "ours"
 GIGA = 1e9
@@ -107,7 +107,7 @@ def report(races: list[dict[str, Any]], provenance: list[tuple[str, str]]) -> st
         "Same model, data, seed and machine, in one run: the sides take turns lap by lap, each in a process of its own with its "
         "model loaded beforehand. A ratio is that of the seconds of the same round; the median over the rounds stands "
         "first, then the least and the largest. On a machine that others use at the same time, the ratio of processor seconds says "
-        "more than that of seconds. Written by `python benchmarks/rival`; benchmarks/README.md says what each side "
+        "more than that of seconds. Written by `python -m benchmarks.rival`; benchmarks/README.md says what each side "
         "does.",
         speed(races),
         section("Same results", bullets([(cell(one["title"]), agreement(one)) for one in races])),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.schema import UserError
-from rival.task import Task
+from benchmarks.rival.task import Task
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMITS = "counting.limits"
@@ -43,11 +43,11 @@ class Side:
     """A process of one side, with its model loaded and waiting."""
 
     def __init__(self, function: str, task: Task, overlay: str | None) -> None:
-        search = [overlay, str(ROOT / "tests" / "benchmarks"), str(ROOT), os.environ.get("PYTHONPATH")]
+        search = [overlay, str(ROOT), os.environ.get("PYTHONPATH")]
         self.function, self.log = function, Path(task.work) / f"{function}.log"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "rival.laps", function],
+                [sys.executable, "-m", "benchmarks.rival.laps", function],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from transformers import AutoTokenizer, T5Config, T5ForConditionalGeneration
 
-from rival.laps import Lap
-from rival.task import Task
+from benchmarks.rival.laps import Lap
+from benchmarks.rival.task import Task
 
 
 def flan_t5_base(task: Task, lap: Lap) -> dict[str, Any]:

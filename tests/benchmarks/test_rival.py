@@ -16,15 +16,10 @@ ROOT = Path(__file__).resolve().parents[2]
 DIALOGUES = 8
 
 
-@pytest.fixture(autouse=True)
-def importable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-
-
 @pytest.fixture
 def task(tiny_base: Path, tiny_reward: Path, workdir: Path) -> Any:
     """A tiny model without dropout and eight dialogues of different length."""
-    from rival.task import Task
+    from benchmarks.rival.task import Task
 
     path = tiny_base / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"dropout_rate": 0.0}))
@@ -47,7 +42,7 @@ def laps(count: int) -> Callable[..., bool]:
 
 
 def test_training_on_padded_rows_and_ours_end_with_the_same_model(task: Any) -> None:
-    from rival import lab, ours
+    from benchmarks.rival import lab, ours
 
     own = ours.training(task, laps(1))
     for rival in (lab.training(task, laps(1)), lab.training_to_limits(task, laps(1))):
@@ -59,7 +54,7 @@ def test_training_on_padded_rows_and_ours_end_with_the_same_model(task: Any) -> 
 
 
 def test_both_write_the_same_summaries_and_score_alike(task: Any) -> None:
-    from rival import lab, ours
+    from benchmarks.rival import lab, ours
 
     first, second = (side.generation(task, laps(1))["rows"] for side in (lab, ours))
     assert first == second and len(first) == DIALOGUES
@@ -71,9 +66,10 @@ def test_both_write_the_same_summaries_and_score_alike(task: Any) -> None:
 
 def test_operations_are_those_that_torch_counts(task: Any) -> None:
     import torch
-    from rival.counting import Weights
     from torch.utils.flop_counter import FlopCounterMode
     from transformers import AutoModelForSeq2SeqLM
+
+    from benchmarks.rival.counting import Weights
 
     model = AutoModelForSeq2SeqLM.from_pretrained("models/base", attn_implementation="eager")
     rows, source, target = 3, 11, 5
@@ -88,10 +84,9 @@ def test_operations_are_those_that_torch_counts(task: Any) -> None:
 
 
 def test_a_watched_model_tells_what_decoding_did(task: Any) -> None:
-    from rival.counting import Watch
-
     from bench import generation
     from bench.lm import models
+    from benchmarks.rival.counting import Watch
 
     loaded = models.load("base", "cpu")
     watch = Watch(loaded.model)
@@ -107,8 +102,8 @@ def test_a_watched_model_tells_what_decoding_did(task: Any) -> None:
 
 
 def test_ratios_of_rounds_and_of_totals(task: Any) -> None:
-    from rival import page
-    from rival.race import Outcome, Race
+    from benchmarks.rival import page
+    from benchmarks.rival.race import Outcome, Race
 
     def lap(seconds: float, used: float) -> dict[str, float]:
         return {"seconds": seconds, "processor_seconds": used}
@@ -132,7 +127,7 @@ def test_ratios_of_rounds_and_of_totals(task: Any) -> None:
 
 
 def test_a_side_that_breaks_is_one_sentence(task: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from rival import race
+    from benchmarks.rival import race
 
     monkeypatch.setattr(race.sys, "executable", "/bin/false")
     with pytest.raises(UserError, match=r"lab.ppo ended early \(it said nothing\); leave its race out with --races"):
