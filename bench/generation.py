@@ -51,7 +51,9 @@ def generate(
     return [[_until_end(row, eos) for row in drawn] for drawn in rows.tolist()]
 
 
-def _decode(loaded: Loaded, sources: Sequence[Sequence[int]], limit: int, uniforms: torch.Tensor | None) -> torch.Tensor:
+def _decode(
+    loaded: Loaded, sources: Sequence[Sequence[int]], limit: int, uniforms: torch.Tensor | None
+) -> torch.Tensor:
     """Tokens (B, draws, `limit`); what follows the end of a row means nothing.
 
     `uniforms` (B, draws, `limit`) are uniform numbers in [0, 1), one a token to sample; without them decoding is greedy.

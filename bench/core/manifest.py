@@ -97,14 +97,14 @@ def stored_bytes(name: str) -> int:
 
 
 def sizes(name: str) -> dict[str, int]:
-    """Return `trainable_parameters`, `total_parameters` and `checkpoint_bytes` of a trained variant.
+    """Return `checkpoint_bytes` of a trained variant, and `trainable_parameters` and `total_parameters` as its manifest has them.
 
     Raises:
-        UserError: its manifest does not count its parameters.
+        UserError: its manifest holds something else than a count.
     """
     found = read_manifest(name)
-    counts = {key: found.get(key) for key in ("trainable_parameters", "total_parameters")}
-    odd = next((key for key, count in counts.items() if type(count) is not int or count < 0), None)
-    if odd:
-        raise UserError(f"{_manifest_path(name)}: {odd}: must be a count; run `dvc repro` to train '{name}' again.")
-    return {key: int(count) for key, count in counts.items()} | {"checkpoint_bytes": stored_bytes(name)}  # type: ignore[arg-type]
+    counts = {key: found[key] for key in ("trainable_parameters", "total_parameters") if key in found}
+    for key, count in counts.items():
+        if type(count) is not int or count < 0:
+            raise UserError(f"{_manifest_path(name)}: {key}: must be a count; run `dvc repro` to train '{name}' again.")
+    return counts | {"checkpoint_bytes": stored_bytes(name)}

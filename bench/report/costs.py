@@ -10,6 +10,7 @@ from bench.core.parameters import Params
 from bench.core.schema import UserError
 from bench.report.estimates import finite, rounded
 from bench.report.inputs import Study
+from bench.report.markdown import cell
 
 LARGEST = 1e18  # bytes or seconds
 SINGLE = ("data", "check", "yardsticks")
@@ -92,9 +93,27 @@ def document(study: Study) -> dict[str, Any]:
     }
 
 
+def measured(contents: dict[str, Any]) -> str:
+    """Say when and where the costs of costs.json were measured, and of which stages there are none."""
+    places: dict[str, list[str]] = {}
+    for facts in contents["measured"].values():
+        places.setdefault(facts["on"], []).append(facts[AT][:10])
+    told = [f"Measured {_days(days)} on {cell(machine)}." for machine, days in places.items()]
+    stages = [f"{stage}/{name}" for name in contents["variants"] for stage in OF_VARIANT]
+    missing = [place for place in (*SINGLE[:1], *stages) if place not in contents["measured"]]
+    if missing:
+        told.append(f"Not measured on this machine: {cell(', '.join(missing))}.")
+    return " ".join(told)
+
+
+def _days(days: list[str]) -> str:
+    first, last = min(days), max(days)
+    return first if first == last else f"{first} to {last}"
+
+
 def _part(facts: dict[str, Any]) -> dict[str, Any]:
     """Seconds, rates and bytes, and the machine they hold for."""
-    numbers = finite({k: v for k, v in facts.items() if isinstance(v, int | float) and not isinstance(v, bool)})
+    numbers = finite({k: v for k, v in sorted(facts.items()) if isinstance(v, int | float) and not isinstance(v, bool)})
     machine = facts.get("machine")
     return numbers | ({"machine": machine} if isinstance(machine, dict) else {})
 

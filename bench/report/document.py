@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.report import examples, published, reward_hacking, seed_variance, summary, tables, truncation
+from bench.report import costs, examples, published, reward_hacking, seed_variance, summary, tables, truncation
 from bench.report.markdown import cell, section
 from bench.report.provenance import provenance
 from bench.report.view import View, share
@@ -119,7 +119,7 @@ def _costs(view: View, pictures: dict[str, Path]) -> str:
     return "\n\n".join(
         part
         for part in (
-            section("Cost", tables.cost_table(view), seed_variance.summed(view)),
+            section("Cost", tables.cost_table(view), seed_variance.summed(view), costs.measured(view.costs)),
             section("Where the time went", tables.time_table(view)),
             section("Training curves", _picture(pictures, "curves", "training curves, one panel a quantity")),
         )

@@ -60,11 +60,11 @@ class Study:
     systems: dict[str, SystemScores]
     predictions: dict[str, list[Prediction]]
     curves: dict[str, Curve]
-    sizes: dict[str, dict[str, int]]
-    lengths: dict[str, dict[str, Lengths]]
-    dropped: dict[str, int]
     costs: dict[str, dict[str, Any]]
     warnings: list[str]
+    sizes: dict[str, dict[str, int]] = field(default_factory=dict)
+    lengths: dict[str, dict[str, Lengths]] = field(default_factory=dict)
+    dropped: dict[str, int] = field(default_factory=dict)
 
     @property
     def dialogues(self) -> list[str]:
@@ -93,10 +93,10 @@ class Study:
 
     @property
     def judged(self) -> str | None:
-        """The greedy safety column of the judge: a classifier that no training saw, `judge` before others."""
+        """The greedy safety column of the judge: the checkpoint of that name, else one that no training followed."""
         known = sorted(
             self.keys("safety"),
-            key=lambda key: (self.columns[key].classifier in self.teachers, self.columns[key].classifier != "judge"),
+            key=lambda key: (self.columns[key].classifier != "judge", self.columns[key].classifier in self.teachers),
         )
         return known[0] if known else None
 
@@ -248,9 +248,9 @@ def _read_sizes(name: str) -> dict[str, int]:
     """Parameters and bytes of a variant's model."""
     path = paths.signatures_path(name)
     try:
-        return SIZES.validate_python(storage.read_object(path).get("model", {}))
+        return SIZES.validate_python(storage.read_object(path).get("model", {}), strict=True)
     except ValidationError as error:
-        raise UserError(f"{path}: model: {first_error(error)}; run `dvc repro` to score '{name}' again.") from None
+        raise UserError(f"{path}: {first_error(error, 'model')}; run `dvc repro` to score '{name}' again.") from None
 
 
 def _check_complete(
@@ -302,6 +302,6 @@ def _read_counts(path: Path, kind: TypeAdapter[Any]) -> Any:
     if not path.exists():
         return {}
     try:
-        return kind.validate_python(storage.read_object(path))
+        return kind.validate_python(storage.read_object(path), strict=True)
     except ValidationError as error:
         raise UserError(f"{path}: {first_error(error)}; run `dvc repro` to count again.") from None

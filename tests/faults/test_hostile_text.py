@@ -19,7 +19,7 @@ from ruamel.yaml import YAML
 from bench import cli, config, report
 from bench.compare.gate import output as gate_output
 from bench.compare.gate.verdicts import Outcome, Verdict
-from bench.core import parameters, paths, plugins, runtime, storage
+from bench.core import costs, parameters, paths, plugins, runtime, storage
 from bench.core.schema import Example, Prediction, UserError
 from bench.data import splits
 from bench.evaluation import scoring
@@ -71,7 +71,9 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
             storage.write_rows(paths.split_path(split), examples)
         for name in (*params.variants, "lead-3"):
             finish(params, name)
-        storage.write_json(paths.cost_path("data", "data"), {"gpu_name": RAW, "machine": {"cpu": RAW}})
+        storage.write_json(
+            costs.path_of("data"), {"wall_seconds": 1.0, costs.AT: RAW, "gpu_name": RAW, "machine": {"cpu": RAW}}
+        )
         (folder / "said").write_text(report.build(params))
     return folder
 
@@ -89,8 +91,8 @@ def finish(params: parameters.Params, name: str) -> None:
         ]
         storage.write_rows(paths.predictions_path(name), rows)
         written = storage.read_predictions(name)
-        cost = {"wall_seconds": 1.0, "note": RAW, "machine": {RAW: RAW}}
-        storage.write_json(paths.cost_path("train", name), cost)
+        cost = {"wall_seconds": 1.0, "note": RAW, "machine": {RAW: RAW, "gpu": RAW}}
+        storage.write_json(costs.path_of("train", name), cost)
     context = ScoreContext(variant=name, start=start, examples=examples, predictions=written, text=params.text,
                            generation=params.generation, device="cpu")  # fmt: skip
     scoring.score_and_write(params, context)

@@ -13,8 +13,9 @@ from scipy import stats as scipy_stats
 from bench import stats
 from bench.core import parameters, plugins
 from bench.core.schema import CheckpointConfig, DatasetConfig, Example, MethodConfig, Prediction
+from bench.metrics import SAMPLED
 from bench.report import document, estimates, reward_hacking, tables, text_statistics
-from bench.report.inputs import SAMPLED, Study, SystemScores
+from bench.report.inputs import Study, SystemScores
 from bench.report.view import View
 
 N = 40
@@ -54,7 +55,7 @@ def view(
     examples = [Example(id=f"t{k}", dialogue_id=f"d{k}", source="a", references=("b",)) for k in range(n)]
     study = Study(params, examples, columns, owner, systems, predictions, {}, {}, [])
     found, slices = estimates.measure(study)
-    return View(study, found, slices, {"variants": {}, "stages": {}, "total_wall_seconds": 0.0})
+    return View(study, found, slices, {"variants": {}, "stages": {}, "total_wall_seconds": 0.0, "measured": {}})
 
 
 def said(texts: list[str]) -> list[Prediction]:
