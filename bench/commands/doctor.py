@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench import config
+from bench.commands import Command
 from bench.core import hub, paths
 from bench.core.schema import CheckpointConfig, ComputeConfig, DatasetConfig, UserError
 
@@ -37,7 +38,7 @@ class GPU(NamedTuple):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command line."""
+    """Add the options of the command."""
     parser.add_argument("--study", help="look at this study alone; exit with 1 when it lacks something")
     parser.add_argument("--json", action="store_true", help="write JSON in place of tables")
 
@@ -173,3 +174,6 @@ def _tables(facts: list[Fact], studies: dict[str, list[str]]) -> str:
             tabulate(rows, ["study", "can run", "what it lacks, and the fix"], maxcolwidths=[None, None, width - 35]),
         ]
     )
+
+
+COMMAND = Command("what this machine can run, and what each study still needs", add_arguments, run)

@@ -10,11 +10,13 @@ import argparse
 import json
 from pathlib import Path
 
+from bench.commands import Command
+
 LOCK, RUNNING = Path("dvc.lock"), Path(".dvc/tmp/rwlock")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """None."""
+    """Add no options."""
 
 
 def run(given: argparse.Namespace) -> int:
@@ -48,3 +50,6 @@ def _is_lock(path: Path) -> bool:
     except (YAMLError, Invalid, UnicodeDecodeError):
         return False
     return True
+
+
+COMMAND = Command("remove what an interrupted run left truncated in DVC's own files", add_arguments, run)

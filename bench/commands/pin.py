@@ -9,6 +9,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from bench import config
+from bench.commands import Command
 from bench.core import hub, parameters, paths, storage
 
 
@@ -24,7 +25,7 @@ def unpinned(params: parameters.Params) -> dict[str, Any]:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command line."""
+    """Add the options of the command."""
     parser.add_argument(
         "study", nargs="?", help="the name of a file in studies/, without .yaml; the active one if absent"
     )
@@ -70,3 +71,6 @@ def write(text: str, commits: dict[str, str]) -> str:
     out = io.StringIO()
     layout.dump(tree, out)
     return out.getvalue()
+
+
+COMMAND = Command("write the commit of everything that a study takes from the hub", add_arguments, run)

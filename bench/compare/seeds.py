@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
 import statistics
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +30,11 @@ def load(folders: list[Path]) -> dict[str, dict[str, Any]]:
         UserError: fewer than two runs, a missing file, or runs whose variants differ.
     """
     if len(folders) < 2:
-        raise UserError(
-            "bench seeds: give at least two report folders, such as reports/miniature reports/miniature-seed1."
-        )
+        raise UserError("give at least two report folders, such as reports/miniature reports/miniature-seed1.")
     runs = {folder.name: storage.read_json(folder / "metrics.json") for folder in folders}
     variants = [list(run["variants"]) for run in runs.values()]
     if any(names != variants[0] for names in variants):
-        raise UserError("bench seeds: the runs do not have the same variants; run them from one params file.")
+        raise UserError("the runs do not have the same variants; run them from one params file.")
     return runs
 
 
@@ -121,18 +117,3 @@ def _improvements(runs: dict[str, dict[str, Any]], names: list[str]) -> list[lis
                 cells = ["collapsed" if variant in run.get("collapsed", {}) else next(told) for run in runs.values()]
                 rows.append([cell(variant), cell(key), *cells, *_spread(numbers, ".0f", " %")])
     return rows
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """`bench seeds`."""
-    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="report folders of the runs")
-    parser.add_argument("--output", type=Path, metavar="PATH", help="write the page there too")
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """0; a user's mistake is raised."""
-    text = page(load(arguments.folders))
-    if arguments.output is not None:
-        storage.write_text(arguments.output, text)
-    sys.stdout.write(text)
-    return 0

@@ -80,6 +80,18 @@ def write_text(path: Path, text: str) -> None:
         aside.write_text(text, encoding="utf-8", newline="\n")
 
 
+def write_output(path: Path, text: str) -> None:
+    """Write `text` where the user asked for it.
+
+    Raises:
+        UserError: it cannot be written there.
+    """
+    try:
+        write_text(path, text)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written ({error.strerror}); name another path.") from None
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON with a fixed layout, so that equal values are equal files. NaN is refused."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

@@ -16,6 +16,7 @@ from scipy import stats as scipy_stats
 
 from bench import audit
 from bench.audit import checks, claims, finding
+from bench.commands import audit as command
 
 # Table 4.2 of the thesis, and what recomputing it gives.
 BEFORE = [2.351077, 1.883278, 1.587816, 1.611620, 0.772964, 2.434810, 1.360727, 2.301333, 1.165916, 3.151282, 1.537484,
@@ -26,7 +27,7 @@ AFTER = [2.948620, 2.461895, 1.953090, 1.907171, 1.032556, 2.642623, 1.429471, 2
 
 def arguments(*words: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
-    audit.add_arguments(parser)
+    command.add_arguments(parser)
     return parser.parse_args(words)
 
 
@@ -36,7 +37,7 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("audit")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        assert audit.run(arguments()) == 0
+        assert command.run(arguments()) == 0
     return folder / "reports"
 
 
@@ -206,7 +207,7 @@ def test_the_page_renders_as_tables_and_foreign_words_stay_words(shipped: Path, 
             "items": ["1", "2"], "stated": "2"}]}  # fmt: skip
     (workdir / "claims").mkdir()
     (workdir / "claims" / "mine.json").write_text(json.dumps(file))
-    assert audit.run(arguments()) == 0  # a file in claims/ is audited beside those shipped
+    assert command.run(arguments()) == 0  # a file in claims/ is audited beside those shipped
     for page in (shipped / "audit.md", workdir / "reports" / "audit.md"):
         text = page.read_text()
         html = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
@@ -218,7 +219,7 @@ def test_the_page_renders_as_tables_and_foreign_words_stay_words(shipped: Path, 
 
 
 def test_the_audit_is_equal_to_the_byte_when_run_again(shipped: Path, workdir: Path) -> None:
-    audit.run(arguments("--out", "again"))
+    command.run(arguments("--out", "again"))
     for name in ("audit.md", "audit.json"):
         assert (workdir / "again" / name).read_bytes() == (shipped / name).read_bytes()
 
@@ -227,6 +228,6 @@ def test_strict_fails_unless_every_claim_holds(workdir: Path, capsys: pytest.Cap
     block = {"check": "count", "claim": "c", "source": "s", "items": ["1", "2"], "stated": "2"}
     for stated, status in (("2", 0), ("3", 1)):
         Path("mine.json").write_text(json.dumps({"about": "a", "claims": [block | {"stated": stated}]}))
-        assert audit.run(arguments("mine.json", "--strict")) == status
-        assert audit.run(arguments("mine.json")) == 0
+        assert command.run(arguments("mine.json", "--strict")) == status
+        assert command.run(arguments("mine.json")) == 0
     assert "does not follow from the table" in capsys.readouterr().out

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from bench import audit
+from bench.commands import audit as command
 from bench.core.schema import UserError
 
 
 def arguments(*words: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
-    audit.add_arguments(parser)
+    command.add_arguments(parser)
     return parser.parse_args(words)
 
 
@@ -68,7 +68,7 @@ GOOD: dict[str, Any] = {"check": "difference", "claim": "c", "source": "s", "bef
 def test_a_broken_claim_is_one_clear_sentence(workdir: Path, block: dict[str, Any], message: str) -> None:
     Path("mine.json").write_text(json.dumps({"about": "a", "columns": {"reward": ["1", "2"]}, "claims": [block]}))
     with pytest.raises(UserError) as caught:
-        audit.run(arguments("mine.json"))
+        command.run(arguments("mine.json"))
     assert str(caught.value).startswith("mine.json: ")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -90,7 +90,7 @@ def test_a_broken_file_is_one_clear_sentence(workdir: Path, content: bytes | Non
     if content is not None:
         Path("mine.json").write_bytes(content)
     with pytest.raises(UserError) as caught:
-        audit.run(arguments("mine.json"))
+        command.run(arguments("mine.json"))
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
 
@@ -100,4 +100,4 @@ def test_two_files_of_one_name_are_refused(workdir: Path) -> None:
         Path(folder).mkdir()
         Path(folder, "mine.json").write_text(json.dumps({"about": "a", "claims": [GOOD]}))
     with pytest.raises(UserError, match="another file of claims has this name"):
-        audit.run(arguments("a/mine.json", "b/mine.json"))
+        command.run(arguments("a/mine.json", "b/mine.json"))

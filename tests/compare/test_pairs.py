@@ -24,7 +24,7 @@ from bench.compare.simulation import characteristics
 from bench.compare.simulation import output as simulation_output
 from bench.compare.snapshot import columns_of_params, read, rows_of
 from bench.config.gate import GateConfig, Margin
-from bench.report import exports
+from bench.report import costs
 
 
 def made(column: str, gaps: Any, variant: str = "v", changed: int = 1) -> pairs.Pair:
@@ -223,7 +223,10 @@ def test_the_simulation_as_a_command(project: Any, bench: Any, monkeypatch: pyte
 
 
 def test_costs_carry_the_machine_they_hold_for() -> None:
-    train = {"wall_seconds": 1.0, "machine": {"cpu": "Model T"}, "variant": "v", "total_parameters": 4}
-    study: Any = SimpleNamespace(params=SimpleNamespace(variants={"v": None}), costs={"train/v": train})
-    assert exports.costs(study)["variants"]["v"]["train"] == {"wall_seconds": 1.0, "machine": {"cpu": "Model T"}}
-    assert exports.costs(study)["variants"]["v"]["generate"] == {}
+    train = {"wall_seconds": 1.0, "machine": {"cpu": "Model T"}, "measured_at": "2026-01-01", "inputs": "0"}
+    sizes = {"v": {"total_parameters": 4}}
+    params = SimpleNamespace(variants={"v": None})
+    study: Any = SimpleNamespace(params=params, costs={"train/v": train}, sizes=sizes)
+    found = costs.document(study)["variants"]["v"]
+    assert found["train"] == {"wall_seconds": 1.0, "machine": {"cpu": "Model T"}} and found["generate"] == {}
+    assert found["total_parameters"] == 4

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.commands import seeds as command
 from bench.compare import seeds
 from bench.core.schema import UserError
 
@@ -23,7 +24,7 @@ def run(folder: Path, value: float, variant: str = "ppo") -> Path:
 
 def test_mean_and_spread_over_seeds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folders = [run(tmp_path / f"s{k}", value) for k, value in enumerate((0.1, 0.2, 0.6))]
-    assert seeds.run(argparse.Namespace(folders=folders, output=tmp_path / "out.md")) == 0
+    assert command.run(argparse.Namespace(folders=folders, output=tmp_path / "out.md")) == 0
     page = capsys.readouterr().out
     assert (tmp_path / "out.md").read_text() == page
     assert "30.00" in page and "26.46" in page  # mean and sd (n - 1) of 10, 20, 60
@@ -44,6 +45,6 @@ def test_a_collapsed_run_is_named_and_not_averaged_in(tmp_path: Path, capsys: py
     folders = [run(tmp_path / f"s{k}", value) for k, value in enumerate((0.1, 0.2, 0.9))]
     broken = json.loads((folders[2] / "metrics.json").read_text())
     (folders[2] / "metrics.json").write_text(json.dumps(broken | {"collapsed": {"ppo": 1.0}, "changes": {}}))
-    seeds.run(argparse.Namespace(folders=folders, output=None))
+    command.run(argparse.Namespace(folders=folders, output=None))
     row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("| ppo"))
     assert "collapsed" in row and "15.00" in row and "7.07" in row  # mean and sd of 10 and 20
