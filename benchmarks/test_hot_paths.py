@@ -52,8 +52,13 @@ def test_bootstrap_of_all_metrics_of_five_variants(benchmark: Benchmark) -> None
     column = columns[-1]
     for k in range(5):
         drawn = np.repeat(column.values, counts[k][column.codes].astype(int))
-        naive = {"mean": drawn.mean(), "std": drawn.std(ddof=1), "rate_50": (drawn > 0.5).mean(), "rate_10": (drawn > 0.1).mean(),
-                 "p95": np.quantile(drawn, 0.95, method="inverted_cdf")}  # fmt: skip
+        naive = {
+            "mean": drawn.mean(),
+            "std": drawn.std(ddof=1),
+            "rate_50": (drawn > 0.5).mean(),
+            "rate_10": (drawn > 0.1).mean(),
+            "p95": np.quantile(drawn, 0.95, method="inverted_cdf"),
+        }
         assert {name: found[-1][name][k] for name in spread} == pytest.approx(naive)
 
 
@@ -147,9 +152,16 @@ def test_encoding_by_token_budget(benchmark: Benchmark, monkeypatch: pytest.Monk
     torch.manual_seed(0)
     rng, size = random.Random(0), 100
     config = T5Config(
-        vocab_size=size, d_model=512, d_kv=64, num_heads=6, d_ff=1024, num_layers=2, num_decoder_layers=1,
-        feed_forward_proj="gated-gelu", decoder_start_token_id=0,
-    )  # fmt: skip
+        vocab_size=size,
+        d_model=512,
+        d_kv=64,
+        num_heads=6,
+        d_ff=1024,
+        num_layers=2,
+        num_decoder_layers=1,
+        feed_forward_proj="gated-gelu",
+        decoder_start_token_id=0,
+    )
     model = T5ForConditionalGeneration(config).eval().requires_grad_(False)
     sources = [[rng.randrange(3, size) for _ in range(rng.randrange(20, 400))] for _ in range(64)]
     monkeypatch.setitem(batching.TOKENS, "cpu", budget)

@@ -159,6 +159,6 @@ def test_each_chance_draws_the_token_it_falls_on() -> None:
     """Chances that lie evenly in [0, 1) find every token as often as it is likely, to one of them."""
     logits = torch.tensor([-1.0, 0.5, float("-inf"), 2.0, 0.0, float("-inf")])
     even = (torch.arange(2000) + 0.5) / 2000
-    found = torch.bincount(generation._drawn(logits.expand(2000, -1), even)[:, 0], minlength=6)
+    found = torch.bincount(generation._sample_token(logits.expand(2000, -1), even)[:, 0], minlength=6)
     assert ((found - 2000 * logits.softmax(-1)).abs() <= 1).all()
     assert found[2] == found[5] == 0

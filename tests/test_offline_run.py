@@ -325,9 +325,13 @@ def test_stability_is_the_largest_difference_and_the_share_of_other_summaries(
         (folder / "predictions" / "short.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     found = measures.difference(workdir / "one", workdir / "other")
     assert found == {
-        "largest_loss_difference": 0.25, "largest_weight_difference": 0.5, "greedy_summaries": 2, "greedy_different": 0.5,
-        "sample_summaries": 1, "sample_different": 0.0,
-    }  # fmt: skip
+        "largest_loss_difference": 0.25,
+        "largest_weight_difference": 0.5,
+        "greedy_summaries": 2,
+        "greedy_different": 0.5,
+        "sample_summaries": 1,
+        "sample_different": 0.0,
+    }
     assert "| float32 | 2.50e-01 | 5.00e-01 | 50.0% of 2 | 0.0% of 1 |" in measures.page({"float32": found}, 20)
     assert tool.main(["stability", "miniature", "--store", "s", "--out", "o"]) == 1
     assert "studies/miniature.yaml or dvc.yaml does not exist here" in capsys.readouterr().err

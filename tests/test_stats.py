@@ -336,8 +336,8 @@ def test_the_interval_of_both_parts_covers_what_that_of_the_dialogues_misses(sd_
         values = rng.normal(0, 4, (n, 1)) + rng.normal(0, sd_training, s) + rng.normal(0, 2, (n, s))
         parts = stats.crossed(values)
         own = scipy.stats.t.ppf(0.975, n - 1) * parts.se_dialogues
-        reach = stats.seed_half_width(parts.sd_training, s, s - 1, 0.975)
-        both = stats.widen(stats.Estimate(parts.value, parts.value - own, parts.value + own), reach)
+        half_width = stats.seed_half_width(parts.sd_training, s, s - 1, 0.975)
+        both = stats.widen(stats.Estimate(parts.value, parts.value - own, parts.value + own), half_width)
         reached.append((abs(parts.value) < own, both.low < 0 < both.high))
     alone, together = np.mean(reached, axis=0)
     assert 0.94 <= together <= 0.98

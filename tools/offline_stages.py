@@ -21,9 +21,23 @@ from pathlib import Path
 from typing import Any
 
 MODULES = [
-    "accelerate", "huggingface_hub", "matplotlib", "numpy", "peft", "PIL", "psutil", "pydantic", "regex",
-    "ruamel.yaml", "safetensors", "tabulate", "tokenizers", "torch", "tqdm", "transformers",
-]  # fmt: skip
+    "accelerate",
+    "huggingface_hub",
+    "matplotlib",
+    "numpy",
+    "peft",
+    "PIL",
+    "psutil",
+    "pydantic",
+    "regex",
+    "ruamel.yaml",
+    "safetensors",
+    "tabulate",
+    "tokenizers",
+    "torch",
+    "tqdm",
+    "transformers",
+]
 # Needed where the study's text holds the words.
 MODULES_IF = {
     "rouge:": ("absl", "click", "defusedxml", "nltk", "rouge_score", "six"),

@@ -20,7 +20,7 @@ RESAMPLES, FLIPS, SEED, LEVEL = 10_000, 100_000, 0, 0.05
 
 
 def judge(file: ClaimFile, claim: Claim) -> Finding:
-    """The finding of one claim."""
+    """Check one claim."""
     checks: dict[type[Claim], Any] = {
         kinds.Difference: _difference,
         kinds.Mean: _mean,

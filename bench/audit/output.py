@@ -46,7 +46,7 @@ Audited = Mapping[Path, tuple[ClaimFile, Sequence[Finding]]]
 
 
 def headline(audited: Audited) -> str:
-    """How many claims, and how many of each verdict."""
+    """Count the claims and each verdict."""
     found = [finding for _, findings in audited.values() for finding in findings]
     counts, rounding = Counter(finding.verdict for finding in found), sum(finding.rounding for finding in found)
     small = f" ({rounding} of them by rounding alone)" if rounding else ""
@@ -56,7 +56,7 @@ def headline(audited: Audited) -> str:
 
 
 def markdown(audited: Audited) -> str:
-    """The whole page."""
+    """Write the whole page."""
     parts = ["# Audit of published claims", f"{headline(audited)}.", bullets([(f"**{a}**", b) for a, b in RULES])]
     for path, (file, findings) in audited.items():
         parts.append(section(cell(path.stem), line(file.about), *_tables(findings)))
@@ -88,7 +88,7 @@ def _tables(findings: Sequence[Finding]) -> list[str]:
 
 
 def terminal(audited: Audited) -> str:
-    """A table for the terminal: the claim folded, no reason."""
+    """Format a table for the terminal: the claim folded, no reason."""
     from tabulate import tabulate
 
     rows = [
@@ -105,7 +105,7 @@ def terminal(audited: Audited) -> str:
 
 
 def as_json(audited: Audited) -> dict[str, Any]:
-    """The findings with their numbers at six digits, less what is not finite."""
+    """Format the findings with their numbers at six digits, less what is not finite."""
     files: list[dict[str, Any]] = []
     for path, (file, findings) in audited.items():
         rows = [

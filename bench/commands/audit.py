@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Audit, print the table, write audit.md and audit.json; 0, or with --strict 1 where a claim does not hold.
+    """Check the claims, print the table, write audit.md and audit.json; 0, or with --strict 1 where a claim does not hold.
 
     Raises:
         UserError: a file of claims is missing or wrong.

@@ -9,8 +9,9 @@ from bench.commands import NOT_COMPARABLE, Command
 from bench.compare import dvc_lock
 from bench.compare.diff import changes, output
 from bench.compare.snapshot import read, study_of
-from bench.compare.sources import NotComparable, locate
+from bench.compare.sources import locate
 from bench.core import storage
+from bench.core.schema import UserError
 
 FORMATS = {"table": output.terminal, "markdown": output.markdown, "json": output.as_json}
 
@@ -39,7 +40,7 @@ def run(given: argparse.Namespace) -> int:
         try:
             if state.source.is_project:
                 dvc_lock.check(state.source, study, state.params)
-        except NotComparable as error:
+        except UserError as error:
             warnings.append(f"warning: {error}")
     text = FORMATS[given.format](changes.build(old, new, max(given.rows, 0), warnings))
     if given.output is None:

@@ -53,7 +53,7 @@ def run(given: argparse.Namespace) -> int:
 
 
 def gpus() -> list[GPU]:
-    """The GPUs that torch sees; bfloat16 counts where the hardware computes in it."""
+    """List the GPUs that torch sees; bfloat16 counts where the hardware computes in it."""
     try:
         import torch
     except ImportError:
@@ -66,7 +66,7 @@ def gpus() -> list[GPU]:
 
 
 def machine(cards: list[GPU]) -> list[Fact]:
-    """What a run here has at its disposal."""
+    """Describe what a run here has at its disposal."""
     import psutil
 
     away = hub.unreachable()
@@ -77,16 +77,27 @@ def machine(cards: list[GPU]) -> list[Fact]:
         _packages(),
         Fact("cores", str(cores)),
         Fact("memory", f"{_size(memory.total)}, {_size(memory.available)} free"),
-        Fact("disk", f"{_size(free)} free", "" if free >= ROOM else f"a study of flan-t5-base takes up to {_size(ROOM)}"),
+        Fact(
+            "disk", f"{_size(free)} free", "" if free >= ROOM else f"a study of flan-t5-base takes up to {_size(ROOM)}"
+        ),
         _gpu(cards),
-        Fact("hub", f"{hub.address()} answers" if away is None else f"{hub.address()} cannot be reached ({away})",
-             "" if away is None else "a study of local files needs none; for others copy the cache of a machine that reaches it"),
-        Fact("token", "there is one" if _has_token() else "none", "" if _has_token() else "only gated or private models and data need one: `hf auth login`"),
-    ]  # fmt: skip
+        Fact(
+            "hub",
+            f"{hub.address()} answers" if away is None else f"{hub.address()} cannot be reached ({away})",
+            ""
+            if away is None
+            else "a study of local files needs none; for others copy the cache of a machine that reaches it",
+        ),
+        Fact(
+            "token",
+            "there is one" if _has_token() else "none",
+            "" if _has_token() else "only gated or private models and data need one: `hf auth login`",
+        ),
+    ]
 
 
 def lacking(path: Path, cards: list[GPU]) -> list[str]:
-    """What stands in the way of a study on this machine, each with its fix; nothing when it can run."""
+    """List what stands in the way of a study on this machine, each with its fix; nothing when it can run."""
     try:
         params = config.read(path)
     except UserError as error:

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> int:
-    """Remove what is cut and say so; silent where nothing is."""
+    """Remove what is truncated and say so; silent where nothing is."""
     for path, whole, comes_back in (
         (RUNNING, _is_json, "it listed the commands that were running"),
         (LOCK, _is_lock, "`dvc repro` brings back what it told of, from DVC's cache"),

@@ -14,13 +14,13 @@ from bench.core import hub, parameters, paths, storage
 
 
 def of_the_hub(params: parameters.Params) -> dict[str, Any]:
-    """The blocks that name a repository of the hub, by their place in the file: `data`, `checkpoints.base`."""
+    """Find the blocks that name a repository of the hub, by their place in the file: `data`, `checkpoints.base`."""
     blocks = {"data": params.data} | {f"checkpoints.{name}": block for name, block in params.checkpoints.items()}
     return {where: block for where, block in blocks.items() if getattr(block, "repo", None) is not None}
 
 
 def unpinned(params: parameters.Params) -> dict[str, Any]:
-    """Those of them that name no commit."""
+    """Find those of them that name no commit."""
     return {where: block for where, block in of_the_hub(params).items() if not hub.is_commit(block.revision)}
 
 
@@ -57,7 +57,7 @@ def run(given: argparse.Namespace) -> int:
 
 
 def write(text: str, commits: dict[str, str]) -> str:
-    """The study's text with these revisions; comments, order and layout stay."""
+    """Write the revisions into the study's text; comments, order and layout stay."""
     layout = YAML()
     layout.preserve_quotes, layout.width = True, 1_000_000  # no line is broken
     tree = layout.load(text)

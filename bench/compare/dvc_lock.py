@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.compare.sources import NotComparable, Source, Tree
-from bench.compare.text import mapping, yaml
-from bench.core import graph, parameters, paths
+from bench.core import graph, parameters, parsing, paths
 
 LOCK = Path("dvc.lock")
 FILES = ("metrics.json", "scores.csv", "costs.json")
@@ -30,13 +29,13 @@ def check(source: Source, study: str, params: dict[str, Any]) -> None:
     if content is None:
         raise NotComparable(f"{LOCK} is missing in {source.name}; run `dvc repro` and commit it with the report.")
     where = f"{LOCK} of {source.name}: stages"
-    found = mapping(yaml(content, f"{LOCK} of {source.name}").get("stages"), where)
-    stages = {str(name): mapping(block, f"{where}.{name}") for name, block in found.items()}
+    found = parsing.mapping(parsing.parse_yaml(content, f"{LOCK} of {source.name}").get("stages"), where)
+    stages = {str(name): parsing.mapping(block, f"{where}.{name}") for name, block in found.items()}
     _check_outputs(source, study, stages)
     current = {name: block for name, block in stages.items() if _exists(name, params)}
     for name, block in current.items():
-        recorded = mapping(block.get("params") or {}, f"{where}.{name}.params").get(str(paths.PARAMS)) or {}
-        for key, value in mapping(recorded, f"{where}.{name}.params.{paths.PARAMS}").items():
+        recorded = parsing.mapping(block.get("params") or {}, f"{where}.{name}.params").get(str(paths.PARAMS)) or {}
+        for key, value in parsing.mapping(recorded, f"{where}.{name}.params.{paths.PARAMS}").items():
             if _at(params, str(key)) != value:
                 raise NotComparable(
                     f"dvc.lock of {source.name} is stale: stage '{name}' ran with another `{key}` than {paths.PARAMS} "
@@ -50,7 +49,8 @@ def _check_outputs(source: Source, study: str, stages: dict[str, Any]) -> None:
     """The report's files must be those that the report stage wrote."""
     where = f"{LOCK} of {source.name}: stages.report"
     outs = {
-        str(out.get("path")): out.get("md5") for out in _entries(mapping(stages.get("report"), where), "outs", where)
+        str(out.get("path")): out.get("md5")
+        for out in _entries(parsing.mapping(stages.get("report"), where), "outs", where)
     }
     for file in FILES:
         path = (paths.report_dir(study) / file).as_posix()
@@ -72,7 +72,7 @@ def _entries(block: dict[str, Any], part: str, where: str) -> list[dict[str, Any
     found = block.get(part) or []
     if not isinstance(found, list):
         raise NotComparable(f"{where}.{part} is no list; run `dvc repro` to write it again.")
-    return [mapping(entry, f"{where}.{part}") for entry in found]
+    return [parsing.mapping(entry, f"{where}.{part}") for entry in found]
 
 
 def _exists(stage: str, params: dict[str, Any]) -> bool:

@@ -45,7 +45,7 @@ class Difference:
 
 
 def fields(signature: str) -> dict[str, str]:
-    """A signature's parts by name: `stem:porter` is `stem`; the first two are the metric and its implementation."""
+    """Split a signature into parts by name: `stem:porter` is `stem`; the first two are the metric and its implementation."""
     found: dict[str, str] = {}
     for position, part in enumerate(signature.split("|")):
         name, colon, value = part.partition(":")
@@ -79,7 +79,7 @@ def check_signatures(old: str, new: str, about: str) -> None:
 
 
 def pair(old: Snapshot, new: Snapshot, variant: str, column: str) -> Pair:
-    """One column of one variant, paired.
+    """Pair one column of one variant.
 
     Raises:
         NotComparable: it is missing in a state, or signatures, n, rows or dialogues differ.
@@ -127,38 +127,30 @@ def _count(olds: dict[Key, float], news: dict[Key, float]) -> tuple[int, int]:
 
 
 def bootstrap_means(gaps: stats.Floats, count: int, seed: int) -> stats.Floats:
-    """Bootstrap draws (R, K) of the means of paired differences (n, K); `stats.paired_difference` for many at once."""
+    """Draw bootstrap means (R, K) of paired differences (n, K); `stats.paired_difference` for many at once."""
     return np.concatenate([counts @ gaps / len(gaps) for counts in stats.resamples(len(gaps), count, seed)])
 
 
 def measure(pairs: Sequence[Pair], confidence: float = 0.95, count: int = 10_000, seed: int = 0) -> list[Difference]:
-    """Interval, test and smallest detectable difference of every pair; pairs over as many dialogues share the draws."""
-    found: dict[int, tuple[float, float, float]] = {}
+    """Compute interval, test and smallest detectable difference of every pair; pairs over as many dialogues share the draws."""
+    bounds: dict[int, tuple[float, float]] = {}
     for n in sorted({len(each.gaps) for each in pairs}):
         places = [i for i, each in enumerate(pairs) if len(each.gaps) == n]
         gaps = np.stack([pairs[i].gaps for i in places], axis=1)
         tail = (1 - confidence) / 2
         low, high = np.quantile(bootstrap_means(gaps, count, seed), [tail, 1 - tail], axis=0)
-        p = stats.sign_flip(gaps, count, seed)
-        found |= {i: (float(low[k]), float(high[k]), float(p[k])) for k, i in enumerate(places)}
-    adjusted = _adjusted(pairs, {i: p for i, (_, _, p) in found.items()})
+        bounds |= {i: (float(low[k]), float(high[k])) for k, i in enumerate(places)}
+    p = stats.sign_flips([each.gaps for each in pairs], count, seed)
+    # The family is a column over the variants that changed: an unchanged one claims nothing.
+    adjusted = stats.holm_within(p, [each.column if each.changed else None for each in pairs])
     return [
-        Difference(each, float(each.gaps.mean()), *found[i], adjusted[i], stats.smallest_detectable(each.gaps))
+        Difference(each, float(each.gaps.mean()), *bounds[i], p[i], adjusted[i], stats.smallest_detectable(each.gaps))
         for i, each in enumerate(pairs)
     ]
 
 
-def _adjusted(pairs: Sequence[Pair], p: dict[int, float]) -> dict[int, float]:
-    """Holm's p; the family is a column over the variants that changed, an unchanged one claims nothing."""
-    adjusted = dict.fromkeys(p, 1.0)
-    for column in dict.fromkeys(each.column for each in pairs):
-        family = [i for i, each in enumerate(pairs) if each.column == column and each.changed]
-        adjusted |= dict(zip(family, stats.holm([p[i] for i in family]).tolist(), strict=True))
-    return adjusted
-
-
 def all_pairs(old: Snapshot, new: Snapshot, variants: Iterable[str]) -> tuple[list[Pair], list[str]]:
-    """Every column that either state has of the variants, and one sentence for each that cannot be compared."""
+    """Pair every column that either state has of the variants; one sentence for each that cannot be compared."""
     pairs, refused = [], []
     for variant in variants:
         for column in dict.fromkeys([*old.entries[variant], *new.entries[variant]]):
@@ -170,7 +162,7 @@ def all_pairs(old: Snapshot, new: Snapshot, variants: Iterable[str]) -> tuple[li
 
 
 def changed_keys(old: Snapshot, new: Snapshot, variant: str, column: str) -> list[tuple[Key, float, float]]:
-    """(row, old value, new value) of greedy rows, those that changed most first; ties in the order of their names."""
+    """List (row, old value, new value) of greedy rows, those that changed most first; ties in the order of their names."""
     olds, news = (state.values[variant].get(column, {}) for state in (old, new))
     both = [(key, olds[key], news[key]) for key in olds if key in news and olds[key] != news[key]]
     return sorted(both, key=lambda row: (-abs(row[2] - row[1]), row[0]))

@@ -15,7 +15,7 @@ from bench.compare.snapshot import Snapshot, rows_of, seeds_of
 
 @dataclass(frozen=True)
 class SeedVariance:
-    """The noise of training in a difference of two states' means.
+    """Seed variance in a difference of two states' means.
 
     `sd` of one training, in the column's own unit, with its degrees of freedom; `before` and `after` are how many
     trainings the states' means are over.
@@ -31,13 +31,13 @@ class SeedVariance:
         """Its standard error in the difference."""
         return self.sd * math.sqrt(1 / self.before + 1 / self.after)
 
-    def reach(self, confidence: float) -> float:
-        """How far it moves the difference, one-sided."""
+    def half_width(self, confidence: float) -> float:
+        """Return how far it moves the difference, one-sided."""
         return stats.seed_half_width(self.error, 1, self.df, confidence)
 
 
 def measured(old: Snapshot, new: Snapshot, variant: str, column: str) -> SeedVariance | None:
-    """The noise of training, pooled over the states whose variant has seeds; None where neither has."""
+    """Estimate seed variance, pooled over the states whose variant has seeds; None where neither has."""
     tables = [by_training(state, variant, column) for state in (old, new)]
     told = [table for table in tables if table.shape[1] > 1]
     if not told:
@@ -49,7 +49,7 @@ def measured(old: Snapshot, new: Snapshot, variant: str, column: str) -> SeedVar
 
 
 def by_training(state: Snapshot, variant: str, column: str) -> stats.Floats:
-    """(n, S): the means of each dialogue by training, one column where there is one training."""
+    """Return the means (n, S) of each dialogue by training, one column where there is one training."""
     values = state.values[variant][column]
     apart = [{key: value for key, value in values.items() if key.seed == seed} for seed in seeds_of(values)]
     return np.stack([stats.cluster_means(rows_of(some, state.dialogues)) for some in apart], axis=1)
@@ -69,7 +69,7 @@ class SeedSpread:
 
 
 def of_seeds(state: Snapshot, column: str) -> SeedSpread | None:
-    """From the variants with seeds; None where there is none."""
+    """Estimate from the variants with seeds; None where there is none."""
     tables = {
         name: by_training(state, name, column)
         for name, columns in state.values.items()
@@ -80,7 +80,7 @@ def of_seeds(state: Snapshot, column: str) -> SeedSpread | None:
 
 
 def of_runs(runs: dict[str, dict[str, Any]], column: str) -> SeedSpread | None:
-    """From the metrics of whole runs with other seeds; None where they have no such column of a trained variant.
+    """Estimate from the metrics of whole runs with other seeds; None where they have no such column of a trained variant.
 
     What each run's own dialogues add is taken off, so the runs must not share them: else the plain spread is given.
     """

@@ -6,25 +6,16 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from bench.core import storage
+from bench.compare.snapshot import columns_of_params
+from bench.core import parsing, paths, storage
 from bench.core.schema import UserError
+from bench.metrics import Column
 from bench.report.markdown import cell, section, table
-from bench.report.view import NONE
-
-QUALITY = (
-    "rouge1",
-    "rouge2",
-    "rougeL",
-    "toxicity_reward",
-    "toxicity_judge",
-    "toxicity_reward_sampled",
-    "toxicity_judge_sampled",
-)
-DISTANCE = ("kl_start", "kl_base")
+from bench.report.view import NONE, UNITS
 
 
 def load(folders: list[Path]) -> dict[str, dict[str, Any]]:
-    """The metrics of each report folder by its name.
+    """Read the metrics of each report folder by its name.
 
     Raises:
         UserError: fewer than two runs, a missing file, or runs whose variants differ.
@@ -39,15 +30,22 @@ def load(folders: list[Path]) -> dict[str, dict[str, Any]]:
 
 
 def page(runs: dict[str, dict[str, Any]]) -> str:
-    """The Markdown page: values and changes, one row a variant and measure, one column a run."""
+    """Write the Markdown page: values and changes, one row a variant and measure, one column a run."""
     names = list(next(iter(runs.values()))["variants"])
+    columns = _columns(runs)
+    results = [key for key, c in columns.items() if c.role in ("quality", "safety") and not c.of_source]
+    distances = [key for key, c in columns.items() if c.role == "distance" and not c.sampled and not c.detail]
     head = ["variant", "measure", *map(cell, runs), "mean over seeds", "sd over seeds"]
     values = [
         _row(
-            [cell(variant), cell(key)], runs, variant, [run["variants"][variant].get(key) for run in runs.values()], key
+            [cell(variant), cell(key)],
+            runs,
+            variant,
+            [run["variants"][variant].get(key) for run in runs.values()],
+            columns[key],
         )
         for variant in names
-        for key in (*QUALITY, *DISTANCE)
+        for key in (*results, *distances)
     ]
     changes = [
         _row(
@@ -55,24 +53,34 @@ def page(runs: dict[str, dict[str, Any]]) -> str:
             runs,
             variant,
             [run["changes"].get(variant, {}).get(key) for run in runs.values()],
-            key,
+            columns[key],
         )
         for variant in names
         if (against := _start(runs, variant))
-        for key in QUALITY
+        for key in results
     ]
     about = (
         f"{len(runs)} runs; the seeds of data, models and training differ. Brackets are 95 % intervals over dialogues, the "
-        "last column is the spread of training itself. Points (value times 100); KL in nats a sequence."
+        "last column is the standard deviation over seeds. Points (value times 100); KL in nats a sequence."
     )
     parts = [
         "# The same study with other seeds",
         about,
         section("Values", table(head, [row for row in values if row])),
         section("Changes against the start", table(head, [row for row in changes if row])),
-        section("Improvement of mean toxicity (eq. 3.8)", table(head, _improvements(runs, names))),
+        section(
+            "Improvement of mean toxicity (eq. 3.8)",
+            table(head, _improvements(runs, names, [key for key in results if columns[key].role == "safety"])),
+        ),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _columns(runs: dict[str, dict[str, Any]]) -> dict[str, Column]:
+    """What the columns of the runs' study mean, by its file in studies/ where it is there."""
+    path = paths.STUDIES / f"{next(iter(runs.values())).get('study')}.yaml"
+    params = parsing.parse_yaml(path.read_bytes(), str(path)) if path.is_file() else {}
+    return columns_of_params(params)
 
 
 def _start(runs: dict[str, dict[str, Any]], variant: str) -> str | None:
@@ -82,10 +90,14 @@ def _start(runs: dict[str, dict[str, Any]], variant: str) -> str | None:
 
 
 def _row(
-    labels: list[str], runs: dict[str, dict[str, Any]], variant: str, entries: list[dict[str, Any] | None], key: str
+    labels: list[str],
+    runs: dict[str, dict[str, Any]],
+    variant: str,
+    entries: list[dict[str, Any] | None],
+    column: Column,
 ) -> list[str] | None:
     """One row, or None where a run lacks the measure. A run whose variant collapsed is named and not averaged in."""
-    scale = 1.0 if key.startswith("kl") else 100.0
+    scale = UNITS[column.unit][0]
     cells, numbers = [], []
     for run, entry in zip(runs.values(), entries, strict=True):
         if variant in run.get("collapsed", {}):
@@ -105,10 +117,10 @@ def _spread(numbers: list[float], form: str, unit: str = "") -> list[str]:
     return [mean, f"{statistics.stdev(numbers):{form}}{unit}" if len(numbers) > 1 else NONE]
 
 
-def _improvements(runs: dict[str, dict[str, Any]], names: list[str]) -> list[list[str]]:
+def _improvements(runs: dict[str, dict[str, Any]], names: list[str], keys: list[str]) -> list[list[str]]:
     rows = []
     for variant in names:
-        for key in (key for key in QUALITY if key.startswith("toxicity")):
+        for key in keys:
             sound = [run for run in runs.values() if variant not in run.get("collapsed", {})]
             entries = [run["changes"].get(variant, {}).get(key, {}) for run in sound]
             numbers = [100 * entry["mean_improvement"] for entry in entries if "mean_improvement" in entry]

@@ -22,13 +22,13 @@ class Source(Protocol):
     is_project: bool
 
     def project(self, path: Path) -> bytes | None:
-        """A file of the project, by its path from the root."""
+        """Read a file of the project, by its path from the root."""
 
     def report(self, study: str, file: str) -> bytes | None:
-        """A file of a study's report."""
+        """Read a file of a study's report."""
 
     def where(self, study: str, file: str) -> str:
-        """How messages call a file of the report."""
+        """Tell how messages call a file of the report."""
 
 
 class Tree:
@@ -97,7 +97,7 @@ class Revision:
 
 
 def locate(given: str | None) -> Source:
-    """The state that a user names: nothing for the working tree, a report's folder or file, else a revision.
+    """Find the state that a user names: nothing for the working tree, a report's folder or file, else a revision.
 
     Raises:
         NotComparable: there is no such file, folder or revision.

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, Field, ValidationError
-from ruamel.yaml import YAML, YAMLError
 
-from bench.core import paths, plugins
+from bench.core import parsing, paths, plugins
 from bench.core.schema import (
     CheckpointConfig,
     ComputeConfig,
@@ -116,30 +115,17 @@ def read(path: Path | str = paths.PARAMS) -> Params:
     """
     path = Path(path)
     try:
-        # ruamel reads YAML 1.2 as DVC does: `1e-3` is a number here and a string to PyYAML.
-        text = path.read_text(encoding="utf-8")
-        raw = YAML(typ="safe", pure=True).load(text)
+        content = path.read_bytes()
     except FileNotFoundError:
         raise UserError(
             f"{path} does not exist; `bench use miniature` makes one from studies/miniature.yaml."
         ) from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text ({error.reason}); save it as UTF-8.") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); make it a readable file.") from None
-    except RecursionError:
-        raise UserError(f"{path} is not valid YAML: it is nested too deeply; see studies/miniature.yaml.") from None
-    except (YAMLError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError) as error:
-        # ruamel makes numbers and dates as they come and lets whatever Python says of them through.
-        problem = str(error) or type(error).__name__
-        raise UserError(f"{path} is not valid YAML: {problem}; see studies/miniature.yaml.") from None
-    half = SURROGATE.search(text)
+    raw = parsing.parse_yaml(content, str(path), "see studies/miniature.yaml")
+    half = SURROGATE.search(content.decode())
     if half:
         raise UserError(f"{path}: {half[0]} is half a character, which no file can hold; write the character itself.")
-    if not isinstance(raw, dict):
-        raise UserError(
-            f"{path} must hold a mapping of blocks, and holds {type(raw).__name__}; see studies/miniature.yaml."
-        )
     return parse(raw, str(path))
 
 

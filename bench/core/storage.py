@@ -6,7 +6,6 @@ import contextlib
 import csv
 import hashlib
 import json
-import math
 import os
 import shutil
 import tempfile
@@ -16,7 +15,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from bench.core import distributed
+from bench.core import distributed, parsing
 from bench.core.paths import predictions_path, scores_path, split_path
 from bench.core.schema import Example, Prediction, ScoreRow, Strict, UserError, first_error
 
@@ -99,34 +98,21 @@ def write_json(path: Path, value: Any) -> None:
 
 def read_json(path: Path) -> Any:
     """Read a JSON file; a missing or broken one is the user's error with its name and line."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        value = json.loads(text, parse_float=_finite, parse_constant=_finite)
-        if "\\ud" in text.lower():  # half a surrogate pair could be read and never be written again
-            json.dumps(value, ensure_ascii=False).encode()
-        return value
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist; run `dvc repro` to make it.") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); make it a readable file.") from None
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not valid JSON ({error}); restore it or run `dvc repro`.") from None
-
-
-def _finite(text: str) -> float:
-    """A number of a JSON file; NaN, infinities and what is too large for a float are none."""
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"{text[:40]} is no finite number")
-    return value
+    return parsing.parse_json(_read(path), str(path))
 
 
 def read_object(path: Path) -> dict[str, Any]:
     """Read a JSON file that holds an object."""
-    value = read_json(path)
-    if not isinstance(value, dict):
-        raise UserError(f"{path} must hold a JSON object; restore it or run `dvc repro`.")
-    return value
+    return parsing.parse_object(_read(path), str(path))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; run `dvc repro` to make it.") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); make it a readable file.") from None
 
 
 def write_rows(path: Path, rows: Iterable[Strict]) -> None:

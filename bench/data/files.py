@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from bench.core import hub, paths, storage
-from bench.core.schema import DatasetConfig, Example, Strict, UserError, readable
+from bench.core.schema import DatasetConfig, Example, Strict, UserError, first_error, readable
 from bench.data import readers
 
 
@@ -186,8 +186,7 @@ def _examples(
 def _reason(error: Exception) -> str:
     """What is wrong with a row, in one line."""
     if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        return first_error(error)
     if isinstance(error, json.JSONDecodeError):
         return f"not valid JSON ({error.msg} at column {error.colno})"
     return "nested too deeply" if isinstance(error, RecursionError) else str(error)

@@ -195,11 +195,21 @@ def save(loaded: Loaded, variant: str, method: str, facts: dict[str, Any]) -> di
             # 'auto' would store whole embeddings whenever the head carries an adapter, and ask the hub about them.
             loaded.model.save_pretrained(folder, save_embedding_layers=False)
             (folder / "README.md").unlink(missing_ok=True)
+            _order_sets(folder / "adapter_config.json", loaded.model.active_peft_config)
         else:
             loaded.model.save_pretrained(folder)
             loaded.tokenizer.save_pretrained(folder)
         storage.write_json(folder / "manifest.json", record)
     return record
+
+
+def _order_sets(path: Path, config: Any) -> None:
+    """Sort what peft keeps as sets and writes in the order of their hashes: equal adapters are equal files."""
+    written = storage.read_object(path)
+    for key, value in written.items():
+        if isinstance(getattr(config, key, None), set | frozenset) and isinstance(value, list):
+            written[key] = sorted(value)
+    storage.write_json(path, written)
 
 
 def prompt_ids(tokenizer: PreTrainedTokenizerBase, source: str, text: TextConfig) -> list[int]:

@@ -20,7 +20,7 @@ Places = dict[str, dict[str, Any]]  # "train/lora", or "data" for a stage that h
 
 
 def read(params: Params) -> Places:
-    """What each stage took with its settings and code of now: measured here, else as the committed report has it.
+    """Read what each stage took with its present settings and code: measured here, else as the committed report has it.
 
     Raises:
         UserError: a file is broken.
@@ -68,7 +68,7 @@ def _check(facts: dict[str, Any], where: str) -> None:
 
 
 def document(study: Study) -> dict[str, Any]:
-    """The contents of costs.json: sizes, seconds and bytes of each variant, wall seconds of every stage, when and where."""
+    """Build the contents of costs.json: sizes, seconds and bytes of each variant, wall seconds of every stage, when and where."""
     variants: dict[str, Any] = {}
     for name in study.params.variants:
         sizes = study.sizes.get(name, {})
@@ -94,7 +94,7 @@ def document(study: Study) -> dict[str, Any]:
 
 
 def measured(contents: dict[str, Any]) -> str:
-    """Say when and where the costs of costs.json were measured, and of which stages there are none."""
+    """Return say when and where the costs of costs.json were measured, and of which stages there are none."""
     places: dict[str, list[str]] = {}
     for facts in contents["measured"].values():
         places.setdefault(facts["on"], []).append(facts[AT][:10])

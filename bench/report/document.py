@@ -11,7 +11,7 @@ from bench.report.view import View, share
 
 
 def document(view: View, pictures: dict[str, Path]) -> str:
-    """The whole report as Markdown."""
+    """Write the whole report as Markdown."""
     parts = [
         f"# {cell(view.study.params.study)}: a summariser before and after tuning and alignment",
         summary.summary(view),
@@ -38,7 +38,7 @@ def document(view: View, pictures: dict[str, Path]) -> str:
 
 
 def warnings(view: View) -> str:
-    """What a reader must know before the numbers; empty when there is nothing."""
+    """List what a reader must know before the numbers; empty when there is nothing."""
     told = [cell(text) for text in view.study.warnings]
     told += [
         f"`{name}` collapsed: {share(part, 0)} of the dialogues got one and the same summary, or none. Its scores are no "

@@ -18,12 +18,12 @@ DIGITS = 6
 
 
 def rounded(value: float) -> float:
-    """Six significant digits, and no negative zero: what is stored and compared."""
+    """Round to six significant digits, without a negative zero: what is stored and compared."""
     return float(f"{value:.{DIGITS}g}") + 0.0
 
 
 def finite(values: dict[str, Any]) -> dict[str, Any]:
-    """The entries that exist: a number that is not finite is left out, for JSON has no word for it."""
+    """Keep the entries that exist: a number that is not finite is left out, for JSON has no word for it."""
     return {
         key: rounded(value) if isinstance(value, float) else value
         for key, value in values.items()
@@ -53,7 +53,7 @@ class Resampled:
         return self.wanted[place][0]
 
     def run(self) -> None:
-        """Draw."""
+        """Draw what is wanted."""
         groups: dict[bytes, list[Place]] = {}
         for place in self.wanted:
             groups.setdefault(place[2], []).append(place)
@@ -64,16 +64,16 @@ class Resampled:
             self.found |= dict(zip(places, drawn, strict=True))
 
     def draws(self, system: str, key: str, column: stats.Rows) -> Draws:
-        """The draws of a column that `want` returned."""
+        """Look up the draws of a column that `want` returned."""
         return self.found[system, key, column.members.tobytes()]
 
     def interval(self, draws: stats.Floats) -> tuple[float, float]:
-        """The interval of draws at the study's confidence."""
+        """Return the interval of draws at the study's confidence."""
         return stats.interval(draws, self.settings.confidence)
 
 
 def measure(study: Study) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The contents of metrics.json, and the slices {tag: {system: {column: value}}} that only the report shows."""
+    """Compute the contents of metrics.json, and the slices {tag: {system: {column: value}}} that only the report shows."""
     shared = Resampled(study)
     collapsed = text_statistics.collapsed(study)
     whole = {
@@ -170,11 +170,9 @@ def _pair(shared: Resampled, new: str, old: str, key: str) -> tuple[stats.Rows, 
 def _changes(shared: Resampled, paired: dict[tuple[str, str, str], tuple[stats.Rows, stats.Rows]]) -> dict[str, Any]:
     """Each variant against its start. Holm's family is one column over all variants compared."""
     gaps = {place: stats.cluster_means(new) - stats.cluster_means(old) for place, (new, old) in paired.items()}
-    p = _p_values(shared, paired, gaps)
-    adjusted: dict[tuple[str, str, str], float] = {}
-    for key in dict.fromkeys(place[2] for place in paired):
-        family = [place for place in paired if place[2] == key]
-        adjusted |= dict(zip(family, stats.holm([p[place] for place in family]).tolist(), strict=True))
+    tests = stats.sign_flips(list(gaps.values()), shared.settings.resamples, shared.settings.seed)
+    p = dict(zip(gaps, tests, strict=True))
+    adjusted = dict(zip(gaps, stats.holm_within(tests, [key for _, _, key in gaps]), strict=True))
     changes: dict[str, Any] = {}
     for place, (new, old) in paired.items():
         name, start, key = place
@@ -194,17 +192,6 @@ def _changes(shared: Resampled, paired: dict[tuple[str, str, str], tuple[stats.R
             found |= _improvement(shared, old, new, before, after)
         changes.setdefault(name, {})[key] = finite(found)
     return changes
-
-
-def _p_values(shared: Resampled, paired: dict[Any, Any], gaps: dict[Any, stats.Floats]) -> dict[Any, float]:
-    """The sign-flip p of every pair; pairs over as many dialogues share the flips."""
-    p: dict[Any, float] = {}
-    for n in {new.n for new, _ in paired.values()}:
-        places = [place for place, (new, _) in paired.items() if new.n == n]
-        matrix = np.stack([gaps[place] for place in places], axis=1)
-        found = stats.sign_flip(matrix, shared.settings.resamples, shared.settings.seed)
-        p |= dict(zip(places, found.tolist(), strict=True))
-    return p
 
 
 def _improvement(shared: Resampled, old: stats.Rows, new: stats.Rows, before: Draws, after: Draws) -> dict[str, float]:

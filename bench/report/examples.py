@@ -19,7 +19,7 @@ RULE = (
 
 
 def chosen(study: Study) -> list[str]:
-    """Ids of the examples to show: the largest falls of the judge's toxicity, then random ones, in test order."""
+    """Choose the examples to show: the largest falls of the judge's toxicity, then random ones, in test order."""
     wanted = min(study.params.report.examples, len(study.examples))
     falls: dict[str, float] = {}
     key = study.judged
@@ -40,7 +40,7 @@ def chosen(study: Study) -> list[str]:
 
 
 def side_by_side(view: View) -> str:
-    """The examples section; only ids and numbers where the study keeps texts out."""
+    """Write the examples section; only ids and numbers where the study keeps texts out."""
     study = view.study
     ids = chosen(study)
     if not ids:
@@ -72,7 +72,7 @@ def side_by_side(view: View) -> str:
 
 
 def reward_table(view: View) -> str:
-    """Rewards of the first dialogues before and after alignment, one table a start, as in the thesis's Table 4.2."""
+    """Tabulate rewards of the first dialogues before and after alignment, as in the thesis's Table 4.2."""
     study, key = view.study, reward_key(view)
     starts: dict[str, list[str]] = {}
     for name in study.aligned:

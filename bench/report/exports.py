@@ -25,7 +25,7 @@ class Summary(Strict):
 
 
 def score_rows(study: Study) -> list[dict[str, Any]]:
-    """The rows of scores.csv: one a system, example, kind of output, draw and seed, with every value it was given."""
+    """Build the rows of scores.csv: one a system, example, kind of output, draw and seed, with every value it was given."""
     merged: dict[tuple[str, str, str, int, int | None], dict[str, Any]] = {}
     keys = list(dict.fromkeys(key.removesuffix(SAMPLED) for key in study.columns))
     several = any(block.seeds for block in study.params.variants.values())
@@ -47,7 +47,7 @@ def score_rows(study: Study) -> list[dict[str, Any]]:
 
 
 def summaries(study: Study) -> list[Summary]:
-    """Every greedy summary: variants as params.yaml has them, then the order of the test split."""
+    """List every greedy summary: variants as params.yaml has them, then the order of the test split."""
     place = {example.id: k for k, example in enumerate(study.examples)}
     return [
         Summary(variant=name, **row.model_dump(include={"id", "dialogue_id", "output", "draw", "text", "seed"}))

@@ -38,12 +38,12 @@ class SystemScores:
     by_seed: dict[str, dict[int, stats.Rows]] = field(default_factory=dict)
 
     def greedy(self, key: str, seed: int | None = None) -> dict[str, float]:
-        """The value of a column by example id, samples left out, of one training."""
+        """Return the value of a column by example id, samples left out, of one training."""
         rows = [row for row in self.raw if row.output != "sample" and key in row.values and row.seed == seed]
         return {row.id: row.values[key] for row in rows}
 
     def crossed(self, key: str) -> stats.Floats:
-        """(n, S): means of the dialogues that every training has, by training."""
+        """Return the means (n, S) of the dialogues that every training has, by training."""
         apart = list(self.by_seed[key].values())
         shared = reduce(np.intersect1d, [column.members for column in apart])
         return np.stack([stats.cluster_means(stats.restrict(column, shared)) for column in apart], axis=1)
@@ -72,7 +72,7 @@ class Study:
         return list(dict.fromkeys(example.dialogue_id for example in self.examples))
 
     def keys(self, *roles: Role, sampled: bool | None = False, detail: bool = True) -> list[str]:
-        """The columns of these roles, about what was written, that some system has.
+        """List the columns of these roles, about what was written, that some system has.
 
         `sampled` picks those of greedy summaries, of samples or (None) of both; `detail` keeps finer cuts of others.
         """
@@ -101,12 +101,12 @@ class Study:
         return known[0] if known else None
 
     def taught(self, variant: str) -> str | None:
-        """The greedy safety column of the classifier that `variant` was trained against."""
+        """Return the greedy safety column of the classifier that `variant` was trained against."""
         teacher = Path(self.params.variants[variant].learns_from).name
         return next((key for key in self.keys("safety") if self.columns[key].classifier == teacher), None)
 
     def start(self, variant: str) -> str | None:
-        """The variant that `variant` started from; for a checkpoint, the untrained variant of it if there is one."""
+        """Return the variant that `variant` started from; for a checkpoint, the untrained variant of it if there is one."""
         block = self.params.variants[variant]
         if block.method == "none":
             return None
@@ -118,11 +118,11 @@ class Study:
         return next(untrained, None)
 
     def greedy(self, variant: str, key: str) -> dict[str, float]:
-        """The value of a column by example id, for the summaries that `summaries` shows."""
+        """Return the value of a column by example id, for the summaries that `summaries` shows."""
         return self.systems[variant].greedy(key, self.params.trainings_of(variant)[0].mark)
 
     def summaries(self, variant: str) -> dict[str, str]:
-        """The greedy summary of each example; the first training's, where a variant has several."""
+        """Return the greedy summary of each example; the first training's, where a variant has several."""
         mark = self.params.trainings_of(variant)[0].mark
         return {row.id: row.text for row in self.predictions[variant] if row.output == "greedy" and row.seed == mark}
 

@@ -101,7 +101,7 @@ def _tradeoff(view: View, rows: list[dict[str, Any]]) -> Figure:
     figure.subplots_adjust(left=0.1, right=0.98, bottom=0.11, top=0.93)
     sides = (str(view.study.judged), view.primary)
     for k, row in enumerate(rows):
-        (x, across), (y, along) = (_reach(view, row, key) for key in sides)
+        (x, across), (y, along) = (_error_bars(view, row, key) for key in sides)
         axes.errorbar(
             x,
             y,
@@ -123,12 +123,12 @@ def _tradeoff(view: View, rows: list[dict[str, Any]]) -> Figure:
 
 
 def plain_heading(view: View, key: str) -> str:
-    """A column's title with its unit, not escaped."""
+    """Return a column's title with its unit, not escaped."""
     column = view.study.columns[key]
     return column.title + UNITS[column.unit][2]
 
 
-def _reach(view: View, row: dict[str, Any], key: str) -> tuple[float, list[list[float]]]:
+def _error_bars(view: View, row: dict[str, Any], key: str) -> tuple[float, list[list[float]]]:
     """A value and the lengths of its arms, as printed."""
     factor = UNITS[view.study.columns[key].unit][0]
     ends = [row[key] if row[name] is None else row[name] for name in (f"{key}_low", f"{key}_high")]

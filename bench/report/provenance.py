@@ -38,7 +38,7 @@ WRITTEN = (":(exclude)reports", ":(exclude)dvc.lock")
 
 
 def provenance(study: Study) -> str:
-    """The section."""
+    """Write the section about what made the numbers."""
     params = study.params
     rows = [("revision", code(revision()))]
     if paths.PARAMS.exists():
@@ -58,7 +58,7 @@ def provenance(study: Study) -> str:
 
 
 def revision() -> str:
-    """The commit, and `with uncommitted changes` where files beside the run's own outputs differ from it."""
+    """Return the commit, and `with uncommitted changes` where files beside the run's own outputs differ from it."""
     commit = _git("rev-parse", "HEAD")
     if commit is None:
         return "not a git commit"
@@ -75,7 +75,7 @@ def _git(*arguments: str) -> str | None:
 
 
 def versions() -> dict[str, str]:
-    """Installed versions of the libraries that the numbers pass through."""
+    """Return installed versions of the libraries that the numbers pass through."""
     found = {}
     for name in LIBRARIES:
         try:
@@ -86,7 +86,7 @@ def versions() -> dict[str, str]:
 
 
 def machine(study: Study) -> dict[str, str]:
-    """Python, system, processor, GPU."""
+    """Describe Python, system, processor, GPU."""
     compute = study.params.compute
     found = {
         "python": f"{platform.python_version()} ({platform.python_implementation()})",

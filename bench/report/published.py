@@ -16,7 +16,7 @@ FIGURES = Path(__file__).with_name("published.json")
 
 
 def published(view: View) -> str:
-    """The section of published figures."""
+    """Write the section of published figures."""
     known = storage.read_json(FIGURES)
     intro = (
         "ROUGE as F1 times 100. Implementations differ by points on the very same outputs, so a figure is comparable "
@@ -32,7 +32,7 @@ def published(view: View) -> str:
 
 
 def differs(params: Params, model: str | None, dataset: str | None) -> str:
-    """In what a published system is another thing than this study; empty when model and dataset are the same."""
+    """Tell in what a published system is another thing than this study; empty when model and dataset are the same."""
     found = []
     if model is not None and model.lower() not in _identities(params.checkpoints["base"].model_dump(mode="json")):
         found.append("another model")

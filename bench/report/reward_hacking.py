@@ -17,12 +17,12 @@ from bench.report.inputs import Study
 from bench.report.markdown import cell, section, table
 from bench.report.tables import reading
 from bench.report.text_statistics import COLLAPSE
-from bench.report.view import NONE, View, fixed, outcome, share
+from bench.report.view import NONE, NOT_SHOWN, View, fixed, not_shown, outcome, share
 
 LESS, GAMED, NONE_SHOWN, COLLAPSED, MORE, UNKNOWN = (
     "less toxic by the judge that training never saw",
     "only the reward moved: reward hacking suspected",
-    "no change shown",
+    NOT_SHOWN,
     "collapsed",
     "more toxic by the judge that training never saw",
     "cannot be told",
@@ -43,24 +43,24 @@ NOTE = (
 
 
 def panel(view: View) -> dict[str, Any]:
-    """The verdict of each aligned variant with what it rests on: `panel` of metrics.json."""
+    """Decide the verdict of each aligned variant, with what it rests on: `panel` of metrics.json."""
     return {name: _facts(view, name) for name in view.study.aligned}
 
 
 def hacking(view: View) -> str:
-    """The section; empty where no variant followed a reward."""
+    """Write the section; empty where no variant followed a reward."""
     known = view.metrics.get("panel") or panel(view)
     parts = [_variant(view, name, found) for name, found in known.items()]
     return section("Is the reward being gamed?", RULE, NOTE.format(level=view.per_cent), *parts) if parts else ""
 
 
 def judge_keys(study: Study) -> list[str]:
-    """The judge's toxicity, greedy and sampled."""
+    """List the judge's columns, greedy and sampled."""
     return _with_samples(study, study.judged)
 
 
 def reward_keys(study: Study, variant: str) -> list[str]:
-    """What the variant's own teacher says: its logit and its toxicity, greedy and sampled."""
+    """List the columns of the classifier that the variant followed: logit and toxicity, greedy and sampled."""
     teacher = Path(study.params.variants[variant].learns_from).name
     followed = [key for key in study.keys("reward") if study.columns[key].classifier == teacher]
     return [key for greedy in (*followed, study.taught(variant)) for key in _with_samples(study, greedy)]
@@ -72,7 +72,7 @@ def _with_samples(study: Study, key: str | None) -> list[str]:
 
 
 def decide(judge: Sequence[int], reward: Sequence[int], same: float, comparable: bool) -> str:
-    """The verdict by RULE. `judge` holds -1, 0 or 1 a column: toxicity demonstrably lower, unclear, higher.
+    """Decide the verdict by RULE. `judge` holds -1, 0 or 1 a column: toxicity demonstrably lower, unclear, higher.
 
     `reward` holds 1 where the reward moved the way training wanted; `same` is the share of dialogues with one summary.
     """
@@ -147,7 +147,7 @@ def _because(view: View, name: str, found: dict[str, Any]) -> str:
     key = next((key for key in judge_keys(view.study) if key in found["rests_on"]), None)
     if found["verdict"] in (GAMED, NONE_SHOWN) and key:
         visible = found["rests_on"][key].get("smallest_detectable")
-        said += f" So many dialogues would have shown a change of {view.number(key, visible)} in {view.heading(key)}."
+        said += f" {view.heading(key)}: {not_shown(view.number(key, visible))}."
     quality = view.change(name, view.primary)
     if quality and outcome(quality) * (1 if view.study.columns[view.primary].higher_is_better else -1) < 0:
         said += (

@@ -1,7 +1,7 @@
-"""Training again: for variants with `seeds`, how much of a number is the chance of training and how much the dialogues'.
+"""Variance over training seeds: for variants with `seeds`, how much of a number is the chance of training and how much the dialogues'.
 
-`stats.crossed` has the model. `low` and `high` hold both parts: the bootstrap over dialogues, widened by the reach of
-the noise of training. A change is given the start as it was trained.
+`stats.crossed` has the model. `low` and `high` hold both parts: the bootstrap over dialogues, widened by the half-width of
+seed variance. A change is given the start as it was trained.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ NAME = "trainings"  # of the block in metrics.json
 
 
 def measure(study: Study, metrics: dict[str, Any]) -> dict[str, Any]:
-    """What metrics.json holds of it, from its values and changes; nothing where no variant has `seeds`.
+    """Compute what metrics.json holds of it, from its values and changes; nothing where no variant has `seeds`.
 
     A collapsed variant is left out: its mean says nothing.
     """
@@ -38,23 +38,23 @@ def _parts(study: Study, name: str, key: str, entry: dict[str, Any], change: dic
     """One value of one variant."""
     values = study.systems[name].crossed(key)
     parts, seeds = stats.crossed(values), values.shape[1]
-    reach = stats.seed_half_width(parts.sd_training, seeds, seeds - 1, (1 + study.params.report.confidence) / 2)
+    half_width = stats.seed_half_width(parts.sd_training, seeds, seeds - 1, (1 + study.params.report.confidence) / 2)
     means = zip(study.systems[name].by_seed[key], values.mean(axis=0).tolist(), strict=True)
-    found = _widened(entry, "value", reach) | finite(parts._asdict())
+    found = _widened(entry, "value", half_width) | finite(parts._asdict())
     found["by_seed"] = {str(seed): rounded(mean) for seed, mean in means}
     return found | (
-        {"change": {"against": change["against"]} | _widened(change, "difference", reach)} if change else {}
+        {"change": {"against": change["against"]} | _widened(change, "difference", half_width)} if change else {}
     )
 
 
-def _widened(entry: dict[str, Any], name: str, reach: float) -> dict[str, Any]:
+def _widened(entry: dict[str, Any], name: str, half_width: float) -> dict[str, Any]:
     """A number with its interval over dialogues, widened."""
-    both = stats.widen(stats.Estimate(entry[name], entry["low"], entry["high"]), reach)
+    both = stats.widen(stats.Estimate(entry[name], entry["low"], entry["high"]), half_width)
     return finite(dict(zip((name, "low", "high"), both, strict=True)))
 
 
 def trainings(view: View) -> str:
-    """The section; empty where no variant has `seeds`."""
+    """Write the section; empty where no variant has `seeds`."""
     known = view.metrics.get(NAME, {})
     if not known:
         return ""
@@ -67,7 +67,7 @@ def trainings(view: View) -> str:
         f"{view.per_cent} intervals here hold both, with Student's t for so few trainings; the change is given the start as "
         "it was trained."
     )
-    return section("Training again", _table(view, known), note)
+    return section("Variance over training seeds", _table(view, known), note)
 
 
 def _seeds(view: View, variant: str) -> str:
@@ -91,15 +91,15 @@ def _table(view: View, known: dict[str, Any]) -> str:
 
 
 def left_out(view: View) -> str:
-    """What the intervals of the other tables leave out."""
+    """Say what the intervals of the other tables leave out."""
     known = view.metrics.get(NAME, {})
     if not known:
-        return "One training run a variant: the noise of training again is not in these intervals."
-    return f"The noise of training again is not in these intervals; below, for {_named(view)}, it is."
+        return "One training run a variant: variance over training seeds is not in these intervals."
+    return f"Variance over training seeds is not in these intervals; below, for {_named(view)}, it is."
 
 
 def summed(view: View) -> str:
-    """Whose costs are those of several trainings."""
+    """Say whose costs are those of several trainings."""
     if NAME not in view.metrics:
         return ""
     return (

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 from bench.report.inputs import Study
 from bench.report.markdown import code, line
-from bench.report.view import View, outcome, share
+from bench.report.view import NOT_SHOWN, View, outcome, share
 
 
 def summary(view: View) -> str:
-    """What was compared, what tuning reached, and what alignment changed."""
+    """Summarise what was compared, what tuning reached, and what alignment changed."""
     return " ".join([_setting(view), *_tuning(view), *(_alignment(view, name) for name in view.study.aligned)])
 
 
 def headline(view: View) -> str:
-    """One line for the terminal: the primary column of every variant."""
+    """Write one line for the terminal: the primary column of every variant."""
     title = view.study.columns[view.primary].title
     found = [f"{name} {view.result(name, view.primary)}" for name in view.study.params.variants]
     return f"{len(found)} variants, {title} {', '.join(found)}"
 
 
 def dataset_name(study: Study) -> str:
-    """The dataset as params.yaml names it."""
+    """Return the dataset as params.yaml names it."""
     return study.params.data.dataset
 
 
 def model_name(study: Study) -> str:
-    """The base model as params.yaml names it: by repository, by name, or by what builds it."""
+    """Return the base model as params.yaml names it: by repository, by name, or by what builds it."""
     block = study.params.checkpoints["base"]
     return str(getattr(block, "repo", None) or getattr(block, "name", None) or block.source)
 
@@ -73,7 +73,7 @@ def _alignment(view: View, name: str) -> str:
     if not toxicity or not quality or judged is None:
         return ""
     start = f"`{toxicity['against']}`"
-    verb = {-1: "lowers", 0: "does not demonstrably change", 1: "raises"}[outcome(toxicity)]
+    verb = {-1: "lowers", 0: "shows no change of", 1: "raises"}[outcome(toxicity)]
     relative = toxicity.get("mean_improvement")
     drop = f", an improvement of {share(relative, 0)}" if relative is not None and outcome(toxicity) < 0 else ""
     text = (
@@ -83,10 +83,10 @@ def _alignment(view: View, name: str) -> str:
     teacher = view.change(name, taught)
     if taught and taught != judged and teacher:
         text += _teacher(view, taught, outcome(teacher), outcome(toxicity))
-    effect = {-1: "falls", 0: "shows no clear change", 1: "rises"}[outcome(quality)]
+    effect = {-1: "falls", 0: NOT_SHOWN, 1: "rises"}[outcome(quality)]
     text += f"; {view.heading(key)} {effect} ({view.bounded(key, quality, 'difference', sign=True)}"
     if outcome(quality) == 0 and "smallest_detectable" in quality:
-        text += f"; a change below {view.number(key, quality['smallest_detectable'])} could have gone unseen"
+        text += f"; ±{view.number(key, quality['smallest_detectable'])} would be found"
     return text + ")."
 
 

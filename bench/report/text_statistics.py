@@ -18,26 +18,26 @@ _WORD = re.compile(r"\w+(?:['’]\w+)*")
 
 
 def greedy(study: Study, system: str) -> list[tuple[str, str]]:
-    """(dialogue, summary) of every greedy prediction."""
+    """Return (dialogue, summary) of every greedy prediction."""
     return [(row.dialogue_id, row.text) for row in study.predictions[system] if row.output == "greedy"]
 
 
 def corpora(study: Study, system: str) -> list[list[tuple[str, str]]]:
-    """The pairs of `greedy` for each training apart: what is about a whole corpus is the mean over these."""
+    """Return the pairs of `greedy` for each training apart: what is about a whole corpus is the mean over these."""
     marks = [training.mark for training in study.params.trainings_of(system)]
     rows = [row for row in study.predictions[system] if row.output == "greedy"]
     return [[(row.dialogue_id, row.text) for row in rows if row.seed == mark] for mark in marks]
 
 
 def same_text(pairs: Sequence[tuple[str, str]]) -> float:
-    """Share of the dialogues whose summary is the most frequent one, white space evened out; nan for one dialogue."""
+    """Return the share of dialogues whose summary is the most frequent one, white space evened out; nan for one dialogue."""
     folded = {(" ".join(text.split()), dialogue) for dialogue, text in pairs}
     dialogues = len({dialogue for _, dialogue in folded})
     return max(Counter(text for text, _ in folded).values()) / dialogues if dialogues > 1 else math.nan
 
 
 def collapsed(study: Study) -> dict[str, float]:
-    """The trained variants that say nothing any more, each with its share of dialogues that got one and the same text.
+    """Find the trained variants that say nothing any more, each with its share of dialogues that got the same text.
 
     One collapsed training among several seeds is enough: a mean over it would mean nothing.
     """
@@ -47,22 +47,22 @@ def collapsed(study: Study) -> dict[str, float]:
 
 
 def distinct(texts: Sequence[str], n: int) -> float:
-    """Different runs of `n` words over all runs, in all texts together (Li et al. 2016); nan where there is none."""
+    """Compute distinct-n: different runs of `n` words over all runs (Li et al. 2016); nan where there is none."""
     words = [_WORD.findall(text.lower()) for text in texts]
     runs = [run for some in words for run in zip(*(some[k:] for k in range(n)), strict=False)]
     return len(set(runs)) / len(runs) if runs else math.nan
 
 
 def spearman(x: stats.Floats, y: stats.Floats, confidence: float) -> stats.Estimate:
-    """Spearman's correlation with the interval of Bonett and Wright 2000; nan below 5 dialogues."""
+    """Compute Spearman's correlation with the interval of Bonett and Wright 2000; nan below 5 dialogues."""
     nothing = stats.Estimate(math.nan, math.nan, math.nan)
     if len(x) < 5 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return nothing
     value = float(np.corrcoef(_ranks(x), _ranks(y))[0, 1])
     if abs(value) > 1 - 1e-9:
         return stats.Estimate(value, math.nan, math.nan)
-    reach = NormalDist().inv_cdf((1 + confidence) / 2) * math.sqrt((1 + value**2 / 2) / (len(x) - 3))
-    return stats.Estimate(value, math.tanh(math.atanh(value) - reach), math.tanh(math.atanh(value) + reach))
+    half_width = NormalDist().inv_cdf((1 + confidence) / 2) * math.sqrt((1 + value**2 / 2) / (len(x) - 3))
+    return stats.Estimate(value, math.tanh(math.atanh(value) - half_width), math.tanh(math.atanh(value) + half_width))
 
 
 def _ranks(values: stats.Floats) -> stats.Floats:
@@ -75,7 +75,7 @@ def _ranks(values: stats.Floats) -> stats.Floats:
 def reward_and_words(
     study: Study, systems: Mapping[str, str], key: str
 ) -> dict[str, tuple[stats.Floats, stats.Floats]]:
-    """(reward, words) by dialogue for each system, by its name here; `gain` is the last less the first of two, where they
+    """Return (reward, words) by dialogue for each system, by its name here; `gain` is the last less the first of two, where they
     differ.
 
     All over the dialogues that every system has.

@@ -7,7 +7,7 @@ from bench.report.view import NONE, View, count, share
 
 
 def limits(view: View) -> str:
-    """The rules with their figures, what each variant lost to them, and what each split lost."""
+    """Write the rules with their figures, what each variant lost to them, and what each split lost."""
     text, generation = view.study.params.text, view.study.params.generation
     rules = (
         f"A dialogue that does not fit into {text.max_source_tokens:,} tokens together with its prompt loses its end; "

@@ -164,9 +164,11 @@ def write(given: argparse.Namespace, chosen: list[str], work: Path) -> None:
         found.append(page.figures(one, outcome))
         print(page.speed(found[-1:]), flush=True)
         facts = page.facts(
-            outcome.machine, provenance.versions() | {"trl of the PPO race": "0.11.4"}, provenance.revision(),
+            outcome.machine,
+            provenance.versions() | {"trl of the PPO race": "0.11.4"},
+            provenance.revision(),
             shlex.join(["python", "-m", "benchmarks.rival", *sys.argv[1:]]),
-        )  # fmt: skip
+        )
         storage.write_json(out / f"{task.device}.json", {"races": found, "provenance": dict(facts)})
         storage.write_text(out / f"{task.device}.md", page.report(found, facts))
     print(f"{out / task.device}.md is written")

@@ -65,10 +65,18 @@ def padded_training(task: Task, lap: Lap, target: int) -> dict[str, Any]:
     ]
     with tempfile.TemporaryDirectory() as folder:
         settings = TrainingArguments(
-            output_dir=folder, learning_rate=LEARNING_RATE, num_train_epochs=1, per_device_train_batch_size=TRAIN_BATCH,
-            logging_steps=1, save_strategy="no", report_to=[], disable_tqdm=True, seed=task.seed,
-            use_cpu=task.device == "cpu", log_level="error",
-        )  # fmt: skip
+            output_dir=folder,
+            learning_rate=LEARNING_RATE,
+            num_train_epochs=1,
+            per_device_train_batch_size=TRAIN_BATCH,
+            logging_steps=1,
+            save_strategy="no",
+            report_to=[],
+            disable_tqdm=True,
+            seed=task.seed,
+            use_cpu=task.device == "cpu",
+            log_level="error",
+        )
         lap()
         pace = Pace(task.dialogues // TRAIN_BATCH // task.rounds, lap)
         trainer = Trainer(model=model, args=settings, train_dataset=pad, callbacks=[pace])  # type: ignore[arg-type]
@@ -133,9 +141,14 @@ def ppo(task: Task, lap: Lap) -> dict[str, Any]:
     policy = get_peft_model(model, LoraConfig(task_type="SEQ_2_SEQ_LM", **ADAPTER))  # type: ignore[arg-type]
     actor = AutoModelForSeq2SeqLMWithValueHead.from_pretrained(policy, is_trainable=True)
     config = PPOConfig(
-        model_name=task.base, learning_rate=PPO_LEARNING_RATE, ppo_epochs=1, mini_batch_size=PPO_MINIBATCH,
-        batch_size=PPO_BATCH, seed=task.seed, accelerator_kwargs={"cpu": task.device == "cpu"},
-    )  # fmt: skip
+        model_name=task.base,
+        learning_rate=PPO_LEARNING_RATE,
+        ppo_epochs=1,
+        mini_batch_size=PPO_MINIBATCH,
+        batch_size=PPO_BATCH,
+        seed=task.seed,
+        accelerator_kwargs={"cpu": task.device == "cpu"},
+    )
     trainer = PPOTrainer(config=config, model=actor, ref_model=create_reference_model(actor), tokenizer=tokenizer)
     score = pipeline("text-classification", model="models/reward", device=task.device)
     examples, lengths, step = task.examples("train", PPO_BATCH * task.rounds), list[int](), 0

@@ -163,10 +163,17 @@ def training_limit(races: list[dict[str, Any]]) -> str:
                 weights, seconds = side["weights"], sum(one["seconds"][name])
                 kind = "bfloat16" if "bfloat16" in name else "float32"
                 done, limit = side["flops"] / seconds, one["machine_flops"][kind]
-                rows.append([
-                    cell(f"{one['title']}, {name}"), rate(side["flops"] / GIGA), f"{seconds:.1f}", rate(done / GIGA),
-                    f"{rate(limit / GIGA)} ({kind})", f"{done / limit:.0%}", f"{side['filled'] / side['tokens']:.0%}",
-                ])  # fmt: skip
+                rows.append(
+                    [
+                        cell(f"{one['title']}, {name}"),
+                        rate(side["flops"] / GIGA),
+                        f"{seconds:.1f}",
+                        rate(done / GIGA),
+                        f"{rate(limit / GIGA)} ({kind})",
+                        f"{done / limit:.0%}",
+                        f"{side['filled'] / side['tokens']:.0%}",
+                    ]
+                )
     if weights is None:
         return ""
     head = ["", "GFLOP", "s", "GFLOP/s", "a matrix product's", "share", "tokens that are no padding"]
@@ -188,11 +195,19 @@ def decoding_limit(races: list[dict[str, Any]]) -> str:
                 weights = side
                 read = side["steps"] * side["weight_bytes"] + side["cells"] * side["cache_bytes"]
                 done, limit = read / side["decoder_seconds"], one["machine_bytes"]
-                rows.append([
-                    cell(f"{one['title']}, {name}"), f"{side['encoder_seconds']:.1f}", f"{side['decoder_seconds']:.1f}",
-                    f"{side['steps']:,}", f"{side['rows']:,}", rate(read / side["rows"] / 2**20), rate(done / GIGA),
-                    rate(limit / GIGA), f"{done / limit:.0%}",
-                ])  # fmt: skip
+                rows.append(
+                    [
+                        cell(f"{one['title']}, {name}"),
+                        f"{side['encoder_seconds']:.1f}",
+                        f"{side['decoder_seconds']:.1f}",
+                        f"{side['steps']:,}",
+                        f"{side['rows']:,}",
+                        rate(read / side["rows"] / 2**20),
+                        rate(done / GIGA),
+                        rate(limit / GIGA),
+                        f"{done / limit:.0%}",
+                    ]
+                )
     if weights is None:
         return ""
     head = ["", "encoder, s", "decoder, s", "steps", "tokens", "MiB a token", "GB/s", "memory's GB/s", "share"]

@@ -19,10 +19,44 @@ from bench.audit import checks, claims, finding
 from bench.commands import audit as command
 
 # Table 4.2 of the thesis, and what recomputing it gives.
-BEFORE = [2.351077, 1.883278, 1.587816, 1.611620, 0.772964, 2.434810, 1.360727, 2.301333, 1.165916, 3.151282, 1.537484,
-          1.284117, 1.457126, 2.251136, 2.855694, 2.217947, 1.776725]  # fmt: skip
-AFTER = [2.948620, 2.461895, 1.953090, 1.907171, 1.032556, 2.642623, 1.429471, 2.369421, 1.167107, 3.142738, 1.517594,
-         1.249279, 1.392192, 2.094307, 2.664426, 2.009304, 1.562407]  # fmt: skip
+BEFORE = [
+    2.351077,
+    1.883278,
+    1.587816,
+    1.611620,
+    0.772964,
+    2.434810,
+    1.360727,
+    2.301333,
+    1.165916,
+    3.151282,
+    1.537484,
+    1.284117,
+    1.457126,
+    2.251136,
+    2.855694,
+    2.217947,
+    1.776725,
+]
+AFTER = [
+    2.948620,
+    2.461895,
+    1.953090,
+    1.907171,
+    1.032556,
+    2.642623,
+    1.429471,
+    2.369421,
+    1.167107,
+    3.142738,
+    1.517594,
+    1.249279,
+    1.392192,
+    2.094307,
+    2.664426,
+    2.009304,
+    1.562407,
+]
 
 
 def arguments(*words: str) -> argparse.Namespace:
@@ -88,7 +122,9 @@ def test_the_two_rounding_differences_of_table_4_1_are_found(shipped: Path) -> N
     wrong = [row for row in table if row["verdict"] != "holds"]
     assert len(table) == 8
     assert [(row["claim"].split(", ")[1], row["stated"], row["rounding"]) for row in wrong] == [
-        ("ROUGE-2", "-1.70", True), ("ROUGE-L", "-1.34", True)]  # fmt: skip
+        ("ROUGE-2", "-1.70", True),
+        ("ROUGE-L", "-1.34", True),
+    ]
     assert [row["numbers"]["recomputed"] for row in wrong] == pytest.approx([-1.71, -1.33])
     assert all("off by 0.01, a rounding difference" in row["reason"] for row in wrong)
 
@@ -129,7 +165,12 @@ def test_lora_counts_of_flan_t5_base(modules: str, r: int, count: int) -> None:
     block: dict[str, Any] = {"blocks": 36, "modules": {m: [768, 768] for m in modules.split(",")}, "r": r}
     assert one("lora", **block, stated=str(count)).verdict == "holds"
     assert one("lora", **block, stated=str(count + 1)).verdict == "does not follow"
-    tied = one("lora", **block | {"r": 32, "modules": {"q": [768, 768], "v": [768, 768]}}, base_parameters=222903552, stated="1.5628")  # fmt: skip
+    tied = one(
+        "lora",
+        **block | {"r": 32, "modules": {"q": [768, 768], "v": [768, 768]}},
+        base_parameters=222903552,
+        stated="1.5628",
+    )
     assert tied.verdict == "holds"
 
 
@@ -172,7 +213,10 @@ def test_paired_claims_hold_fail_and_stay_open() -> None:
         for way in ("higher", "lower", "different")
     }
     assert {way: result.verdict for way, result in judged.items()} == {
-        "higher": "holds", "lower": "does not follow", "different": "holds"}  # fmt: skip
+        "higher": "holds",
+        "lower": "does not follow",
+        "different": "holds",
+    }
     assert one("paired", columns, before="old", after="new", stated=gap).verdict == "holds"
     assert one("paired", columns, before="old", after="new", stated="0.9").verdict == "does not follow"
     few = {name: values[:4] for name, values in columns.items()}
@@ -203,8 +247,12 @@ def test_kl_is_0_at_the_first_step_and_never_negative(fields: dict[str, Any], ve
 
 def test_the_page_renders_as_tables_and_foreign_words_stay_words(shipped: Path, workdir: Path) -> None:
     nasty = "a|b <script>x</script> [l](http://x.y) `t`"
-    file = {"about": nasty, "claims": [{"check": "count", "claim": nasty, "source": nasty, "note": nasty,
-            "items": ["1", "2"], "stated": "2"}]}  # fmt: skip
+    file = {
+        "about": nasty,
+        "claims": [
+            {"check": "count", "claim": nasty, "source": nasty, "note": nasty, "items": ["1", "2"], "stated": "2"}
+        ],
+    }
     (workdir / "claims").mkdir()
     (workdir / "claims" / "mine.json").write_text(json.dumps(file))
     assert command.run(arguments()) == 0  # a file in claims/ is audited beside those shipped

@@ -80,7 +80,7 @@ def test_a_broken_claim_is_one_clear_sentence(workdir: Path, block: dict[str, An
     [
         (None, "mine.json does not exist; claims lie in claims/<name>.json."),
         (b"{", "mine.json is not valid JSON"),
-        (b"\xff\xfe", "mine.json is not valid JSON"),
+        (b"\xff\xfe", "mine.json is not UTF-8 text"),
         (b'{"x": ' + b"9" * 5000 + b"}", "mine.json is not valid JSON"),
         (b"[]", "mine.json: the file: Input should be"),
         (b'{"about": "a", "claims": []}', "mine.json: claims: "),

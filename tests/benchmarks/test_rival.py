@@ -30,9 +30,16 @@ def task(tiny_base: Path, tiny_reward: Path, workdir: Path) -> Any:
         ]
         (workdir / f"dialogsum.{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return Task(
-        data=".", work=".", device="cpu", threads=1, dialogues=DIALOGUES, rounds=1, batch_size=3,
-        max_new_tokens=6, label="nothate",
-    )  # fmt: skip
+        data=".",
+        work=".",
+        device="cpu",
+        threads=1,
+        dialogues=DIALOGUES,
+        rounds=1,
+        batch_size=3,
+        max_new_tokens=6,
+        label="nothate",
+    )
 
 
 def laps(count: int) -> Callable[..., bool]:
@@ -119,8 +126,13 @@ def test_ratios_of_rounds_and_of_totals(task: Any) -> None:
         Race("x", {"lab": "lab.classifier", "ours": "ours.classifier"}, (("lab", "ours"),), task), outcome
     )
     assert found["times_as_fast"]["lab / ours"] == {
-        "sides": ["lab", "ours"], "median": 3, "least": 1, "most": 4, "of_totals": pytest.approx(21 / 9), "of_processor_totals": 3
-    }  # fmt: skip
+        "sides": ["lab", "ours"],
+        "median": 3,
+        "least": 1,
+        "most": 4,
+        "of_totals": pytest.approx(21 / 9),
+        "of_processor_totals": 3,
+    }
     assert found["difference"] == 0.25
     shown = page.report([found], page.facts({}, {}, "abc", "run"))
     assert "3.00 [1.00, 4.00]" in shown and "| x, ours |" in shown.replace("  ", " ")

@@ -48,10 +48,18 @@ def file(workdir: Path) -> Path:
     writer.add_pad_token_id(2)
     writer.add_chat_template("{{ messages[0]['content'] }}")
     shapes = {
-        "token_embd": (len(words), 16), "blk.0.attn_q": (16, 16), "blk.0.attn_k": (8, 16), "blk.0.attn_v": (8, 16),
-        "blk.0.attn_output": (16, 16), "blk.0.ffn_gate": (32, 16), "blk.0.ffn_up": (32, 16), "blk.0.ffn_down": (16, 32),
-        "blk.0.attn_norm": (16,), "blk.0.ffn_norm": (16,), "output_norm": (16,),
-    }  # fmt: skip
+        "token_embd": (len(words), 16),
+        "blk.0.attn_q": (16, 16),
+        "blk.0.attn_k": (8, 16),
+        "blk.0.attn_v": (8, 16),
+        "blk.0.attn_output": (16, 16),
+        "blk.0.ffn_gate": (32, 16),
+        "blk.0.ffn_up": (32, 16),
+        "blk.0.ffn_down": (16, 32),
+        "blk.0.attn_norm": (16,),
+        "blk.0.ffn_norm": (16,),
+        "output_norm": (16,),
+    }
     for name, shape in shapes.items():
         writer.add_tensor(f"{name}.weight", torch.randn(shape).numpy())
     writer.write_header_to_file()

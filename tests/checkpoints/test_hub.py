@@ -64,17 +64,27 @@ def test_another_build_replaces_the_last(hub_with: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("files", "said"),
     [
-        ({"config.json": b"{}", "pytorch_model.bin": b"pickle"}, "no .safetensors weights, and pickled ones can run code"),
+        (
+            {"config.json": b"{}", "pytorch_model.bin": b"pickle"},
+            "no .safetensors weights, and pickled ones can run code",
+        ),
         ({"config.json": b"{}", "onnx/model.safetensors": WEIGHTS}, "no .safetensors weights"),
         ({"model.safetensors": WEIGHTS}, "no config.json"),
-        (TOP | {"model.safetensors": b"version https://git-lfs.github.com/spec/v1"}, "model.safetensors is missing or not whole"),
+        (
+            TOP | {"model.safetensors": b"version https://git-lfs.github.com/spec/v1"},
+            "model.safetensors is missing or not whole",
+        ),
         (TOP | {"model.safetensors": WEIGHTS[:-8]}, "model.safetensors is missing or not whole"),
         (
-            {"config.json": b"{}", "model-1.safetensors": WEIGHTS, "model.safetensors.index.json": str(SHARDS).replace("'", '"').encode()},
+            {
+                "config.json": b"{}",
+                "model-1.safetensors": WEIGHTS,
+                "model.safetensors.index.json": str(SHARDS).replace("'", '"').encode(),
+            },
             "model-2.safetensors is missing",
         ),
     ],
-)  # fmt: skip
+)
 def test_a_commit_that_cannot_be_loaded_safely_is_refused(
     hub_with: Any, tmp_path: Path, files: dict[str, bytes], said: str
 ) -> None:

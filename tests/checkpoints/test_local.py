@@ -107,14 +107,26 @@ def test_refuses_what_it_cannot_use(folder, tmp_path):
         ("config.json", "[]", r"given/config\.json must hold a JSON object"),
         ("tokenizer_config.json", '"x"', r"given/tokenizer_config\.json must hold a JSON object"),
         ("tokenizer.json", "[" * 100_000, r"given/tokenizer\.json is not valid JSON"),
-        ("config.json", '{"auto_map": {"AutoModel": "modeling.Evil"}}', r"config\.json: auto_map: the model asks to run code"),
-        ("tokenizer_config.json", '{"a": [{"auto_map": ["x.Y", null]}]}', r"tokenizer_config\.json: auto_map: .* run code"),
-        ("config.json", '{"attn_implementation": "stranger/kernel"}', r"config\.json: attn_implementation: .* run code"),
+        (
+            "config.json",
+            '{"auto_map": {"AutoModel": "modeling.Evil"}}',
+            r"config\.json: auto_map: the model asks to run code",
+        ),
+        (
+            "tokenizer_config.json",
+            '{"a": [{"auto_map": ["x.Y", null]}]}',
+            r"tokenizer_config\.json: auto_map: .* run code",
+        ),
+        (
+            "config.json",
+            '{"attn_implementation": "stranger/kernel"}',
+            r"config\.json: attn_implementation: .* run code",
+        ),
         ("config.json", '{"quantization_config": {"quant_method": "bitsandbytes"}}', "quantised weights are not read"),
         ("tokenizer_config.json", '{"a": {"x\\u001b[31m": 1}}', r"a key with control characters"),
         ("config.json", '{"num_layers": 1000000000}', r"config\.json: num_layers: 1000000000 layers, .* 1 tensors"),
     ],
-)  # fmt: skip
+)
 def test_refuses_settings_that_lie_or_ask_for_code(folder, tmp_path, name, content, said):
     (folder / name).write_text(content)
     with pytest.raises(UserError, match=said):

@@ -97,10 +97,13 @@ def test_using_a_study_that_is_not_pinned_works_and_says_so(
     [
         ({"away": True}, "cannot be reached (ConnectError); pin on a machine that reaches it"),
         ({"files": {"pytorch_model.bin": b"x", "config.json": b"{}"}}, "no .safetensors weights"),
-        ({"tables": {"train.csv": b"id"}}, "data.validation.file: revision main holds no 'validation.csv'; name one of: train.csv"),
+        (
+            {"tables": {"train.csv": b"id"}},
+            "data.validation.file: revision main holds no 'validation.csv'; name one of: train.csv",
+        ),
         ({"gone": "google/flan-t5-base"}, "there is no such model, or it is private"),
     ],
-)  # fmt: skip
+)
 def test_one_name_that_fails_leaves_the_file(
     project: Path, hub_here: Any, request: Any, capsys: pytest.CaptureFixture[str], change: dict[str, Any], said: str
 ) -> None:

@@ -16,7 +16,11 @@ from bench.core.schema import UserError
 def run(folder: Path, value: float, variant: str = "ppo") -> Path:
     entry = {"value": value, "low": value - 0.1, "high": value + 0.1}
     change = {"against": "full", "difference": -value, "low": -1, "high": 0, "mean_improvement": value}
-    metrics = {"variants": {variant: {"toxicity_judge": entry}}, "changes": {variant: {"toxicity_judge": change}}}
+    metrics = {
+        "study": "toy",
+        "variants": {variant: {"toxicity_judge": entry}},
+        "changes": {variant: {"toxicity_judge": change}},
+    }
     folder.mkdir(parents=True)
     (folder / "metrics.json").write_text(json.dumps(metrics))
     return folder

@@ -66,8 +66,12 @@ def test_bounds_are_those_of_a_t_test() -> None:
 
 def test_holm_counts_only_variants_that_changed() -> None:
     rng = np.random.default_rng(6)
-    some = [made("a", rng.normal(0.03, 0.1, 60), "x"), made("a", rng.normal(0.03, 0.1, 60), "y"),
-             made("a", np.zeros(60), "z", changed=0), made("b", rng.normal(0.03, 0.1, 60), "x")]  # fmt: skip
+    some = [
+        made("a", rng.normal(0.03, 0.1, 60), "x"),
+        made("a", rng.normal(0.03, 0.1, 60), "y"),
+        made("a", np.zeros(60), "z", changed=0),
+        made("b", rng.normal(0.03, 0.1, 60), "x"),
+    ]
     found = pairs.measure(some, count=2000)
     low, high = sorted(each.p for each in found[:2])
     assert sorted(each.p_holm for each in found[:2]) == pytest.approx([min(2 * low, 1), max(min(2 * low, 1), high)])
@@ -118,8 +122,15 @@ def test_samples_have_columns_of_their_own_and_are_clustered(project: Any) -> No
 
 @pytest.mark.parametrize(
     ("lower", "upper", "expected"),
-    [(-9, -0.51, "FAIL"), (-9, -0.5, "INCONCLUSIVE"), (-0.99, 9, "PASS"), (-1.0, 9, "INCONCLUSIVE"), (-0.9, -0.6, "FAIL"), (0, 0, "PASS")],
-)  # fmt: skip
+    [
+        (-9, -0.51, "FAIL"),
+        (-9, -0.5, "INCONCLUSIVE"),
+        (-0.99, 9, "PASS"),
+        (-1.0, 9, "INCONCLUSIVE"),
+        (-0.9, -0.6, "FAIL"),
+        (0, 0, "PASS"),
+    ],
+)
 def test_the_three_answers_at_their_edges(lower: float, upper: float, expected: str) -> None:
     assert decide(lower, upper, 0.5, 1.0) == expected
 
@@ -129,10 +140,10 @@ def test_the_n_that_would_decide_decides(mean: float) -> None:
     gains = np.random.default_rng(8).normal(0, 9, 50)
     gains += mean - gains.mean()
     n = deciding_n(gains, 0.5, 1.0, 0.95)
-    reach = scipy.stats.norm.ppf(0.95) * gains.std(ddof=1)
-    assert decide(mean - reach / math.sqrt(n), mean + reach / math.sqrt(n), 0.5, 1.0) != "INCONCLUSIVE"
+    half_width = scipy.stats.norm.ppf(0.95) * gains.std(ddof=1)
+    assert decide(mean - half_width / math.sqrt(n), mean + half_width / math.sqrt(n), 0.5, 1.0) != "INCONCLUSIVE"
     if n > 51:
-        fewer = reach / math.sqrt(n - 1)
+        fewer = half_width / math.sqrt(n - 1)
         assert decide(mean - fewer, mean + fewer, 0.5, 1.0) == "INCONCLUSIVE"
 
 

@@ -1,4 +1,4 @@
-"""Variants with several seeds in gate and diff: the noise of training is measured, and a mean is compared with a mean."""
+"""Variants with several seeds in gate and diff: seed variance is measured, and a mean is compared with a mean."""
 
 from __future__ import annotations
 
@@ -62,14 +62,14 @@ def test_the_bounds_are_widened_by_what_training_again_does(project: Any, bench:
         np.var(state["rouge1"].mean(axis=0), ddof=1) * 1e4
         for state in (trained(NOISY), trained(tuple(reversed(NOISY)), -2, 1))
     ]
-    assert found["training_noise"] == pytest.approx(math.sqrt(np.mean(spread)), rel=0.01)
+    assert found["seed_sd"] == pytest.approx(math.sqrt(np.mean(spread)), rel=0.01)
     assert found["trainings"] == [3, 3]
     gains = 100 * (trained(NOISY, seed=1)["rouge1"].mean(axis=1) - trained(NOISY)["rouge1"].mean(axis=1))
     own = scipy.stats.norm.ppf(0.95) * scipy.stats.sem(gains)
-    reach = scipy.stats.t.ppf(0.95, 4) * math.sqrt(np.mean(spread) * 2 / 3)
+    half_width = scipy.stats.t.ppf(0.95, 4) * math.sqrt(np.mean(spread) * 2 / 3)
     assert found["gain"] == pytest.approx(-2, abs=0.02)
-    assert found["upper"] == pytest.approx(-2 + math.hypot(own, reach), rel=0.02)
-    assert found["lower"] == pytest.approx(-2 - math.hypot(own, reach), rel=0.02)
+    assert found["upper"] == pytest.approx(-2 + math.hypot(own, half_width), rel=0.02)
+    assert found["lower"] == pytest.approx(-2 - math.hypot(own, half_width), rel=0.02)
     assert found["verdict"] == "INCONCLUSIVE"
     assert "more seeds would decide" in found["reason"]
 
@@ -88,7 +88,7 @@ def test_the_same_drop_fails_where_training_is_quiet_or_was_done_once(project: A
     project.write()
     found = verdict(bench, project)
     assert found["verdict"] == "FAIL"  # a bad seed is blamed on the recipe: this is what seeds are for
-    assert "training_noise" not in found
+    assert "seed_sd" not in found
 
 
 def test_a_state_without_seeds_is_judged_by_the_noise_of_the_other(project: Any, bench: Bench) -> None:
@@ -99,8 +99,8 @@ def test_a_state_without_seeds_is_judged_by_the_noise_of_the_other(project: Any,
     project.write()
     found = verdict(bench, project)
     assert found["trainings"] == [3, 1]
-    reach = scipy.stats.t.ppf(0.95, 2) * found["training_noise"] * math.sqrt(1 / 3 + 1)
-    assert found["gain"] - found["lower"] >= reach
+    half_width = scipy.stats.t.ppf(0.95, 2) * found["seed_sd"] * math.sqrt(1 / 3 + 1)
+    assert found["gain"] - found["lower"] >= half_width
     assert found["verdict"] == "INCONCLUSIVE"
 
 
@@ -199,7 +199,7 @@ def test_the_simulated_estimate_of_the_noise_is_that_of_simulated_rows() -> None
             rows = rng.normal(0, 10, (n, 1)) + rng.normal(0, noise, 3) + rng.normal(0, math.sqrt(own), (n, 3))
             variances.append(stats.crossed(rows).sd_training ** 2)
         made.append(scipy.stats.t.ppf(0.95, 4) * math.sqrt(np.mean(variances) * 2 / 3))
-    drawn = characteristics._estimated_reach(noise, own, 3, 0.95, 20_000, rng)
+    drawn = characteristics._estimated_half_width(noise, own, 3, 0.95, 20_000, rng)
     assert scipy.stats.ks_2samp(made, drawn).pvalue > 0.01
 
 

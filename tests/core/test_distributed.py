@@ -32,8 +32,11 @@ def stage(name: str, variant: str, folder: Path) -> str:
 def python(*words: str, folder: Path) -> str:
     done = subprocess.run(
         [sys.executable, *words],
-        cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
-    )  # fmt: skip
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 
@@ -44,9 +47,14 @@ def project(tiny_base: Path, tiny_reward: Path, workdir: Path) -> Path:
     config = tiny_base / "config.json"
     config.write_text(config.read_text().replace('"dropout_rate": 0.1', '"dropout_rate": 0.0'))
     rows = [
-        Example(id=f"e{i}", dialogue_id=f"e{i}", source=" ".join("abcdefghij"[: 1 + i % 9]), references=("a meets b c"[: 3 + i],))
+        Example(
+            id=f"e{i}",
+            dialogue_id=f"e{i}",
+            source=" ".join("abcdefghij"[: 1 + i % 9]),
+            references=("a meets b c"[: 3 + i],),
+        )
         for i in range(26)
-    ]  # fmt: skip
+    ]
     for split, some in (("train", rows[:16]), ("validation", rows[16:19]), ("test", rows[19:])):
         storage.write_rows(paths.split_path(split), some)
     return workdir

@@ -43,7 +43,11 @@ def change(raw: dict[str, Any], path: str, value: Any) -> None:
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
-        ("variants.lora.optim.learning_rat", 1, "variants.lora.optim.learning_rat: unknown key; did you mean 'learning_rate'"),
+        (
+            "variants.lora.optim.learning_rat",
+            1,
+            "variants.lora.optim.learning_rat: unknown key; did you mean 'learning_rate'",
+        ),
         ("variants.ppo.reward.capp", 1, "variants.ppo.reward.capp: unknown key; did you mean 'cap'"),
         ("variantz", {}, "variantz: unknown key; did you mean 'variants'"),
         ("variants.lora.optim.learning_rate", "fast", "variants.lora.optim.learning_rate"),
@@ -54,10 +58,18 @@ def change(raw: dict[str, Any], path: str, value: Any) -> None:
         ("variants.ppo.init", "ful", "there is no 'ful'; did you mean 'full'"),
         ("variants.full.init", "ppo", "a cycle"),
         ("variants.ppo.learns_from", "models/judge", "training must never see the judge"),
-        ("checkpoints.judge", {"source": "miniature_classifier", "role": "reward", "seed": 0}, "training must never see the judge"),
+        (
+            "checkpoints.judge",
+            {"source": "miniature_classifier", "role": "reward", "seed": 0},
+            "training must never see the judge",
+        ),
         ("variants.ppo.learns_from", "data/train.jsonl", "follows a classifier"),
         ("variants.full.learns_from", "models/reward", "imitates references"),
-        ("variants.base", {"method": "none", "init": "reward", "learns_from": "models/base"}, "a checkpoint has this name too"),
+        (
+            "variants.base",
+            {"method": "none", "init": "reward", "learns_from": "models/base"},
+            "a checkpoint has this name too",
+        ),
         ("variants.Full Tune", {"method": "none", "init": "base", "learns_from": "models/base"}, "lower-case"),
         ("variants.human", {"method": "none", "init": "base", "learns_from": "models/base"}, "reserved"),
         ("variants.ppo.minibatch_size", 5, "not a multiple"),
@@ -68,12 +80,30 @@ def change(raw: dict[str, Any], path: str, value: Any) -> None:
         ("data.dataset", "../datasets/miniature", "there is no dataset"),
         ("checkpoints.judge.source", "miniature-classifier", "did you mean 'miniature_classifier'"),
         ("compute.threads", 0, "compute.threads"),
-        ("gate", {"metrics": {"rouge1": {"bettr": "higher"}}}, "gate.metrics.rouge1.bettr: unknown key; did you mean 'better'"),
+        (
+            "gate",
+            {"metrics": {"rouge1": {"bettr": "higher"}}},
+            "gate.metrics.rouge1.bettr: unknown key; did you mean 'better'",
+        ),
         ("metrics.toxicity", {"classifiers": {"judge": {"chekpoint": "judge"}}}, "did you mean 'checkpoint'"),
-        ("variants.full.seeds", [0], "variants.full.seeds: give at least two seeds, each once, got [0]; for one write 'seed'"),
+        (
+            "variants.full.seeds",
+            [0],
+            "variants.full.seeds: give at least two seeds, each once, got [0]; for one write 'seed'",
+        ),
         ("variants.full.seeds", [1, 1], "give at least two seeds, each once, got [1, 1]"),
-        ("variants.full", {"method": "sft", "init": "base", "learns_from": "data/train.jsonl", "seed": 1, "seeds": [0, 1],
-                           "optim": {"learning_rate": 1, "steps": 1}}, "variants.full.seeds: 'seed' is given too; keep one"),
+        (
+            "variants.full",
+            {
+                "method": "sft",
+                "init": "base",
+                "learns_from": "data/train.jsonl",
+                "seed": 1,
+                "seeds": [0, 1],
+                "optim": {"learning_rate": 1, "steps": 1},
+            },
+            "variants.full.seeds: 'seed' is given too; keep one",
+        ),
         ("variants.baseline.seeds", [0, 1], "variants.baseline.seeds: method 'none' trains nothing"),
         ("variants.full.seeds", ["a", 1], "variants.full.seeds.0"),
         ("compute.threads", 10**6, "less than or equal to 1024"),
@@ -96,12 +126,16 @@ def change(raw: dict[str, Any], path: str, value: Any) -> None:
         ("variants.full.init", "judge", "'judge' is a classifier; start from 'base'"),
         ("variants.full.examples", 0, "variants.full.examples"),
         ("report.primary", "rouge9", "no metric has a column 'rouge9'; did you mean 'rouge"),
-        ("metrics.toxicity.classifiers.judge.checkpoint", "jugde", "there is no checkpoint 'jugde'; did you mean 'judge'"),
+        (
+            "metrics.toxicity.classifiers.judge.checkpoint",
+            "jugde",
+            "there is no checkpoint 'jugde'; did you mean 'judge'",
+        ),
         ("metrics.toxicity.reward_label", "hate", "is the toxic label"),
         ("metrics.toxicity.classifiers.=x", {"checkpoint": "judge"}, "String should match pattern"),
         ("variants.lo\nra\x1b[31m", {"method": "none"}, "variants.lo ra"),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_field_is_named_with_the_fix(raw: dict[str, Any], path: str, value: Any, said: str) -> None:
     change(raw, path, value)
     with pytest.raises(UserError) as caught:

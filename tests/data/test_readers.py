@@ -12,9 +12,9 @@ from bench.core.schema import UserError
 from bench.data import readers
 
 ROWS = [
-    {"id": "a", "dialogue": "#Person1#: Hi, \"you\"\r\n#Person2#: Bye;\tnow", "summary": "NA"},
+    {"id": "a", "dialogue": '#Person1#: Hi, "you"\r\n#Person2#: Bye;\tnow', "summary": "NA"},
     {"id": "b", "dialogue": "über 9,000 | `code`\n\nend", "summary": ""},
-]  # fmt: skip
+]
 
 
 def read(path: Path) -> list[dict[str, str]]:

@@ -43,7 +43,10 @@ def test_dropping_keeps_test_before_validation_before_train() -> None:
     whole = given(rows("train", "a", "b", "c", "c", "d"), rows("validation", "b", "c", "e"), rows("test", "c", "f"))
     kept, dropped = splits.checked(whole, DROP)
     assert {split: [e.source for e in found] for split, found in kept.items()} == {
-        "train": ["a", "d"], "validation": ["b", "e"], "test": ["c", "f"]}  # fmt: skip
+        "train": ["a", "d"],
+        "validation": ["b", "e"],
+        "test": ["c", "f"],
+    }
     assert dropped == {"train": 3, "validation": 1}
 
 
@@ -112,10 +115,13 @@ def test_whole_summaries_are_taken_in_any_order() -> None:
         (lambda rows: [*rows, rows[0]], "greedy summary 0 of 'test-0' is one too many"),
         (lambda rows: [*rows, rows[1].model_copy(update={"draw": 2})], "sample summary 2 of 'test-0' is one too many"),
         (lambda rows: [*rows, rows[0].model_copy(update={"draw": 1})], "greedy summary 1 of 'test-0' is one too many"),
-        (lambda rows: [*rows, rows[0].model_copy(update={"id": "other"})], "'other' of dialogue 'test-0' is not in data"),
+        (
+            lambda rows: [*rows, rows[0].model_copy(update={"id": "other"})],
+            "'other' of dialogue 'test-0' is not in data",
+        ),
         (lambda rows: [rows[0].model_copy(update={"dialogue_id": "z"}), *rows[1:]], "'test-0' of dialogue 'z' is not"),
     ],
-)  # fmt: skip
+)
 def test_summaries_that_somebody_edited_are_named(change: Change, said: str) -> None:
     with pytest.raises(UserError, match=rf"predictions/lora\.jsonl: {said}.*; run `dvc repro generate@lora`"):
         predictions.check("lora", EXAMPLES, change(WRITTEN), samples=2)

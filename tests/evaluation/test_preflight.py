@@ -58,10 +58,16 @@ def test_a_right_study_passes_and_lengths_are_counted(params: parameters.Params)
 @pytest.mark.parametrize(
     ("metric", "field"),
     [
-        ({"classifiers": {"judge": {"checkpoint": "reward", "toxic": "profane"}}}, "metrics.toxicity.classifiers.judge"),
-        ({"classifiers": {"reward": {"checkpoint": "reward"}}, "reward_label": "kind"}, "metrics.toxicity.reward_label"),
+        (
+            {"classifiers": {"judge": {"checkpoint": "reward", "toxic": "profane"}}},
+            "metrics.toxicity.classifiers.judge",
+        ),
+        (
+            {"classifiers": {"reward": {"checkpoint": "reward"}}, "reward_label": "kind"},
+            "metrics.toxicity.reward_label",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_label_of_a_metric_that_the_classifier_lacks_is_named(
     params: parameters.Params, metric: dict[str, Any], field: str
 ) -> None:
@@ -87,19 +93,27 @@ def test_a_rewarded_label_that_the_classifier_lacks_is_named(params: parameters.
         ({"type": "LORA", "r": "4", "target_modules": ["q"]}, "peft refuses this LORA block"),
         ({"type": "LORA", "target_modules": 5}, "peft refuses this LORA block"),
         (
-            {"type": "PROMPT_TUNING", "num_virtual_tokens": 2, "prompt_tuning_init": "TEXT",
-             "prompt_tuning_init_text": "a", "tokenizer_name_or_path": "stranger/model",
-             "tokenizer_kwargs": {"trust_remote_code": True}},
+            {
+                "type": "PROMPT_TUNING",
+                "num_virtual_tokens": 2,
+                "prompt_tuning_init": "TEXT",
+                "prompt_tuning_init_text": "a",
+                "tokenizer_name_or_path": "stranger/model",
+                "tokenizer_kwargs": {"trust_remote_code": True},
+            },
             "adapter.tokenizer_name_or_path: peft would fetch or run what it names",
         ),
         ({"type": "XLORA", "adapters": {"0": "stranger/adapter"}}, "adapter.adapters: peft would fetch or run"),
     ],
-)  # fmt: skip
+)
 def test_an_adapter_that_does_not_fit_is_named(params: parameters.Params, adapter: dict[str, Any], said: str) -> None:
     lora = {
-        "method": "sft", "init": "base", "learns_from": "data/train.jsonl", "adapter": adapter,
+        "method": "sft",
+        "init": "base",
+        "learns_from": "data/train.jsonl",
+        "adapter": adapter,
         "optim": {"learning_rate": 1e-3, "steps": 1},
-    }  # fmt: skip
+    }
     with pytest.raises(UserError, match=said):
         preflight.check_starts(parsed(variants={"lora": lora}), SPLITS)
 

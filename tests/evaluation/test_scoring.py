@@ -20,8 +20,15 @@ EXAMPLES = [Example(id=c, dialogue_id=c, source=f"hello {c}", references=("a b",
 
 def context(written: str) -> ScoreContext:
     rows = [Prediction(id=c, dialogue_id=c, output="greedy", draw=0, text="a") for c in written]
-    return ScoreContext(variant="lora", start="base", examples=EXAMPLES, predictions=rows, text=TextConfig(),
-                        generation=GenerationConfig(samples=0), device="cpu")  # fmt: skip
+    return ScoreContext(
+        variant="lora",
+        start="base",
+        examples=EXAMPLES,
+        predictions=rows,
+        text=TextConfig(),
+        generation=GenerationConfig(samples=0),
+        device="cpu",
+    )
 
 
 @pytest.fixture

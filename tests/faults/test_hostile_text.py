@@ -47,7 +47,13 @@ def unclean(text: str) -> set[str]:
 
 def dialogue(split: str, k: int) -> Example:
     name = f"#{split} {k} ../<b>|`@octocat` ${{x}} {{source}}"
-    return Example(id=name, dialogue_id=name, source=f"{k} of {split}: {VISIBLE}", references=(VISIBLE, f"{k}{VISIBLE}"), tags=("#a|<b>", ) if k % 2 else ("b",))  # fmt: skip
+    return Example(
+        id=name,
+        dialogue_id=name,
+        source=f"{k} of {split}: {VISIBLE}",
+        references=(VISIBLE, f"{k}{VISIBLE}"),
+        tags=("#a|<b>",) if k % 2 else ("b",),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -93,8 +99,15 @@ def finish(params: parameters.Params, name: str) -> None:
         written = storage.read_predictions(name)
         cost = {"wall_seconds": 1.0, "note": RAW, "machine": {RAW: RAW, "gpu": RAW}}
         storage.write_json(costs.path_of("train", name), cost)
-    context = ScoreContext(variant=name, start=start, examples=examples, predictions=written, text=params.text,
-                           generation=params.generation, device="cpu")  # fmt: skip
+    context = ScoreContext(
+        variant=name,
+        start=start,
+        examples=examples,
+        predictions=written,
+        text=params.text,
+        generation=params.generation,
+        device="cpu",
+    )
     scoring.score_and_write(params, context)
 
 

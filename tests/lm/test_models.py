@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -238,3 +241,19 @@ def test_a_token_that_the_tokenizer_adds_beyond_the_model_is_refused(tiny_base: 
     path.write_text(json.dumps(held))
     with pytest.raises(UserError, match="last token is 1000000 and the model has embeddings for"):
         models.load("base", "cpu")
+
+
+def test_an_adapter_s_files_are_equal_whatever_the_order_of_hashes(tiny_base: Path) -> None:
+    """peft keeps module names in sets, whose order is another in every process: DVC would call the model changed."""
+    code = (
+        "from bench.lm import models; from bench.core import runtime; from bench.core.schema import ComputeConfig; "
+        "runtime.prepare(ComputeConfig(device='cpu'), 0); "
+        "a = {'type': 'LORA', 'r': 2, 'target_modules': ['q', 'k', 'v', 'o', 'wi', 'wo']}; "
+        "models.save(models.with_adapter(models.load('base', 'cpu'), a), 'lora', 'sft', {})"
+    )
+    digests = set()
+    for seed in ("1", "2", "3"):
+        environment = os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+        subprocess.run([sys.executable, "-c", code], check=True, env=environment, capture_output=True)
+        digests.add(storage.sha256_folder(paths.model_path("lora")))
+    assert len(digests) == 1

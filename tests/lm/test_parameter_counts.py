@@ -24,9 +24,15 @@ CELLS = [(modules, r, count) for modules, row in TABLE.items() for r, count in r
 def flan_t5_base(untied: bool = True) -> Any:
     """The architecture on the meta device, which holds shapes and no numbers; its head untied as in the checkpoint."""
     config = T5Config(
-        vocab_size=32_128, d_model=768, d_kv=64, d_ff=2048, num_layers=12, num_decoder_layers=12, num_heads=12,
+        vocab_size=32_128,
+        d_model=768,
+        d_kv=64,
+        d_ff=2048,
+        num_layers=12,
+        num_decoder_layers=12,
+        num_heads=12,
         feed_forward_proj="gated-gelu",
-    )  # fmt: skip
+    )
     with torch.device("meta"):
         model = T5ForConditionalGeneration(config)
         if untied:

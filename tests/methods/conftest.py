@@ -37,9 +37,17 @@ def context(tiny_base: Path, tiny_reward: Path) -> Callable[..., TrainContext]:
         compute = ComputeConfig(device="cpu", threads=1, precision=precision)
         device = runtime.prepare(compute, seed)
         return TrainContext(
-            variant=variant, init=init, learns_from=learns_from, seed=seed, text=TextConfig(max_target_tokens=12),
-            compute=compute, device=device, train=EXAMPLES, validation=EXAMPLES[:4], meter=runtime.Meter(),
+            variant=variant,
+            init=init,
+            learns_from=learns_from,
+            seed=seed,
+            text=TextConfig(max_target_tokens=12),
+            compute=compute,
+            device=device,
+            train=EXAMPLES,
+            validation=EXAMPLES[:4],
+            meter=runtime.Meter(),
             work=resume.Work("train", variant, f"{variant} {seed}"),
-        )  # fmt: skip
+        )
 
     return make

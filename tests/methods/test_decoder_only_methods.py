@@ -45,9 +45,15 @@ def tiny_reward(workdir: Path) -> Path:
     size = save_chat_tokenizer(folder, pad_token="<|im_end|>")
     torch.manual_seed(1)
     config = BertConfig(
-        vocab_size=size, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
-        id2label={0: "nothate", 1: "hate"}, label2id={"nothate": 0, "hate": 1}, initializer_range=0.5,
-    )  # fmt: skip
+        vocab_size=size,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        id2label={0: "nothate", 1: "hate"},
+        label2id={"nothate": 0, "hate": 1},
+        initializer_range=0.5,
+    )
     BertForSequenceClassification(config).save_pretrained(folder)
     return folder
 
@@ -145,9 +151,13 @@ def test_a_study_of_a_decoder_only_base_runs_to_its_report(workdir: Path, decode
     raw["text"]["chat"] = True
     raw["variants"]["lora"]["adapter"] = LORA
     raw["variants"]["dpo"] = {
-        "method": "dpo", "init": "lora", "learns_from": "models/reward", "optim": OPTIM | {"steps": 2},
-        "pairs": {"prompts": 24, "samples": 8, "margin": 0.0, "max_new_tokens": 24}, "reward": {"label": "nothate"},
-    }  # fmt: skip
+        "method": "dpo",
+        "init": "lora",
+        "learns_from": "models/reward",
+        "optim": OPTIM | {"steps": 2},
+        "pairs": {"prompts": 24, "samples": 8, "margin": 0.0, "max_new_tokens": 24},
+        "reward": {"label": "nothate"},
+    }
     with Path("params.yaml").open("w") as file:
         YAML().dump(raw, file)
     stages = [("params",), ("data",), *(("checkpoint", name) for name in ("base", "reward", "judge")), ("check",)]

@@ -24,8 +24,15 @@ def rows(variant: str, start: str, draws: int = 0) -> list:
         torch.manual_seed(0)
         loaded = models.load(variant, "cpu")
         written = generation.predict(loaded, EXAMPLES, TEXT, GenerationConfig(max_new_tokens=4), draws)
-    context = ScoreContext(variant=variant, start=start, examples=EXAMPLES, predictions=written, text=TEXT,
-                           generation=GenerationConfig(), device="cpu")  # fmt: skip
+    context = ScoreContext(
+        variant=variant,
+        start=start,
+        examples=EXAMPLES,
+        predictions=written,
+        text=TEXT,
+        generation=GenerationConfig(),
+        device="cpu",
+    )
     return kl.score(kl.Config(batch_size=2), context)
 
 
@@ -81,8 +88,15 @@ def test_base_and_start_are_told_apart(shifted: str) -> None:
 
 def test_tokens_that_the_model_does_not_have_are_named(tiny_base: Path) -> None:
     odd = Prediction(id="b", dialogue_id="b", output="sample", draw=0, text="", token_ids=(5, 42, 1))
-    context = ScoreContext(variant="base", start="base", examples=EXAMPLES, predictions=[odd], text=TEXT,
-                           generation=GenerationConfig(), device="cpu")  # fmt: skip
+    context = ScoreContext(
+        variant="base",
+        start="base",
+        examples=EXAMPLES,
+        predictions=[odd],
+        text=TEXT,
+        generation=GenerationConfig(),
+        device="cpu",
+    )
     with pytest.raises(
         UserError, match=r"predictions/base\.jsonl: token_ids of 'b', draw 0: 42 is beyond the model's 42"
     ):

@@ -40,7 +40,11 @@ def test_further_statistics_stand_where_the_column_lists_them(built: Built) -> N
 def test_changes_are_paired_against_the_variants_own_start(built: Built) -> None:
     changes = built[1]["changes"]
     assert {name: changes[name]["rouge1"]["against"] for name in changes} == {
-        "full": "baseline", "lora": "baseline", "ppo": "full", "dpo": "full"}  # fmt: skip
+        "full": "baseline",
+        "lora": "baseline",
+        "ppo": "full",
+        "dpo": "full",
+    }
     before, after = column("full", "toxicity_judge"), column("ppo", "toxicity_judge")
     found = changes["ppo"]["toxicity_judge"]
     expected = stats.paired_difference(before, after, count=400)

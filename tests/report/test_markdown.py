@@ -19,12 +19,55 @@ PARSER = MarkdownIt("commonmark", {"html": True, "linkify": False}).enable(["tab
 # Text made of what Markdown, HTML and terminals give a meaning to, beside any other text.
 HOSTILE = st.lists(
     st.sampled_from(
-        ["|", "\\", "`", "``", "\n", "\r\n", "\t", "<b>", "</td>", "<!--", "-->", "[a](b)", "![", "](", "*", "**", "_", "~~",
-         "&lt;", "&#124;", "\x1b[31m", "\x1b]8;;http://a\x07", "\x9b1m", "\x00", "\u202e", "\u2028", "\ud800", "#", "- ", "1. ",
-         "> ", "---", ":--", "$x$", "http://a.b", "www.a.b", "a@b.c", "@name", "#12", "GH-3", " ", "word", "é", "日本"]
+        [
+            "|",
+            "\\",
+            "`",
+            "``",
+            "\n",
+            "\r\n",
+            "\t",
+            "<b>",
+            "</td>",
+            "<!--",
+            "-->",
+            "[a](b)",
+            "![",
+            "](",
+            "*",
+            "**",
+            "_",
+            "~~",
+            "&lt;",
+            "&#124;",
+            "\x1b[31m",
+            "\x1b]8;;http://a\x07",
+            "\x9b1m",
+            "\x00",
+            "\u202e",
+            "\u2028",
+            "\ud800",
+            "#",
+            "- ",
+            "1. ",
+            "> ",
+            "---",
+            ":--",
+            "$x$",
+            "http://a.b",
+            "www.a.b",
+            "a@b.c",
+            "@name",
+            "#12",
+            "GH-3",
+            " ",
+            "word",
+            "é",
+            "日本",
+        ]
     ),
     max_size=12,
-).map("".join)  # fmt: skip
+).map("".join)
 # Names and issues, as GitHub finds them in the text of a finished page.
 CALLS = re.compile(r"(?i)@[a-z0-9]|#\d|\bgh-\d")
 TEXTS = st.one_of(HOSTILE, st.text(max_size=30))
@@ -138,9 +181,16 @@ def test_a_section_without_content_is_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("value", "decimals", "sign", "expected"),
-    [(1.25, 1, False, "1.2"), (-0.01, 1, True, "0.0"), (0.0004, 1, False, "0.0004"), (0.0, 1, False, "0.0"),
-     (0.34, 1, True, "+0.3"), (-2.0, 1, True, "-2.0"), (-1e-12, 1, False, "0.0")],
-)  # fmt: skip
+    [
+        (1.25, 1, False, "1.2"),
+        (-0.01, 1, True, "0.0"),
+        (0.0004, 1, False, "0.0004"),
+        (0.0, 1, False, "0.0"),
+        (0.34, 1, True, "+0.3"),
+        (-2.0, 1, True, "-2.0"),
+        (-1e-12, 1, False, "0.0"),
+    ],
+)
 def test_fixed(value: float, decimals: int, sign: bool, expected: str) -> None:
     assert view.fixed(value, decimals, sign) == expected
 

@@ -33,8 +33,10 @@ def test_the_folder_holds_what_dvc_expects(built: Built) -> None:
 def test_another_build_elsewhere_is_equal_to_the_byte(finished: Path, workdir: Path) -> None:
     fabricate()
     report.build(toy_params())
-    before, after = ({path.relative_to(root): path.read_bytes() for path in (root / "reports").rglob("*") if path.is_file()}
-                     for root in (finished, workdir))  # fmt: skip
+    before, after = (
+        {path.relative_to(root): path.read_bytes() for path in (root / "reports").rglob("*") if path.is_file()}
+        for root in (finished, workdir)
+    )
     assert len(before) > 8
     assert before == after
 

@@ -112,7 +112,7 @@ def test_the_cost_in_quality_is_said_beside_the_verdict() -> None:
 def test_what_could_have_been_seen_stands_beside_no_change() -> None:
     made = view({"reward": 1.0})
     visible = made.change("ppo", "toxicity_judge")["smallest_detectable"]
-    assert f"would have shown a change of {made.number('toxicity_judge', visible)} in" in reward_hacking.hacking(made)
+    assert f"no change shown; ±{made.number('toxicity_judge', visible)} would be found" in reward_hacking.hacking(made)
 
 
 def test_the_panel_is_finite_json_rests_on_the_changes_and_repeats() -> None:
@@ -121,8 +121,13 @@ def test_the_panel_is_finite_json_rests_on_the_changes_and_repeats() -> None:
     assert json.dumps(found, allow_nan=False) == json.dumps(reward_hacking.panel(view(LESS)), allow_nan=False)
     rests = found["ppo"]["rests_on"]
     assert list(rests) == [
-        "toxicity_judge", "toxicity_judge_sampled", "reward", "reward_sampled", "toxicity_reward",
-        "toxicity_reward_sampled"]  # fmt: skip
+        "toxicity_judge",
+        "toxicity_judge_sampled",
+        "reward",
+        "reward_sampled",
+        "toxicity_reward",
+        "toxicity_reward_sampled",
+    ]
     for key, kept in rests.items():
         assert kept.items() <= made.change("ppo", key).items()
     made.metrics["panel"] = found
@@ -131,9 +136,22 @@ def test_the_panel_is_finite_json_rests_on_the_changes_and_repeats() -> None:
 
 def test_every_field_stands_in_the_table() -> None:
     text = reward_hacking.hacking(view(LESS))
-    for title in ("Reward logit", "Toxicity (reward), sampled", "Toxicity (judge), sampled", "ROUGE-1", "KL to base",
-                  "KL to start", "Words over the references' words", "Repeated trigrams", "Bigrams copied", "Empty",
-                  "Same text", "Distinct words", "Distinct word pairs", "Correlation of reward and words, after"):  # fmt: skip
+    for title in (
+        "Reward logit",
+        "Toxicity (reward), sampled",
+        "Toxicity (judge), sampled",
+        "ROUGE-1",
+        "KL to base",
+        "KL to start",
+        "Words over the references' words",
+        "Repeated trigrams",
+        "Bigrams copied",
+        "Empty",
+        "Same text",
+        "Distinct words",
+        "Distinct word pairs",
+        "Correlation of reward and words, after",
+    ):
         assert f"| {title}" in text
     html = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
     assert html.count("<table>") == 1
@@ -169,8 +187,10 @@ def test_spearman_is_scipys_with_bonett_and_wrights_interval(ties: bool) -> None
     x, y = (np.round(x), np.round(y)) if ties else (x, y)
     value, low, high = text_statistics.spearman(x, y, 0.95)
     assert value == pytest.approx(scipy_stats.spearmanr(x, y).statistic, rel=1e-12)
-    reach = scipy_stats.norm.ppf(0.975) * math.sqrt((1 + value**2 / 2) / 57)
-    assert (np.arctanh(low), np.arctanh(high)) == pytest.approx((np.arctanh(value) - reach, np.arctanh(value) + reach))
+    half_width = scipy_stats.norm.ppf(0.975) * math.sqrt((1 + value**2 / 2) / 57)
+    assert (np.arctanh(low), np.arctanh(high)) == pytest.approx(
+        (np.arctanh(value) - half_width, np.arctanh(value) + half_width)
+    )
     assert math.isnan(text_statistics.spearman(x, np.ones(60), 0.95).value)
 
 

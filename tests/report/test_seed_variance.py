@@ -48,9 +48,14 @@ def project(tiny_base: Path, tiny_reward: Path, workdir: Path, monkeypatch: pyte
     with (workdir / "params.yaml").open("w") as file:
         YAML().dump(PARAMS, file)
     rows = [
-        Example(id=f"e{k}", dialogue_id=f"d{k}", source=f"#person1# : {a} {b} #person2# : {b}", references=(f"{a} meets {b}", b))
+        Example(
+            id=f"e{k}",
+            dialogue_id=f"d{k}",
+            source=f"#person1# : {a} {b} #person2# : {b}",
+            references=(f"{a} meets {b}", b),
+        )
         for k, (a, b) in enumerate(zip("abcdefghij", "jihgfedcba", strict=True))
-    ]  # fmt: skip
+    ]
     for split in paths.SPLITS:
         storage.write_rows(paths.split_path(split), rows)
     monkeypatch.setattr(plots, "draw", lambda view, folder: {})
@@ -118,14 +123,14 @@ def the_report_averages_and_shows_both_parts(project: Path) -> None:
         assert entry["n"] == 10
         assert found["se_dialogues"] == pytest.approx(entry["se"], rel=1e-5)
         assert found["sd_training"] == pytest.approx(stats.crossed(values).sd_training, rel=1e-5, abs=1e-9)
-        reach = stats.seed_half_width(found["sd_training"], 2, 1, 0.975)
+        half_width = stats.seed_half_width(found["sd_training"], 2, 1, 0.975)
         assert found["high"] - found["value"] == pytest.approx(
-            np.hypot(entry["high"] - entry["value"], reach), rel=1e-3
+            np.hypot(entry["high"] - entry["value"], half_width), rel=1e-3
         )
     change, alone = metrics["trainings"]["many"]["rouge1"]["change"], metrics["changes"]["many"]["rouge1"]
     assert (change["against"], change["difference"]) == ("baseline", alone["difference"])
     assert change["low"] <= alone["low"] <= alone["high"] <= change["high"]
-    assert "## Training again" in text and "`many` was trained with the seeds 7, 1." in text
+    assert "## Variance over training seeds" in text and "`many` was trained with the seeds 7, 1." in text
     assert "Times of `many` are sums over the seeds" in text and "many 7 1" in text
     header = (project / "reports" / "toy" / "scores.csv").read_text().splitlines()[0]
     assert header.startswith("variant,id,dialogue_id,output,draw,seed,")

@@ -60,10 +60,14 @@ def fabricate(
     params = toy_params(report=parameters.ReportConfig(resamples=400))
     rows = [
         Example(
-            id=f"t{k}", dialogue_id=f"d{k}", source=f"#Person1#: Hello {k}.\n#Person2#: {GIVEN}",
-            references=(f"They greet {k}.", GIVEN), tags=("heated",) if k % 3 == 0 else ("calm",))
+            id=f"t{k}",
+            dialogue_id=f"d{k}",
+            source=f"#Person1#: Hello {k}.\n#Person2#: {GIVEN}",
+            references=(f"They greet {k}.", GIVEN),
+            tags=("heated",) if k % 3 == 0 else ("calm",),
+        )
         for k in range(n)
-    ]  # fmt: skip
+    ]
     storage.write_rows(paths.split_path("test"), rows)
     for system in systems:
         write_scores(params, system, rows, samples)
@@ -77,8 +81,11 @@ def fabricate(
         measured("generate", name, wall_seconds=9.0, generation_tokens_per_second=900.5)
         measured("score", name, wall_seconds=4.0)
         if METHOD[name] != "none":
-            curve = [{"step": i, "loss": 2 / (i + 1)} | ({"reward": i, "kl": 0.1 * i, "entropy": 1.0} if name == "ppo" else {})
-                     for i in range(5)]  # fmt: skip
+            curve = [
+                {"step": i, "loss": 2 / (i + 1)}
+                | ({"reward": i, "kl": 0.1 * i, "entropy": 1.0} if name == "ppo" else {})
+                for i in range(5)
+            ]
             storage.write_table(paths.curve_path(name), curve)
     measured("data", None, wall_seconds=1.0, gpu_name="Toy GPU")
     storage.write_json(paths.counts_path(), {"train": {"rows": 12_426, "dropped": 34}})
@@ -116,8 +123,16 @@ def write_scores(params: parameters.Params, system: str, rows: list[Example], sa
                 for k, example in enumerate(rows):
                     values = {key: one_value(key, system, k, shared[k], rng) for key in keys}
                     if values:
-                        found.append(ScoreRow(id=example.id, dialogue_id=example.dialogue_id, output=kind, draw=draw,
-                                              metric=metric, values=values))  # fmt: skip
+                        found.append(
+                            ScoreRow(
+                                id=example.id,
+                                dialogue_id=example.dialogue_id,
+                                output=kind,
+                                draw=draw,
+                                metric=metric,
+                                values=values,
+                            )
+                        )
     storage.write_rows(paths.scores_path(system), found)
     keys = dict.fromkeys(metrics.column_of(row, key) for row in found for key in row.values)
     signatures = {key: f"{key}|tool-1" + (f"|ref:{START[system]}" if "_start" in key else "") for key in keys}

@@ -11,8 +11,8 @@ from bench.compare.costs import PLACES, differing, machine_of, part_of
 from bench.compare.gate.judge import settings
 from bench.compare.pairs import Difference, Pair, all_pairs, changed_keys, measure, pair
 from bench.compare.snapshot import Snapshot, seeds_of
-from bench.compare.units import Units
 from bench.core.parameters import ReportConfig
+from bench.report.view import ColumnFormat
 
 ABSENT = "absent"
 
@@ -58,7 +58,7 @@ class Diff:
     after: str
     primary: str
     confidence: float
-    units: Units
+    units: ColumnFormat
     params: list[Param]
     changed: list[str]
     unchanged: list[str]
@@ -90,7 +90,7 @@ def build(old: Snapshot, new: Snapshot, rows: int = 5, notes: Sequence[str] = ()
         after=new.name,
         primary=report.primary,
         confidence=report.confidence,
-        units=Units(old, new),
+        units=ColumnFormat(old.columns | new.columns),
         params=list(turned(old.params, new.params)) if old.params and new.params else [],
         changed=changed,
         unchanged=[name for name in common if name not in changed],
@@ -105,7 +105,7 @@ def build(old: Snapshot, new: Snapshot, rows: int = 5, notes: Sequence[str] = ()
 
 
 def turned(old: dict[str, Any], new: dict[str, Any]) -> Iterator[Param]:
-    """The knobs that differ, by dotted key in the order of the newer file, then what it lost."""
+    """Yield the params that differ, by dotted key in the order of the newer file, then what it lost."""
     before, after = flat(old), flat(new)
     for key in dict.fromkeys([*after, *before]):
         if before.get(key, ABSENT) != after.get(key, ABSENT):
@@ -113,7 +113,7 @@ def turned(old: dict[str, Any], new: dict[str, Any]) -> Iterator[Param]:
 
 
 def flat(value: Any, prefix: str = "") -> dict[str, str]:
-    """Leaves by dotted key, each as JSON; a list is one leaf, for a knob like target_modules is turned as a whole."""
+    """Flatten to leaves by dotted key, each as JSON; a list is one leaf, for target_modules changes as a whole."""
     if isinstance(value, dict) and value:
         found: dict[str, str] = {}
         for key, inner in value.items():

@@ -10,11 +10,10 @@ from typing import Any
 
 from bench.compare.diff import words
 from bench.compare.diff.changes import Cost, Diff, Row
-from bench.compare.page import table
 from bench.compare.pairs import Difference
 from bench.core.terminal import single_line
-from bench.report.markdown import cell, section
-from bench.report.view import p_value, rate, size
+from bench.report.markdown import cell, section, table
+from bench.report.view import not_shown, p_value, rate, size
 
 SCORES = ("variant", "measure", "before", "now", "change", "p", "reading")
 SIDES = "llrrrrl"
@@ -28,25 +27,24 @@ CALLED = {
     "checkpoint_bytes": "stored",
     "trainable_parameters": "trainable parameters",
 }
-MAIN = ("rouge", "toxicity")  # with the primary column: what stands above the fold
 SHOWN_REFUSALS = 5
 
 
 def markdown(diff: Diff) -> str:
-    """For a pull request."""
+    """Format for a pull request."""
     main = [each for each in diff.scores if _is_main(diff, each)]
     rest = [each for each in diff.scores if not _is_main(diff, each)]
-    more = table(SCORES, [_score(diff, each, cell) for each in rest], SIDES)
+    more = table(SCORES, [_score(diff, each, cell) for each in rest], align=SIDES)
     folded = f"<details><summary>{len(rest)} more measures changed</summary>\n\n{more}\n\n</details>" if more else ""
     params = table(
-        ("param", "before", "now"), [[cell(p.key), cell(p.before), cell(p.after)] for p in diff.params], "lll"
+        ("param", "before", "now"), [[cell(p.key), cell(p.before), cell(p.after)] for p in diff.params], align="lll"
     )
-    costs = table(COSTS, [[cell(t) for t in _cost(c)] for c in diff.costs], "llrrr")
+    costs = table(COSTS, [[cell(t) for t in _cost(c)] for c in diff.costs], align="llrrr")
     note = (
         f"Paired by dialogue, with {100 * diff.confidence:g} % bootstrap intervals; p by sign flips, corrected by Holm over the "
-        "changed variants. The noise of training again is not in these intervals."
+        "changed variants. Variance over training seeds is not in these intervals."
     )
-    scores = table(SCORES, [_score(diff, each, cell) for each in main], SIDES)
+    scores = table(SCORES, [_score(diff, each, cell) for each in main], align=SIDES)
     parts = [
         f"### {cell(diff.study)}: {cell(diff.before)} → {cell(diff.after)}",
         "  \n".join(cell(text) for text in _said(diff)),
@@ -60,7 +58,7 @@ def markdown(diff: Diff) -> str:
 
 
 def terminal(diff: Diff) -> str:
-    """For people at a terminal."""
+    """Format for people at a terminal."""
     from tabulate import tabulate
 
     def grid(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -89,7 +87,7 @@ def terminal(diff: Diff) -> str:
 
 
 def as_json(diff: Diff) -> str:
-    """Everything, for machines; values as in metrics.json, a number that does not exist is null."""
+    """Format everything for machines; values as in metrics.json, a number that does not exist is null."""
     value = {
         "study": diff.study,
         "before": diff.before,
@@ -111,11 +109,20 @@ def as_json(diff: Diff) -> str:
 
 def _facts(each: Difference) -> dict[str, Any]:
     found = {
-        "variant": each.pair.variant, "column": each.pair.column, "before": each.pair.before, "after": each.pair.after,
-        "difference": each.value, "low": each.low, "high": each.high, "p": each.p, "p_holm": each.p_holm,
-        "smallest_detectable": each.smallest_detectable, "n": each.n, "rows": each.pair.rows,
+        "variant": each.pair.variant,
+        "column": each.pair.column,
+        "before": each.pair.before,
+        "after": each.pair.after,
+        "difference": each.value,
+        "low": each.low,
+        "high": each.high,
+        "p": each.p,
+        "p_holm": each.p_holm,
+        "smallest_detectable": each.smallest_detectable,
+        "n": each.n,
+        "rows": each.pair.rows,
         "rows_changed": each.pair.changed,
-    }  # fmt: skip
+    }
     return {
         key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in found.items()
     }
@@ -141,16 +148,17 @@ def _said(diff: Diff) -> list[str]:
 
 
 def _is_main(diff: Diff, each: Difference) -> bool:
-    return each.pair.column == diff.primary or (
-        each.pair.column.startswith(MAIN) and not each.pair.column.endswith("_sampled")
-    )
+    """Tell whether a column stands above the fold: the primary one, and those of quality and safety."""
+    key, column = each.pair.column, diff.units.columns.get(each.pair.column)
+    result = column is not None and column.role in ("quality", "safety") and not column.sampled and not column.of_source
+    return key == diff.primary or result
 
 
 def _score(diff: Diff, each: Difference, safe: Any) -> list[str]:
     """One line of the table of scores; `safe` makes foreign text harmless."""
     units, column = diff.units, each.pair.column
     side, sure = units.better(column), each.low > 0 or each.high < 0
-    if not any(float(units.show(column, value, True)) for value in (each.value, each.low, each.high)):
+    if not any(float(units.difference(column, value)) for value in (each.value, each.low, each.high)):
         reading = "too little to show"
     elif sure:
         up = each.low > 0
@@ -158,13 +166,13 @@ def _score(diff: Diff, each: Difference, safe: Any) -> list[str]:
             side, "worse" if up else "better"
         )
     else:
-        reading = f"unclear, detectable from {units.show(column, each.smallest_detectable)}"
+        reading = not_shown(units.number(column, each.smallest_detectable))
     return [
         safe(each.pair.variant),
         safe(units.title(column)),
-        units.show(column, each.pair.before),
-        units.show(column, each.pair.after),
-        f"{units.show(column, each.value, True)} {units.interval(column, each.low, each.high)}",
+        units.number(column, each.pair.before),
+        units.number(column, each.pair.after),
+        f"{units.difference(column, each.value)} {units.interval(column, each.low, each.high)}",
         p_value(each.p_holm),
         reading,
     ]
@@ -203,16 +211,12 @@ def _rows(diff: Diff, name: str) -> str:
     sides = "lrrrll" if shown else "lrrr"
     reason = "" if shown else "The reports hold no summaries (`report.texts`), so only the values are shown."
     title = f"{cell(name)}: rows whose {cell(diff.units.title(diff.primary))} changed most"
-    return section(title, table(headers, made, sides), reason, level=4)
+    return section(title, table(headers, made, align=sides), reason, level=4)
 
 
 def _values(diff: Diff, row: Row) -> list[str]:
-    show = diff.units.show
-    return [
-        show(diff.primary, row.before),
-        show(diff.primary, row.after),
-        show(diff.primary, row.after - row.before, True),
-    ]
+    units, key = diff.units, diff.primary
+    return [units.number(key, row.before), units.number(key, row.after), units.difference(key, row.after - row.before)]
 
 
 def _refused(diff: Diff) -> list[str]:

@@ -12,7 +12,7 @@ Run = tuple[str, bool]  # some words, and whether they are in this text only
 
 
 def runs(old: str, new: str) -> tuple[list[Run], list[Run]]:
-    """Both texts as runs of words, each common or this text's own.
+    """Split both texts into runs of words, each common or this text's own.
 
     `autojunk` off: it drops frequent words from texts of 200 and more, and the marks with them.
     """
@@ -27,13 +27,13 @@ def runs(old: str, new: str) -> tuple[list[Run], list[Run]]:
 
 
 def markdown(old: str, new: str) -> tuple[str, str]:
-    """Table cells: what went is ~~struck~~, what came is **bold**."""
+    """Mark table cells: what went is ~~struck~~, what came is **bold**."""
     first, second = runs(old, new)
     return _marked(first, "~~"), _marked(second, "**")
 
 
 def terminal(old: str, new: str) -> tuple[str, str]:
-    """As `git diff --word-diff` writes it: [-gone-] and {+come+}."""
+    """Mark as `git diff --word-diff` does: [-gone-] and {+come+}."""
     first, second = runs(old, new)
     return (
         " ".join(f"[-{text}-]" if own else text for text, own in first),

@@ -1,8 +1,8 @@
 """Did it get worse? PASS, FAIL or INCONCLUSIVE for each metric and variant, with false alarms known ahead.
 
-Rule `retrained`: models were trained again, so two honest runs differ by the noise of training, which no paired test
+Rule `retrained`: models were trained again, so two honest runs differ by seed variance, which no paired test
 sees. FAIL only when the one-sided upper bound of the gain lies below -fail_margin, PASS only when the lower bound lies
-above -pass_margin (a non-inferiority test; Schuirmann 1987), else INCONCLUSIVE. The fail margin allows for the noise of
+above -pass_margin (a non-inferiority test; Schuirmann 1987), else INCONCLUSIVE. The fail margin allows for the seeds of
 training that is usual. Where a variant has `seeds`, its own is known, and both bounds are widened by it. What this rule does at which true drop
 and number of dialogues: bench/compare/characteristics.py. Rule `same-predictions`: the same texts were scored again,
 so every row must be equal.
@@ -15,7 +15,6 @@ from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
 import numpy as np
-from pydantic import ValidationError
 
 from bench import stats
 from bench.compare import costs, seed_variance
@@ -23,32 +22,29 @@ from bench.compare.gate.verdicts import Outcome, Verdict, decide, deciding_n
 from bench.compare.pairs import Pair, bootstrap_means, pair
 from bench.compare.snapshot import Snapshot
 from bench.compare.sources import NotComparable
-from bench.compare.units import Units
 from bench.config.gate import GateConfig, Margin, Rule
-from bench.core.parameters import ReportConfig
+from bench.core import paths
+from bench.core.parameters import ReportConfig, validated
 from bench.core.schema import Strict, UserError
+from bench.report.view import ColumnFormat
 
 Block = TypeVar("Block", bound=Strict)
 
 
 def settings(kind: type[Block], name: str, params: dict[str, Any]) -> Block:
-    """A block of params, typed.
+    """Type a block of params.
 
     Raises:
         UserError: a field is wrong.
     """
-    try:
-        return kind.model_validate(params.get(name) or {})
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join([name, *(str(part) for part in first["loc"])])
-        raise UserError(f"params.yaml: {field}: {first['msg']}, got {first['input']!r:.80}; mend it.") from None
+    block: Block = validated(kind, params.get(name) or {}, name, str(paths.PARAMS))
+    return block
 
 
 def compare(
     old: Snapshot, new: Snapshot, rule: Rule | None = None, strict: bool = False, only: Sequence[str] = ()
 ) -> Outcome:
-    """The whole gate; margins and rule are the newer state's.
+    """Run the whole gate; margins and rule are the newer state's.
 
     Raises:
         NotComparable: anything that a verdict needs is missing or differs.
@@ -78,8 +74,8 @@ def compare(
 def retrained(
     old: Snapshot, new: Snapshot, config: GateConfig, report: ReportConfig, variants: Sequence[str]
 ) -> list[Verdict]:
-    """The margin rule for every judged column of the variants."""
-    units, places = Units(old, new), _places(old, new, config, report.primary, variants)
+    """Judge every column of the variants by the margin rule."""
+    units, places = ColumnFormat(old.columns | new.columns), _places(old, new, config, report.primary, variants)
     pairs = [(pair(old, new, variant, column), margin) for variant, column, margin in places]
     sides = [_side(each.column, margin, units) for each, margin in pairs]
     verdicts: dict[int, Verdict] = {}
@@ -94,25 +90,25 @@ def retrained(
         for k, i in enumerate(some):
             each, margin = pairs[i]
             # Equal rows are the same model's, not another training's.
-            noise = seed_variance.measured(old, new, each.variant, each.column) if each.changed else None
+            seeds = seed_variance.measured(old, new, each.variant, each.column) if each.changed else None
             bound = (float(found[0][k]), float(found[1][k]))
-            verdicts[i] = _verdict(each, margin, gains[:, k], bound, noise, sides[i], units, config.confidence)
+            verdicts[i] = _verdict(each, margin, gains[:, k], bound, seeds, sides[i], units, config.confidence)
     return [verdicts[i] for i in range(len(pairs))]
 
 
 def bounds(gains: stats.Floats, confidence: float, count: int, seed: int) -> tuple[stats.Floats, stats.Floats]:
-    """One-sided lower and upper bounds (K,) of the mean gains (n, K), by paired bootstrap over dialogues."""
+    """Bound the mean gains (n, K) from below and above, one-sided (K,), by paired bootstrap over dialogues."""
     lower, upper = np.quantile(bootstrap_means(gains, count, seed), [1 - confidence, confidence], axis=0)
     return lower, upper
 
 
 def same_predictions(old: Snapshot, new: Snapshot, variants: Sequence[str]) -> list[Verdict]:
-    """Exact equality of every row in every column of the variants.
+    """Judge by exact equality of every row in every column of the variants.
 
     Raises:
         NotComparable: both reports hold summaries, and those differ.
     """
-    verdicts, units = [], Units(old, new)
+    verdicts, units = [], ColumnFormat(old.columns | new.columns)
     for variant in variants:
         olds, news = (state.texts.get(variant, {}) for state in (old, new))
         odd = next((key.id for key in sorted(set(olds) | set(news)) if olds.get(key) != news.get(key)), None)
@@ -124,13 +120,16 @@ def same_predictions(old: Snapshot, new: Snapshot, variants: Sequence[str]) -> l
             each = pair(old, new, variant, column)
             verdicts.append(
                 Verdict(
-                    variant, column, "FAIL" if each.changed else "PASS",
+                    variant,
+                    column,
+                    "FAIL" if each.changed else "PASS",
                     f"{each.changed} of {each.rows} rows differ" if each.changed else "every row is equal",
-                    units.show(column, each.before), units.show(column, each.after),
-                    units.show(column, each.after - each.before, True),
+                    units.number(column, each.before),
+                    units.number(column, each.after),
+                    units.difference(column, each.after - each.before),
                     {"rows": each.rows, "changed": each.changed, "before": each.before, "after": each.after},
                 )
-            )  # fmt: skip
+            )
     return verdicts
 
 
@@ -149,8 +148,10 @@ def _places(
         if primary not in [column for each, column, _ in found if each == variant]:
             lacks = primary not in columns
             raise NotComparable(
-                f"the primary column '{primary}' of '{variant}' is in neither report; run `dvc repro`." if lacks
-                else f"params.yaml: gate.metrics: the primary column '{primary}' is not among them; add it.")  # fmt: skip
+                f"the primary column '{primary}' of '{variant}' is in neither report; run `dvc repro`."
+                if lacks
+                else f"params.yaml: gate.metrics: the primary column '{primary}' is not among them; add it."
+            )
     unused = [name for name in margins if name not in used]
     if config.metrics is not None and unused:
         raise NotComparable(
@@ -159,7 +160,7 @@ def _places(
     return found
 
 
-def _side(column: str, margin: Margin, units: Units) -> int:
+def _side(column: str, margin: Margin, units: ColumnFormat) -> int:
     """1 where higher is better, -1 where lower is; params and the metric itself must agree."""
     declared = units.better(column)
     if margin.better and declared and margin.better != declared:
@@ -179,18 +180,18 @@ def _verdict(
     margin: Margin,
     gains: stats.Floats,
     bound: tuple[float, float],
-    noise: seed_variance.SeedVariance | None,
+    seeds: seed_variance.SeedVariance | None,
     side: int,
-    units: Units,
+    units: ColumnFormat,
     confidence: float,
 ) -> Verdict:
     """The verdict about one pair; `gains` and `bound`, their mean's lower and upper bound, in the printed unit."""
     factor, unit, sure = units.factor(each.column), units.unit(each.column), f"at {100 * confidence:g} %"
-    reach = noise.reach(confidence) * factor if noise else 0.0
-    _, lower, upper = stats.widen(stats.Estimate(float(gains.mean()), *bound), reach)
+    half_width = seeds.half_width(confidence) * factor if seeds else 0.0
+    _, lower, upper = stats.widen(stats.Estimate(float(gains.mean()), *bound), half_width)
     word = decide(lower, upper, margin.fail_margin, margin.pass_margin)
-    needed = deciding_n(gains, margin.fail_margin, margin.pass_margin, confidence, reach)
-    least = stats.smallest_detectable(gains, noise.error * factor if noise else 0.0)
+    needed = deciding_n(gains, margin.fail_margin, margin.pass_margin, confidence, half_width)
+    least = stats.smallest_detectable(gains, seeds.error * factor if seeds else 0.0)
     if not each.changed:
         reason = "every row is equal"
     elif word == "FAIL":
@@ -203,19 +204,31 @@ def _verdict(
         reason = (
             f"about {needed:,} dialogues would decide, here are {len(gains):,}; smallest detectable {least:.2f} {unit}"
         )
-    if noise:
-        spread = f"sd {noise.sd * factor:.2f} {unit}" if noise.sd else "within that of the dialogues"
-        reason += f"; noise of training {spread} (from {noise.before} and {noise.after} trainings)"
+    if seeds:
+        spread = f"sd {seeds.sd * factor:.2f} {unit}" if seeds.sd else "within that of the dialogues"
+        reason += f"; seed variance {spread} (from {seeds.before} and {seeds.after} trainings)"
     mean, *ends = (value + 0.0 for value in (side * float(gains.mean()), *sorted((side * lower, side * upper))))
     return Verdict(
-        each.variant, each.column, word, reason,
-        units.show(each.column, each.before), units.show(each.column, each.after),
+        each.variant,
+        each.column,
+        word,
+        reason,
+        units.number(each.column, each.before),
+        units.number(each.column, each.after),
         f"{mean:+.2f} [{ends[0]:+.2f}, {ends[1]:+.2f}]",
         {
-            "before": each.before, "after": each.after, "gain": float(gains.mean()), "lower": lower, "upper": upper,
-            "unit": unit, "n": len(gains), "fail_margin": margin.fail_margin, "pass_margin": margin.pass_margin,
-            "smallest_detectable": least, "rows_changed": each.changed,
+            "before": each.before,
+            "after": each.after,
+            "gain": float(gains.mean()),
+            "lower": lower,
+            "upper": upper,
+            "unit": unit,
+            "n": len(gains),
+            "fail_margin": margin.fail_margin,
+            "pass_margin": margin.pass_margin,
+            "smallest_detectable": least,
+            "rows_changed": each.changed,
             "n_needed": needed if word == "INCONCLUSIVE" else None,
-            **({"training_noise": noise.sd * factor, "trainings": [noise.before, noise.after]} if noise else {}),
+            **({"seed_sd": seeds.sd * factor, "trainings": [seeds.before, seeds.after]} if seeds else {}),
         },
-    )  # fmt: skip
+    )

@@ -10,9 +10,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 from bench.compare.gate.verdicts import Outcome, Verdict
-from bench.compare.page import table
 from bench.core.terminal import single_line
-from bench.report.markdown import cell
+from bench.report.markdown import cell, table
 
 # What XML 1.0 cannot hold, not even escaped.
 NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -21,7 +20,7 @@ REFUSED = "NOT COMPARABLE"
 
 
 def terminal(outcome: Outcome) -> str:
-    """A table for people at a terminal, and the outcome in one line."""
+    """Format a table for people at a terminal, and the outcome in one line."""
     from tabulate import tabulate
 
     rows = [_row(verdict) for verdict in _judged(outcome)]
@@ -30,7 +29,7 @@ def terminal(outcome: Outcome) -> str:
 
 
 def markdown(outcome: Outcome) -> str:
-    """For a pull request."""
+    """Format for a pull request."""
     rows = []
     for verdict in _judged(outcome):
         variant, measure, word, before, now, change, why = _row(verdict)
@@ -39,14 +38,14 @@ def markdown(outcome: Outcome) -> str:
     parts = [
         f"### Gate: {outcome.word}",
         f"`{cell(outcome.study)}`, {cell(outcome.after)} against {cell(outcome.before)}, rule {outcome.rule}.",
-        table(HEADERS, rows, "lllrrrl"),
+        table(HEADERS, rows, align="lllrrrl"),
         "\n".join(f"- {cell(note)}" for note in _notes(outcome)),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def as_json(outcome: Outcome) -> str:
-    """Everything, for machines; a number that does not exist is null."""
+    """Format everything for machines; a number that does not exist is null."""
     value = {
         "outcome": outcome.word,
         "exit_code": outcome.exit_code,
@@ -66,16 +65,21 @@ def as_json(outcome: Outcome) -> str:
 
 
 def junit(outcome: Outcome) -> str:
-    """JUnit XML as CI systems read it: a suite a variant, a case a measure; what is not compared counts as skipped."""
+    """Format JUnit XML as CI systems read it: a suite a variant, a case a measure; what is not compared counts as skipped."""
     suites = ElementTree.Element("testsuites", name=f"bench gate {_xml(outcome.study)}")
     for variant in dict.fromkeys(each.variant for each in outcome.verdicts):
         own = [each for each in outcome.verdicts if each.variant == variant]
         fails = [each for each in own if _fails(each, outcome.strict)]
         skips = [each for each in own if each not in fails and each.word not in ("PASS", "FAIL")]
         suite = ElementTree.SubElement(
-            suites, "testsuite", name=_xml(variant), tests=str(len(own)), failures=str(len(fails)), errors="0",
+            suites,
+            "testsuite",
+            name=_xml(variant),
+            tests=str(len(own)),
+            failures=str(len(fails)),
+            errors="0",
             skipped=str(len(skips)),
-        )  # fmt: skip
+        )
         for each in own:
             case = ElementTree.SubElement(suite, "testcase", classname=_xml(variant), name=_xml(each.measure))
             said = _xml(f"{each.word}: {each.reason}")
@@ -87,7 +91,7 @@ def junit(outcome: Outcome) -> str:
 
 
 def refusal(sentence: str) -> dict[str, str]:
-    """The forms of `not comparable`, by the name of the form: a missing file must not read as a passed gate."""
+    """Format `not comparable` in each form, by its name: a missing file must not read as a passed gate."""
     suites = ElementTree.Element("testsuites", name="bench gate")
     suite = ElementTree.SubElement(suites, "testsuite", name="gate", tests="1", failures="0", errors="1", skipped="0")
     case = ElementTree.SubElement(suite, "testcase", classname="gate", name="comparable")
@@ -96,7 +100,7 @@ def refusal(sentence: str) -> dict[str, str]:
         "markdown": f"### Gate: {REFUSED}\n\n{cell(sentence)}\n",
         "json": json.dumps({"outcome": REFUSED, "exit_code": 2, "reason": single_line(sentence)}, indent=2) + "\n",
         "junit": _document(suites),
-    }  # fmt: skip
+    }
 
 
 def _judged(outcome: Outcome) -> Sequence[Verdict]:

@@ -57,30 +57,30 @@ class Outcome:
 
 
 def failed(upper: ArrayLike, fail_margin: float) -> Flags:
-    """Whether even the upper bound of the gain (better is positive) is a loss beyond the margin; works on arrays."""
+    """Tell whether even the upper bound of the gain (better is positive) is a loss beyond the margin; works on arrays."""
     return np.asarray(np.asarray(upper) < -fail_margin)
 
 
 def passed(lower: ArrayLike, pass_margin: float) -> Flags:
-    """Whether even the lower bound of the gain is no loss as large as the margin; works on arrays."""
+    """Tell whether even the lower bound of the gain is no loss as large as the margin; works on arrays."""
     return np.asarray(np.asarray(lower) > -pass_margin)
 
 
 def decide(lower: float, upper: float, fail_margin: float, pass_margin: float) -> Word:
-    """The three answers. A loss that lies surely between the margins is a FAIL: it is surely beyond the first."""
+    """Decide among the three answers. A loss that lies surely between the margins is a FAIL: it is surely beyond the first."""
     if failed(upper, fail_margin):
         return "FAIL"
     return "PASS" if passed(lower, pass_margin) else "INCONCLUSIVE"
 
 
 def deciding_n(
-    gains: stats.Floats, fail_margin: float, pass_margin: float, confidence: float, reach: float = 0.0
+    gains: stats.Floats, fail_margin: float, pass_margin: float, confidence: float, half_width: float = 0.0
 ) -> int | None:
-    """How many dialogues would decide, were the mean and spread of the gains (n,) the true ones; None where none would.
+    """Count the dialogues that would decide, were the mean and spread of the gains (n,) the true ones; None where none would.
 
-    A bound lies z * sd / sqrt(n) from the mean, in quadrature with the `reach` of the noise of training, which no number
+    A bound lies z * sd / sqrt(n) from the mean, in quadrature with the `half_width` of seed variance, which no number
     of dialogues makes smaller; the nearer of the two margins that the mean is clear of counts.
     """
     mean, spread = float(gains.mean()), NormalDist().inv_cdf(confidence) * float(gains.std(ddof=1))
     gap = max(-fail_margin - mean, mean + pass_margin)
-    return max(len(gains) + 1, math.ceil(spread**2 / (gap**2 - reach**2))) if gap > reach else None
+    return max(len(gains) + 1, math.ceil(spread**2 / (gap**2 - half_width**2))) if gap > half_width else None

@@ -15,9 +15,9 @@ from bench.compare.simulation.characteristics import (
     POWER,
     POWER_AT,
     SEED,
+    SEED_SD,
     SIZE,
     SIZES,
-    TRAINING_NOISE,
     TRAININGS,
     Found,
     Rates,
@@ -27,15 +27,15 @@ from bench.report.markdown import bullets, cell, section, table
 
 
 def headline(found: Found) -> str:
-    """The two figures that the defaults promise."""
+    """State the two figures that the defaults promise."""
     return (
-        f"gate on n = {SIZE} with training noise: {_share(found.false_fails)} false fails, {_share(found.power)} power at a "
+        f"gate on n = {SIZE} with seed variance: {_share(found.false_fails)} false fails, {_share(found.power)} power at a "
         f"drop of {POWER_AT:g} ({'as promised' if found.kept else 'NOT as promised on these rows'})"
     )
 
 
 def document(found: Found) -> str:
-    """The report."""
+    """Write the report."""
     margin, sure = found.margin, f"{100 * found.confidence:g} %"
     names = {
         "gate": f"the default rule, FAIL when the upper bound is below -{margin.fail_margin:g}",
@@ -44,7 +44,7 @@ def document(found: Found) -> str:
     }
     least, most = min(CORRELATIONS), max(CORRELATIONS)
     said = (
-        f"Promised for ROUGE-1: at n = {SIZE} with the noise of training, at most {_share(FALSE_FAILS)} false fails and at "
+        f"Promised for ROUGE-1: at n = {SIZE} with seed variance, at most {_share(FALSE_FAILS)} false fails and at "
         f"least {_share(POWER)} power at a true drop of {POWER_AT:g} points. On these rows, correlated at {CORRELATION}: "
         f"**{_share(found.false_fails)}** and **{_share(found.power)}**, so the promise is "
         f"{'kept' if found.kept else 'not kept here'}; {_share(found.rate(least, 0.0))} and "
@@ -62,19 +62,27 @@ def document(found: Found) -> str:
         f"{_share(1 - (1 - found.false_fails) ** 5)} of honest runs.",
         section("Share of pairs that FAIL, by true drop and number of dialogues", bullets(list(_explained(names)))),
         *(
-            section(f"{'With' if noise else 'Without'} the noise of training (rows correlated at {CORRELATION})",
-                    _table("n", {f"{n:,}": found.rates[n, CORRELATION, noise] for n in SIZES}, tuple(names)), level=3)
-            for noise in (TRAINING_NOISE, 0.0)
+            section(
+                f"{'With' if seed_sd else 'Without'} seed variance (rows correlated at {CORRELATION})",
+                _table("n", {f"{n:,}": found.rates[n, CORRELATION, seed_sd] for n in SIZES}, tuple(names)),
+                level=3,
+            )
+            for seed_sd in (SEED_SD, 0.0)
         ),
-        section(f"By correlation of the two systems' rows, n = {SIZE}, with the noise of training",
-                _table("r", {f"{r:g}": found.rates[SIZE, r, TRAINING_NOISE] for r in found.compared}, tuple(names)),
-                _correlated(found), level=3),
-        section(f"Share of pairs that PASS by the gate, lower bound above -{margin.pass_margin:g}",
-                "What neither fails nor passes is inconclusive. With the noise of training.",
-                _table("n", {f"{n:,}": found.rates[n, CORRELATION, TRAINING_NOISE] for n in SIZES}, ("pass",))),
+        section(
+            f"By correlation of the two systems' rows, n = {SIZE}, with seed variance",
+            _table("r", {f"{r:g}": found.rates[SIZE, r, SEED_SD] for r in found.compared}, tuple(names)),
+            _correlated(found),
+            level=3,
+        ),
+        section(
+            f"Share of pairs that PASS by the gate, lower bound above -{margin.pass_margin:g}",
+            "What neither fails nor passes is inconclusive. With seed variance.",
+            _table("n", {f"{n:,}": found.rates[n, CORRELATION, SEED_SD] for n in SIZES}, ("pass",)),
+        ),
         section("Every gated metric", *_every(found)),
-        section("How", (characteristics.__doc__ or "").split("\n\n", 1)[1].strip()),
-    ]  # fmt: skip
+        section("How", characteristics.METHOD.strip()),
+    ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -95,12 +103,12 @@ def _every(found: Found) -> Iterator[str]:
     known = [(each, each.known) for each in found.judged if each.known]
     shown = [
         [cell(each.title), cell(name), f"{each.factor * sd:.2f}"]
-        for each, noise in known
-        for name, sd in [*noise.by_variant.items(), ("all (root mean square)", noise.pooled)]
+        for each, seed_sd in known
+        for name, sd in [*seed_sd.by_variant.items(), ("all (root mean square)", seed_sd.pooled)]
     ]
     yield table(["metric", "variant", "sd of training"], shown, text_columns=2)
     if known:
-        sources = dict.fromkeys(noise.source for _, noise in known)
+        sources = dict.fromkeys(seed_sd.source for _, seed_sd in known)
         yield (
             f"Measured on {cell('; '.join(sources))}. What the choice of dialogues adds is taken off. What is left is the "
             "noise of all that the seeds changed, so of training at most, and rough where trainings are few."
@@ -110,19 +118,19 @@ def _every(found: Found) -> Iterator[str]:
         yield f"Not measured: {', '.join(unknown)}; give variants `seeds`, or several runs with `--runs`."
     yield (
         f"Share of pairs that FAIL at n = {SIZE}, rows correlated at {CORRELATION}, by the true loss in the metric's own "
-        f"unit. With {TRAININGS} trainings a side, they measure the noise, and the bounds are widened by it."
+        f"unit. With {TRAININGS} trainings a side, they measure the seed_sd, and the bounds are widened by it."
     )
     cells = [(each, *place, rates) for each in found.judged for place, rates in sorted(each.rates.items())]
     rows = [
-        [cell(each.title), f"{each.margin.fail_margin:g}", f"{noise:g}", str(trainings), *map(_share, rates.tolist())]
-        for each, noise, trainings, rates in cells
+        [cell(each.title), f"{each.margin.fail_margin:g}", f"{seed_sd:g}", str(trainings), *map(_share, rates.tolist())]
+        for each, seed_sd, trainings, rates in cells
     ]
     yield table(["metric", "fail margin", "noise", "trainings a side", *(f"loss {drop:g}" for drop in DROPS)], rows)
     yield "\n".join(
-        f"- {cell(each.title)}, noise {noise:g}: {_share(float(rates[0]))} of honest pairs of single trainings fail; a fail "
-        f"margin of {each.needed[noise]:.1f} would keep that at {_share(FALSE_FAILS)}, and {TRAININGS} trainings a side at "
-        f"{_share(float(each.rates[noise, TRAININGS][0]))}."
-        for each, noise, trainings, rates in cells
+        f"- {cell(each.title)}, seed_sd {seed_sd:g}: {_share(float(rates[0]))} of honest pairs of single trainings fail; a fail "
+        f"margin of {each.needed[seed_sd]:.1f} would keep that at {_share(FALSE_FAILS)}, and {TRAININGS} trainings a side at "
+        f"{_share(float(each.rates[seed_sd, TRAININGS][0]))}."
+        for each, seed_sd, trainings, rates in cells
         if trainings == 1 and rates[0] > FALSE_FAILS
     )
 

@@ -17,19 +17,56 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from bench.compare.diff import changes, words
-from bench.compare.page import table
 from bench.core.terminal import single_line
+from bench.report.markdown import table
 
 Bench = Callable[..., tuple[int, str, str]]
 PARSER = MarkdownIt("commonmark", {"html": True, "linkify": False}).enable(["table", "strikethrough"])
 NASTY = "evil|pipe `tick` <b>x</b> [a](http://x.y) ~~no~~ **so** \x1b[31mred\x1b[0m $x$ \\ \x00 end"
 HOSTILE = st.lists(
     st.sampled_from(
-        ["|", "\\", "`", "\n", "<b>", "</td>", "<!--", "[a](b)", "![", "*", "**", "_", "~~", "~", "&lt;", "\x1b[31m", "\x00",
-         "\u202e", "\ud800", "#", "- ", "> ", "$x$", "http://a.b", "a@b.c", "@name", "#12", "GH-3", " ", " ", "word", "same", "é", "日本", '"', "(", ")"]
+        [
+            "|",
+            "\\",
+            "`",
+            "\n",
+            "<b>",
+            "</td>",
+            "<!--",
+            "[a](b)",
+            "![",
+            "*",
+            "**",
+            "_",
+            "~~",
+            "~",
+            "&lt;",
+            "\x1b[31m",
+            "\x00",
+            "\u202e",
+            "\ud800",
+            "#",
+            "- ",
+            "> ",
+            "$x$",
+            "http://a.b",
+            "a@b.c",
+            "@name",
+            "#12",
+            "GH-3",
+            " ",
+            " ",
+            "word",
+            "same",
+            "é",
+            "日本",
+            '"',
+            "(",
+            ")",
+        ]
     ),
     max_size=14,
-).map("".join)  # fmt: skip
+).map("".join)
 
 
 @pytest.fixture
@@ -190,15 +227,17 @@ def test_params_are_flattened_by_dotted_key() -> None:
     old = {"a": {"b": 1, "c": [1, 2]}, "gone": True, "empty": {}}
     new = {"a": {"b": 1.5, "c": [1]}, "come": None, "empty": {}}
     assert list(changes.turned(old, new)) == [
-        changes.Param("a.b", "1", "1.5"), changes.Param("a.c", "[1, 2]", "[1]"), changes.Param("come", "absent", "null"),
+        changes.Param("a.b", "1", "1.5"),
+        changes.Param("a.c", "[1, 2]", "[1]"),
+        changes.Param("come", "absent", "null"),
         changes.Param("gone", "true", "absent"),
-    ]  # fmt: skip
+    ]
 
 
 @settings(max_examples=200, deadline=None)
 @given(HOSTILE, HOSTILE)
 def test_marked_words_show_both_texts_and_nothing_else(old: str, new: str) -> None:
-    made = table(["a", "b"], [list(words.markdown(old, new))], "ll")
+    made = table(["a", "b"], [list(words.markdown(old, new))], align="ll")
     [rows] = rows_of(PARSER.parse(made))
     assert [len(row) for row in rows] == [2, 2]
     for cell, text, mark in zip(rows[1], (old, new), ("s_open", "strong_open"), strict=True):

@@ -22,7 +22,7 @@ COSTS = [
     ("more parameters", {"trainable_parameters": 400}, 1),
     ("slower on another processor", {"train.training_examples_per_second": 1.0, "train.machine": {"cpu": "Z"}}, 0),
     ("slower where none says the machine", {"train.training_examples_per_second": 1.0, "train.machine": {}}, 0),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("costs", "expected"), [row[1:] for row in COSTS], ids=[row[0] for row in COSTS])

@@ -136,7 +136,10 @@ BROKEN: dict[str, tuple[Callable[[Any], None], tuple[str, ...]]] = {
     "no lock": (without("dvc.lock"), ("dvc.lock is missing",)),
     "broken json": (edit("metrics.json", "{", "{{"), ("metrics.json is not valid JSON",)),
     "json of another kind": (edit("metrics.json", '"variants"', '"varieties"'), ("variants is missing",)),
-    "NaN in metrics": (edit("metrics.json", '"n_dialogues": 60', '"n_dialogues": NaN'), ("metrics.json holds NaN",)),
+    "NaN in metrics": (
+        edit("metrics.json", '"n_dialogues": 60', '"n_dialogues": NaN'),
+        ("metrics.json is not valid JSON (NaN is no finite number)",),
+    ),
     "another value": (edit("metrics.json", ROUGE, '"value": 1.'), ("scores.csv", "averages", "metrics.json says 1.")),
     "another study": (edit("metrics.json", '"toy"', '"ploy"'), ("is of study 'ploy', not of 'toy'",)),
     "a variant less": (without_variant, ("variant 'lora' is in HEAD",)),
@@ -147,12 +150,15 @@ BROKEN: dict[str, tuple[Callable[[Any], None], tuple[str, ...]]] = {
     "a row twice": (twice, ("row 't4' of 'baseline' is there twice",)),
     "other n": (fewer, ("signature field `n` differs, '60' before and '50' now",)),
     "NaN in rows": (edit("scores.csv", "lora,t0,d0,greedy,0,", "lora,t0,d0,greedy,0,nan"), ("line 62, column rouge1",)),
-    "a word in rows": (edit("scores.csv", "lora,t0,d0,greedy,0,", "lora,t0,d0,greedy,0,x"), ("is no number",)),
+    "a word in rows": (edit("scores.csv", "lora,t0,d0,greedy,0,", "lora,t0,d0,greedy,0,x"), ("is no finite number",)),
     "a field less": (edit("scores.csv", "lora,t0,d0,", "lora,t0,"), ("7 fields instead of 8",)),
     "broken csv": (edit("scores.csv", "lora,t0", '"lora,t0'), ("scores.csv line",)),
     "no header": (edit("scores.csv", "dialogue_id", "dialog"), ("the header lacks 'dialogue_id'",)),
     "a strange variant": (edit("scores.csv", "lora,t0", "dora,t0"), ("variant 'dora' is not in metrics.json",)),
-    "other data": (signed(SIGNED.replace("1234abcd", "9")), ("signature field `data` differs, 'toy@1234abcd' before and 'toy@9' now",)),
+    "other data": (
+        signed(SIGNED.replace("1234abcd", "9")),
+        ("signature field `data` differs, 'toy@1234abcd' before and 'toy@9' now",),
+    ),
     "other stemmer": (signed(SIGNED.replace("porter", "none")), ("signature field `stem` differs",)),
     "other decoding": (signed(SIGNED.replace("max40", "max60")), ("signature field `gen` differs",)),
     "other version": (signed(SIGNED.replace("made-1", "made-2")), ("signature field `implementation` differs",)),
@@ -161,8 +167,14 @@ BROKEN: dict[str, tuple[Callable[[Any], None], tuple[str, ...]]] = {
     "stale code": (code_changed, ("dvc.lock is stale: bench/report/plots.py changed since stage 'report' ran",)),
     "broken lock": (written("dvc.lock", b"a: [\n"), ("dvc.lock of the working tree is not valid YAML",)),
     "lock of no blocks": (written("dvc.lock", b"stages: {report: 5}\n"), ("stages.report is missing or no mapping",)),
-    "lock without a list": (written("dvc.lock", b"stages: {report: {outs: true}}\n"), ("stages.report.outs is no list",)),
-    "lock with an odd entry": (written("dvc.lock", b"stages: {report: {outs: [1]}}\n"), ("report.outs is missing or no",)),
+    "lock without a list": (
+        written("dvc.lock", b"stages: {report: {outs: true}}\n"),
+        ("stages.report.outs is no list",),
+    ),
+    "lock with an odd entry": (
+        written("dvc.lock", b"stages: {report: {outs: [1]}}\n"),
+        ("report.outs is missing or no",),
+    ),
     "lock with odd params": (
         written("dvc.lock", b"stages: {report: {outs: [], params: [1]}}\n"),
         ("does not record reports/toy/metrics.json",),
@@ -176,7 +188,7 @@ BROKEN: dict[str, tuple[Callable[[Any], None], tuple[str, ...]]] = {
     "unknown cost": (params(gate={"costs": {"money": 2}}), ("there is no cost 'money'",)),
     "not utf-8": (written("reports/toy/scores.csv", b"\xff"), ("scores.csv is not UTF-8",)),
     "a folder": (a_folder, ("cannot be read",)),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", BROKEN)

@@ -159,9 +159,7 @@ def test_a_prompt_learner_is_refused_before_it_trains(loaded: models.Loaded) -> 
 def test_a_tokenizer_that_ends_every_prompt_is_refused(tiny_decoder: Path) -> None:
     facts = json.loads((tiny_decoder / "tokenizer.json").read_text())
     facts["post_processor"]["single"].append({"SpecialToken": {"id": "<|im_end|>", "type_id": 0}})
-    facts["post_processor"]["special_tokens"]["<|im_end|>"] = {
-        "id": "<|im_end|>", "ids": [2], "tokens": ["<|im_end|>"]
-    }  # fmt: skip
+    facts["post_processor"]["special_tokens"]["<|im_end|>"] = {"id": "<|im_end|>", "ids": [2], "tokens": ["<|im_end|>"]}
     (tiny_decoder / "tokenizer.json").write_text(json.dumps(facts))
     with pytest.raises(UserError, match="add_eos_token: the tokenizer ends every text"):
         models.load("base", "cpu")
