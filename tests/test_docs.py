@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import importlib
 import re
@@ -124,3 +125,19 @@ def test_every_room_stands_in_the_architecture() -> None:
     for path in (ROOT / "bench").iterdir():
         if path.name != "__init__.py" and (path.suffix == ".py" or (path / "__init__.py").exists()):
             assert f"`{path.name}/`" in text or f"`{path.name}`" in text, path.name
+
+
+NO_VERB = set(
+    "The A An Every What Where Whether How Which Each All One Rows None This No Several Two As By Some".split()
+)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "bench").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_public_docstrings_begin_with_a_verb(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.FunctionDef) or node.name.startswith("_"):
+            continue
+        if any(isinstance(each, ast.Name) and each.id.endswith("property") for each in node.decorator_list):
+            continue
+        first = (ast.get_docstring(node) or "Say").split()[0]
+        assert first not in NO_VERB and first[:1].isupper(), f"{path.name}: {node.name}: {first}"

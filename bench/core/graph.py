@@ -36,7 +36,7 @@ class Stage:
     start: tuple[Path, ...]
 
     def text(self, root: Path = ROOT) -> str:
-        """Return a field of a row that must hold text, without the white space round it."""
+        """Return the file that the stage depends on: settings, and a digest of each file of code."""
         code = {path.as_posix(): digest(root / path) for path in closure(self.start, root)}
         return json.dumps({"settings": self.settings, "code": code}, indent=1, ensure_ascii=False) + "\n"
 

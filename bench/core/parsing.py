@@ -18,7 +18,7 @@ AGAIN = "restore it or run `dvc repro`"
 
 
 def decode(content: bytes, where: str, fix: str = "save it as UTF-8") -> str:
-    """Return decode UTF-8 text.
+    """Decode UTF-8 text.
 
     Raises:
         UserError: it is something else.

@@ -72,7 +72,7 @@ def _start_near_copying(model: Any, shape: Shape) -> None:
     model.lm_head.weight.copy_(embedding * width**-0.5)
 
     def code(number: int) -> torch.Tensor:
-        """An orthonormal reading of `size` dimensions out of the token's content; another one for each number."""
+        """Draw an orthonormal reading of `size` dimensions out of the token's content; another one for each number."""
         square = torch.linalg.qr(torch.randn(content, content))[0]
         return torch.cat([square[:size], torch.zeros(size, width - content)], dim=1)
 

@@ -94,7 +94,7 @@ def document(study: Study) -> dict[str, Any]:
 
 
 def measured(contents: dict[str, Any]) -> str:
-    """Return say when and where the costs of costs.json were measured, and of which stages there are none."""
+    """Say when and where the costs of costs.json were measured, and of which stages there are none."""
     places: dict[str, list[str]] = {}
     for facts in contents["measured"].values():
         places.setdefault(facts["on"], []).append(facts[AT][:10])

@@ -75,7 +75,7 @@ def _git(*arguments: str) -> str | None:
 
 
 def versions() -> dict[str, str]:
-    """Return installed versions of the libraries that the numbers pass through."""
+    """Look up the installed versions of the libraries that the numbers pass through."""
     found = {}
     for name in LIBRARIES:
         try:

@@ -101,7 +101,7 @@ class ColumnFormat:
         return "percentage points" if name == "share" else name
 
     def title(self, key: str) -> str:
-        """Return how messages call an object of the hub."""
+        """Return the column's heading with its unit."""
         return titled(self.columns[key]) if key in self.columns else key
 
     def better(self, key: str) -> str | None:
@@ -182,7 +182,7 @@ NOT_SHOWN = "no change shown"  # the one way to say that a test or interval allo
 
 
 def not_shown(detectable: str) -> str:
-    """Return say that no change is shown, with the change that so many dialogues would find with 80 % power."""
+    """Say that no change is shown, with the change that so many dialogues would find with 80 % power."""
     return f"{NOT_SHOWN}; ±{detectable} would be found"
 
 

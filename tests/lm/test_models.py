@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from bench import generation
+from bench.core import paths, storage
 from bench.core.schema import Example, GenerationConfig, TextConfig, UserError
 from bench.lm import models
 

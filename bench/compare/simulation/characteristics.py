@@ -95,7 +95,7 @@ class Found:
         return sorted({r for n, r, _ in self.rates if n == SIZE})
 
     def rate(self, r: float, drop: float) -> float:
-        """Return share of FAILs of the default rule at the targets' n, with seed variance."""
+        """Return the share of FAILs of the default rule at the targets' n, with seed variance."""
         return float(self.rates[SIZE, r, SEED_SD]["gate"][DROPS.index(drop)])
 
     @property
