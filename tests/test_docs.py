@@ -11,20 +11,23 @@ import sys
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from types import ModuleType, SimpleNamespace
 
 import pytest
-from ruamel.yaml import YAML
 
-from bench import checkpoints, config, datasets, methods, metrics
+from bench import checkpoints, datasets, methods, metrics, report
 from bench.checkpoints import BuildContext
+from bench.compare.diff import output as diff_output
+from bench.config.gate import GateConfig
 from bench.core import paths, plugins, storage
+from bench.core.parameters import ReportConfig
 from bench.core.schema import Example, GenerationConfig, Prediction, TextConfig
 from bench.lm import models
 from bench.metrics import ScoreContext
+from bench.report.view import ColumnFormat
 from bench.training.context import TrainContext
 from tests.methods.conftest import context as context
+from tests.report import toy
 
 ROOT = Path(__file__).resolve().parents[1]
 EXTENDING = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
@@ -73,13 +76,23 @@ def test_the_metric_gives_its_golden_case(added: dict[str, str]) -> None:
         assert metric.score(metric.Config(), given)[0].values == case["values"]
 
 
-def test_the_metric_is_first_class_by_its_block_alone(added: dict[str, str]) -> None:
-    """It may be the primary measure, and the gate judges it by default then."""
-    raw: dict[str, Any] = YAML(typ="safe").load((ROOT / "studies" / "miniature.yaml").read_text())
-    raw["metrics"]["speakers"] = {}
-    raw["report"]["primary"] = "speakers"
-    params = config.parse(raw)
-    assert metrics.columns_of(params.metrics)["speakers"].role == "quality"
+def test_the_metric_is_first_class_by_its_block_alone(added: dict[str, str], workdir: Path) -> None:
+    """In the results table and the changes of the report, judged by the gate and above the fold of the diff."""
+    study = toy.fabricate()
+    blocks = study.metrics | {"speakers": metrics.find("speakers").Config()}
+    study = study.model_copy(update={"metrics": blocks, "report": ReportConfig(resamples=100, primary="speakers")})
+    for name in study.variants:
+        toy.write_scores(study, name, storage.read_split("test"), samples=1)
+    report.build(study)
+    text = (paths.report_dir("toy") / "report.md").read_text()
+    results = toy.section_of(text, "Results").strip().splitlines()[0]
+    assert results.startswith("|  | Speakers named (%) | ROUGE-1 |")
+    assert "| full | Speakers named (%) |" in toy.section_of(text, "What alignment changed")
+    columns = metrics.columns_of(blocks)
+    assert "speakers" in GateConfig().judged("speakers", columns)
+    pair = SimpleNamespace(column="speakers")
+    above = SimpleNamespace(units=ColumnFormat(columns), primary="rouge1")
+    assert diff_output._is_main(above, SimpleNamespace(pair=pair))  # type: ignore[arg-type]
 
 
 def test_the_dataset_reads_its_files(added: dict[str, str], workdir: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a kill can cut in DVC's own files, removed: DVC writes these two in place, and stops at what it cannot read.
+"""`bench mend`: remove what an interrupted run left truncated. DVC writes two files in place, and stops at what it cannot read.
 
 Both come back by themselves: dvc.lock from the run cache, where nothing that was done is lost, and the list of running
 commands with the next command.
@@ -27,7 +27,7 @@ def run(given: argparse.Namespace) -> int:
     ):
         if path.is_file() and not whole(path):
             path.unlink()
-            print(f"{path} was cut when a run was killed and is removed: {comes_back}")
+            print(f"{path} was truncated by an interrupted run and is removed: {comes_back}")
     return 0
 
 

@@ -22,7 +22,7 @@ def chosen(study: Study) -> list[str]:
     """Choose the examples to show: the largest falls of the judge's toxicity, then random ones, in test order."""
     wanted = min(study.params.report.examples, len(study.examples))
     falls: dict[str, float] = {}
-    key = study.judged
+    key = study.judge_key
     if key:
         for name in study.aligned:
             start = study.start(name)

@@ -92,7 +92,7 @@ class Study:
         return {Path(self.params.variants[name].learns_from).name for name in self.aligned}
 
     @property
-    def judged(self) -> str | None:
+    def judge_key(self) -> str | None:
         """The greedy safety column of the judge: the checkpoint of that name, else one that no training followed."""
         known = sorted(
             self.keys("safety"),
@@ -100,7 +100,7 @@ class Study:
         )
         return known[0] if known else None
 
-    def taught(self, variant: str) -> str | None:
+    def followed_key(self, variant: str) -> str | None:
         """Return the greedy safety column of the classifier that `variant` was trained against."""
         teacher = Path(self.params.variants[variant].learns_from).name
         return next((key for key in self.keys("safety") if self.columns[key].classifier == teacher), None)

@@ -81,7 +81,7 @@ def _save(figure: Figure, path: Path) -> None:
 
 def _tradeoff_rows(view: View) -> list[dict[str, Any]]:
     """One row a system that has both quality and toxicity, in the columns' own units."""
-    key, judged, rows = view.primary, view.study.judged, []
+    key, judged, rows = view.primary, view.study.judge_key, []
     if judged is None or judged == key:
         return []
     for name in (name for name in view.study.systems if name not in view.metrics["collapsed"]):
@@ -99,7 +99,7 @@ def _tradeoff(view: View, rows: list[dict[str, Any]]) -> Figure:
     figure = _figure(6.4, 4.4)
     axes = figure.subplots()
     figure.subplots_adjust(left=0.1, right=0.98, bottom=0.11, top=0.93)
-    sides = (str(view.study.judged), view.primary)
+    sides = (str(view.study.judge_key), view.primary)
     for k, row in enumerate(rows):
         (x, across), (y, along) = (_error_bars(view, row, key) for key in sides)
         axes.errorbar(

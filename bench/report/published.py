@@ -89,7 +89,7 @@ def _systems(view: View, systems: list[dict[str, Any]]) -> str:
 
 def _detox(view: View, systems: list[dict[str, Any]]) -> str:
     """Mean toxicity before and after alignment: ours by the judge, and others'."""
-    key, rows = view.study.judged, []
+    key, rows = view.study.judge_key, []
     for name in view.study.aligned:
         change = view.change(name, key)
         if change and key:

@@ -56,14 +56,14 @@ def hacking(view: View) -> str:
 
 def judge_keys(study: Study) -> list[str]:
     """List the judge's columns, greedy and sampled."""
-    return _with_samples(study, study.judged)
+    return _with_samples(study, study.judge_key)
 
 
 def reward_keys(study: Study, variant: str) -> list[str]:
     """List the columns of the classifier that the variant followed: logit and toxicity, greedy and sampled."""
     teacher = Path(study.params.variants[variant].learns_from).name
     followed = [key for key in study.keys("reward") if study.columns[key].classifier == teacher]
-    return [key for greedy in (*followed, study.taught(variant)) for key in _with_samples(study, greedy)]
+    return [key for greedy in (*followed, study.followed_key(variant)) for key in _with_samples(study, greedy)]
 
 
 def _with_samples(study: Study, key: str | None) -> list[str]:

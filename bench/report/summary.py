@@ -66,7 +66,7 @@ def _tuning(view: View) -> list[str]:
 
 def _alignment(view: View, name: str) -> str:
     """What one aligned variant did to the judge's toxicity, to the reward's, and to the primary column."""
-    judged, taught, key = view.study.judged, view.study.taught(name), view.primary
+    judged, taught, key = view.study.judge_key, view.study.followed_key(name), view.primary
     toxicity, quality = view.change(name, judged), view.change(name, key)
     if name in view.metrics["collapsed"]:
         return f"`{name}` collapsed: it gives most dialogues one and the same summary, or none."

@@ -191,5 +191,5 @@ def signature_list(view: View) -> str:
 def reward_key(view: View) -> str | None:
     """Return the greedy column that holds raw rewards; a toxicity column where no metric reports logits."""
     study = view.study
-    taught = [key for name in study.aligned if (key := study.taught(name))]
+    taught = [key for name in study.aligned if (key := study.followed_key(name))]
     return next(iter([*study.keys("reward"), *taught]), None)

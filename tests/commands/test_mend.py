@@ -48,7 +48,7 @@ def test_what_is_removed_is_told(here: Path, capsys: pytest.CaptureFixture[str])
     mend.LOCK.write_bytes(b"")
     mend.RUNNING.write_text(json.dumps({"a": {"read": []}})[:-4])
     assert cli.main(["mend"]) == 0
-    assert [line.split(" was cut")[0] for line in capsys.readouterr().out.splitlines()] == [
+    assert [line.split(" was truncated")[0] for line in capsys.readouterr().out.splitlines()] == [
         ".dvc/tmp/rwlock",
         "dvc.lock",
     ]
