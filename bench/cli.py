@@ -5,53 +5,26 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable
-from typing import NamedTuple
 
-from bench import artifacts, audit, config, doctor, mend, pin, runtime, seeds
-from bench.compare import commands as compare
-from bench.schema import UserError
-
-
-class Command(NamedTuple):
-    """A subcommand; `run` returns the exit code, or raises UserError."""
-
-    help: str
-    add_arguments: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace], int]
-
-
-def _use_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("study", help="the name of a file in studies/, without .yaml")
-
-
-def _use(given: argparse.Namespace) -> int:
-    """Check studies/STUDY.yaml and make it the active params.yaml."""
-    path = artifacts.study_path(given.study)
-    params = config.read(path)
-    if params.study != path.stem:
-        raise UserError(f"{path}: study: '{params.study}' must be the file's name, '{path.stem}'.")
-    artifacts.write_text(artifacts.PARAMS, path.read_text(encoding="utf-8"))
-    print(f"params.yaml is now {path} ({len(params.variants)} variants); `dvc repro` runs it")
-    loose = [f"{where} ({block.repo} at '{block.revision}')" for where, block in pin.unpinned(params).items()]
-    if loose:
-        print(f"not pinned yet: {', '.join(loose)}; run `bench pin {path.stem}` first, where the hub is reached")
-    return 0
-
+from bench.commands import FAILED, audit, diff, doctor, gate, gate_study, mend, pin, seeds, use
+from bench.core import runtime
+from bench.core.schema import UserError
 
 COMMANDS = {
-    "use": Command("check a study and make it the active params.yaml", _use_arguments, _use),
-    "pin": Command("write the commit of everything that a study takes from the hub", pin.add_arguments, pin.run),
-    "doctor": Command("what this machine can run, and what each study still needs", doctor.add_arguments, doctor.run),
-    "mend": Command("remove what a kill has cut in DVC's own files", mend.add_arguments, mend.run),
-    **{name: Command(*command) for name, command in compare.COMMANDS.items()},
-    "seeds": Command("several runs of a study with other seeds, side by side", seeds.add_arguments, seeds.run),
-    "audit": Command("check published claims against their own figures", audit.add_arguments, audit.run),
+    "use": use.COMMAND,
+    "pin": pin.COMMAND,
+    "doctor": doctor.COMMAND,
+    "mend": mend.COMMAND,
+    "gate": gate.COMMAND,
+    "diff": diff.COMMAND,
+    "gate-study": gate_study.COMMAND,
+    "seeds": seeds.COMMAND,
+    "audit": audit.COMMAND,
 }
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Entry point; a user's mistake is one sentence on the error stream and exit code 1 (2 where nothing can be compared)."""
+    """Run a subcommand; a user's mistake is one sentence on the error stream and the command's own exit code for it."""
     runtime.quiet()
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -62,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
         return COMMANDS[given.command].run(given)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1
+        return COMMANDS[given.command].refused
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1  # not 0: a gate that was not read to its end has not passed
+        return FAILED  # not 0: a gate that was not read to its end has not passed

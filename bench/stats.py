@@ -9,7 +9,7 @@ Shapes: N rows, n clusters (dialogues), R resamples, K columns.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -61,7 +61,7 @@ class Crossed(NamedTuple):
 
 
 def rows(clusters: ArrayLike, values: ArrayLike) -> Rows:
-    """Rows from the cluster number (N,) and the value (N,) of each row; equal rows of a cluster become one, weighted.
+    """Build rows from the cluster number (N,) and the value (N,) of each; equal rows of a cluster become one, weighted.
 
     Weights are quotients of counts: a file with every row written twice gives the very same numbers.
     """
@@ -78,25 +78,25 @@ def rows(clusters: ArrayLike, values: ArrayLike) -> Rows:
 
 
 def restrict(column: Rows, members: Ints) -> Rows:
-    """The rows of the clusters in `members` (m,), which must be sorted and all be in the column."""
+    """Keep the rows of the clusters in `members` (m,), which must be sorted and all be in the column."""
     wanted = np.isin(column.members[column.codes], members)
     codes = np.searchsorted(members, column.members[column.codes[wanted]])
     return Rows(codes, column.values[wanted], column.weights[wanted], members)
 
 
 def cluster_means(column: Rows, values: ArrayLike | None = None) -> Floats:
-    """(n,): the mean of each cluster's rows; `values` (N,) in place of the column's own."""
+    """Average each cluster's rows: (n,); `values` (N,) in place of the column's own."""
     used = column.values if values is None else np.asarray(values, np.float64)
     return np.bincount(column.codes, column.weights * used, minlength=column.n).astype(np.float64)
 
 
 def standard_error(means: Floats) -> float:
-    """Clustered standard error of a mean from the cluster means (n,): sd / sqrt(n). Miller 2024, arXiv 2411.00640."""
+    """Compute the clustered standard error of a mean from the cluster means (n,): sd / sqrt(n). Miller 2024, arXiv 2411.00640."""
     return float(np.std(means, ddof=1) / math.sqrt(len(means))) if len(means) > 1 else math.nan
 
 
 def statistic(column: Rows, name: str) -> float:
-    """One of STATISTICS of the column as it is.
+    """Compute one of STATISTICS of the column as it is.
 
     std is the weighted standard deviation over rows with the factor n / (n - 1), n counting clusters: with one row a
     cluster it is numpy's with ddof=1. p95 is the smallest value that 95 % of the weight does not exceed.
@@ -105,7 +105,7 @@ def statistic(column: Rows, name: str) -> float:
 
 
 def resamples(n: int, count: int, seed: int) -> Iterator[Floats]:
-    """Bootstrap resamples of n clusters in chunks (at most CHUNK, n): how often each cluster was drawn.
+    """Yield bootstrap resamples of n clusters in chunks (at most CHUNK, n): how often each cluster was drawn.
 
     The same n, count and seed give the same resamples: so two columns' draws are paired.
     """
@@ -119,7 +119,7 @@ def resamples(n: int, count: int, seed: int) -> Iterator[Floats]:
 def bootstrap(
     columns: Sequence[Rows], statistics: Sequence[Sequence[str]], count: int, seed: int
 ) -> list[dict[str, Floats]]:
-    """Draws (R,) of the named statistics of each column. All columns have n clusters and share the resamples.
+    """Draw (R,) values of the named statistics of each column. All columns have n clusters and share the resamples.
 
     Efron & Tibshirani 1993, chapter 13; clusters as the unit: Davison & Hinkley 1997, 3.8. The bootstrap of a maximum
     is not consistent: its draws are given for completeness.
@@ -130,7 +130,7 @@ def bootstrap(
 
 
 def interval(draws: Floats, confidence: float = 0.95) -> tuple[float, float]:
-    """Percentile interval of draws (R,); (nan, nan) when a draw is not finite, for then it has no honest interval."""
+    """Compute the percentile interval of draws (R,); (nan, nan) when a draw is not finite, for then it has no honest interval."""
     if not np.isfinite(draws).all():
         return math.nan, math.nan
     low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
@@ -140,7 +140,7 @@ def interval(draws: Floats, confidence: float = 0.95) -> tuple[float, float]:
 def bootstrap_interval(
     column: Rows, name: str = "mean", confidence: float = 0.95, count: int = 10_000, seed: int = 0
 ) -> Estimate:
-    """One statistic of one system with its percentile interval."""
+    """Compute one statistic of one system with its percentile interval."""
     draws = bootstrap([column], [[name]], count, seed)[0][name]
     return Estimate(statistic(column, name), *interval(draws, confidence))
 
@@ -148,14 +148,14 @@ def bootstrap_interval(
 def paired_difference(
     before: Floats, after: Floats, confidence: float = 0.95, count: int = 10_000, seed: int = 0
 ) -> Estimate:
-    """Mean of after - before over clusters (n,), (n,) with its paired bootstrap interval. Koehn 2004."""
+    """Compute the mean of after - before over clusters (n,), (n,) with its paired bootstrap interval. Koehn 2004."""
     gaps = np.asarray(after, np.float64) - np.asarray(before, np.float64)
     draws = np.concatenate([counts @ gaps / len(gaps) for counts in resamples(len(gaps), count, seed)])
     return Estimate(float(gaps.mean()), *interval(draws, confidence))
 
 
 def crossed(values: Floats) -> Crossed:
-    """The parts of the variance of a mean over dialogues and trainings, values (n, S), n and S at least 2.
+    """Split the variance of a mean over dialogues and trainings, values (n, S), n and S at least 2, into its parts.
 
     Every training met every dialogue, so y = mean + dialogue + training + rest, all random: the two-way crossed model
     (Searle, Casella & McCulloch 1992, Variance Components, chapter 4). `se_dialogues` is the clustered standard error
@@ -176,7 +176,7 @@ def crossed(values: Floats) -> Crossed:
 
 
 def between_runs(means: ArrayLike, errors: ArrayLike) -> float:
-    """Standard deviation of the means (K,) of independent runs without what their standard errors (K,) add; at least 0.
+    """Estimate the sd of the means (K,) of independent runs without what their standard errors (K,) add; at least 0.
 
     The method of moments of the one-way random model, with equal weights: Cochran 1954, Biometrics 10, 101.
     """
@@ -184,24 +184,24 @@ def between_runs(means: ArrayLike, errors: ArrayLike) -> float:
     return math.sqrt(max(float(np.var(np.asarray(means, np.float64), ddof=1) - (errors**2).mean()), 0.0))
 
 
-def training_reach(sd: float, trainings: int, df: int, confidence: float) -> float:
-    """How far the noise of training moves a mean over so many trainings, one-sided: Student's t with the df of sd."""
+def seed_half_width(sd: float, trainings: int, df: int, confidence: float) -> float:
+    """Bound how far the seed moves a mean over so many trainings, one-sided: Student's t with the df of sd."""
     from scipy.special import stdtrit  # late: what has no seeds is spared the import
 
     return float(stdtrit(df, confidence)) * sd / math.sqrt(trainings)
 
 
-def widened(found: Estimate, reach: float) -> Estimate:
-    """The interval with the reach of an independent part: on each side the two reaches add up in quadrature.
+def widen(found: Estimate, half_width: float) -> Estimate:
+    """Widen an interval by the half-width of an independent part: on each side the two add up in quadrature.
 
     Zou & Donner 2008, Statistics in Medicine 27, 1693 (square-and-add).
     """
     value, low, high = found
-    return Estimate(value, value - math.hypot(value - low, reach), value + math.hypot(high - value, reach))
+    return Estimate(value, value - math.hypot(value - low, half_width), value + math.hypot(high - value, half_width))
 
 
 def sign_flip(differences: ArrayLike, count: int = 10_000, seed: int = 0) -> Floats:
-    """Two-sided p (K,) of paired differences (n, K) or (n,): p = (c + 1) / (R + 1), c flips at least as extreme.
+    """Compute two-sided p (K,) of paired differences (n, K) or (n,): p = (c + 1) / (R + 1), c flips at least as extreme.
 
     Under the null a difference is as likely as its negative. Phipson & Smyth 2010 for the two ones.
     """
@@ -217,7 +217,7 @@ def sign_flip(differences: ArrayLike, count: int = 10_000, seed: int = 0) -> Flo
 
 
 def holm(p: ArrayLike) -> Floats:
-    """Holm's adjusted p (K,) of one family. Holm 1979."""
+    """Adjust the p (K,) of one family. Holm 1979."""
     raw = np.asarray(p, np.float64)
     order = np.argsort(raw, kind="stable")
     adjusted = np.maximum.accumulate(raw[order] * (len(raw) - np.arange(len(raw))))
@@ -226,8 +226,29 @@ def holm(p: ArrayLike) -> Floats:
     return result
 
 
+def sign_flips(differences: Sequence[Floats], count: int = 10_000, seed: int = 0) -> list[float]:
+    """Test each of several paired differences (n,) by sign flips; those over as many clusters share the flips."""
+    p = [0.0] * len(differences)
+    for n in sorted({len(gaps) for gaps in differences}):
+        places = [k for k, gaps in enumerate(differences) if len(gaps) == n]
+        found = sign_flip(np.stack([differences[k] for k in places], axis=1), count, seed).tolist()
+        for k, value in zip(places, found, strict=True):
+            p[k] = value
+    return p
+
+
+def holm_within(p: Sequence[float], families: Sequence[Hashable]) -> list[float]:
+    """Adjust each p within its family by Holm's method; a test of family None makes no claim, and its p is 1."""
+    adjusted = [1.0] * len(p)
+    for family in dict.fromkeys(families):
+        places = [k for k, own in enumerate(families) if own == family] if family is not None else []
+        for k, value in zip(places, holm([p[k] for k in places]).tolist() if places else [], strict=True):
+            adjusted[k] = value
+    return adjusted
+
+
 def smallest_detectable(differences: Floats, further_error: float = 0.0) -> float:
-    """The true mean difference that n paired differences (n,) find with 80 % power at two-sided 5 %.
+    """Compute the true mean difference that n paired differences (n,) find with 80 % power at two-sided 5 %.
 
     `further_error` is the standard error of what else moves their mean.
     """
@@ -235,12 +256,12 @@ def smallest_detectable(differences: Floats, further_error: float = 0.0) -> floa
 
 
 def rule_of_three(n: int) -> float:
-    """Upper 95 % bound of a rate when 0 of n showed the event. Hanley & Lippman-Hand 1983."""
+    """Bound a rate from above at 95 % when 0 of n showed the event. Hanley & Lippman-Hand 1983."""
     return min(1.0, 3 / n)
 
 
 def improvement(before: ArrayLike, after: ArrayLike) -> Floats:
-    """Equation 3.8: (before - after) / before, element by element; nan where `before` is 0. Positive is a fall."""
+    """Compute equation 3.8: (before - after) / before, element by element; nan where `before` is 0. Positive is a fall."""
     old, new = np.atleast_1d(np.asarray(before, np.float64)), np.atleast_1d(np.asarray(after, np.float64))
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(old != 0, (old - new) / old, math.nan)
@@ -249,7 +270,7 @@ def improvement(before: ArrayLike, after: ArrayLike) -> Floats:
 def paired_improvement(
     before: Rows, after: Rows, name: str = "mean", confidence: float = 0.95, count: int = 10_000, seed: int = 0
 ) -> Estimate:
-    """Equation 3.8 for the mean (or std) of two paired columns with its paired bootstrap interval."""
+    """Compute equation 3.8 for the mean (or std) of two paired columns with its paired bootstrap interval."""
     old, new = bootstrap([before, after], [[name], [name]], count, seed)
     value = float(improvement(statistic(before, name), statistic(after, name))[0])
     return Estimate(value, *interval(improvement(old[name], new[name]), confidence))

@@ -1,19 +1,19 @@
 """The check stage: what training and scoring will need is there, before any of it starts -> checked/inputs."""
 
-from bench import artifacts, config, preflight, runtime
+from bench.core import costs, parameters, paths, runtime, storage
+from bench.evaluation import preflight
 
 
 def main() -> str:
-    params, meter = config.read(), runtime.Meter()
-    splits = {split: artifacts.read_split(split) for split in artifacts.SPLITS}
+    params, meter = parameters.read(), runtime.Meter()
+    splits = {split: storage.read_split(split) for split in paths.SPLITS}
     preflight.check_classifiers(params)
     lengths = preflight.check_starts(params, splits)
-    meter.facts["lengths"] = {
-        start: {split: counts.model_dump() for split, counts in found.items()} for start, found in lengths.items()
-    }
-    artifacts.write_json(artifacts.cost_path("check", "inputs"), meter.costs())
+    found = {start: {split: c.model_dump() for split, c in counts.items()} for start, counts in lengths.items()}
+    storage.write_json(paths.lengths_path(), found)
+    costs.record("check", None, meter.costs())
     # The same text whatever was checked: training again is for those whose own inputs changed.
-    artifacts.write_text(artifacts.CHECKED / "inputs", "models, labels, adapters and lengths are right\n")
+    storage.write_text(paths.CHECKED / "inputs", "models, labels, adapters and lengths are right\n")
     cut = sum(counts.sources_cut for counts in next(iter(lengths.values())).values())
     return f"check: {len(params.variants)} variants can be trained and scored; {cut} dialogues lose their end"
 

@@ -2,22 +2,24 @@
 
 import sys
 
-from bench import artifacts, config, plugins, resume, runtime
+from bench import checkpoints
+from bench.checkpoints import BuildContext
+from bench.core import costs, parameters, paths, resume, runtime, storage
 
 
 def main(name: str) -> str:
-    params, meter = config.read(), runtime.Meter()
+    params, meter = parameters.read(), runtime.Meter()
     block = params.checkpoint(name)
-    source = plugins.find("checkpoint", block.source)
-    with artifacts.whole_folder(artifacts.model_path(name)) as out:
+    source = checkpoints.find(block.source)
+    with storage.atomic_folder(paths.model_path(name)) as out:
         if source.TRAINS:  # the thread count is part of the result
             runtime.prepare(params.compute, params.seed)
             work = resume.Work.of("checkpoint", name, block, params.compute, [])
-            facts = source.build(block, out, runtime.progress, work)
+            facts = source.build(block, BuildContext(out, work=work))
         else:
-            facts = source.build(block, out, runtime.progress)
-        artifacts.write_json(out / "facts.json", facts)
-    artifacts.write_json(artifacts.cost_path("checkpoint", name), meter.costs())
+            facts = source.build(block, BuildContext(out))
+        storage.write_json(out / "facts.json", facts)
+    costs.record("checkpoint", name, meter.costs())
     if source.TRAINS:
         resume.finish("checkpoint", name)
     shown = ", ".join(

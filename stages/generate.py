@@ -2,30 +2,31 @@
 
 import sys
 
-from bench import artifacts, config, processes, resume, runtime
+from bench.core import costs, distributed, manifest, parameters, paths, resume, runtime, storage
 
 
 def main(variant: str) -> str:
-    params, meter = config.read(), runtime.Meter()
-    if processes.spread("stages.generate", params.compute, variant):
+    params, meter = parameters.read(), runtime.Meter()
+    if distributed.launch("stages.generate", params.compute, variant):
         return ""
     device = runtime.prepare(params.compute, params.generation.seed)
-    from bench import generate, models
+    from bench import generation
+    from bench.lm import models
 
-    examples, rows = artifacts.read_split("test"), []
+    examples, rows = storage.read_split("test"), []
     for training in params.trainings_of(variant):
         loaded = models.load(training.name, device)
-        inputs = [artifacts.split_path("test"), *artifacts.lineage(training.name)]
+        inputs = [paths.split_path("test"), *manifest.lineage(training.name)]
         settings = [params.generation, params.text]
         work = resume.Work.of("generate", training.name, settings, params.compute, inputs)
         for part, draws in (("generation", 0), ("sampling", params.generation.samples)):
             if part == "generation" or draws:
-                new = generate.predict(loaded, examples, params.text, params.generation, draws, work)
+                new = generation.predict(loaded, examples, params.text, params.generation, draws, work)
                 tokens = sum(len(row.token_ids) for row in new)
-                meter.record(part, work.seconds(generate.kept(draws)), examples=len(new), tokens=tokens)
+                meter.record(part, work.seconds(generation.rows_file(draws)), examples=len(new), tokens=tokens)
                 rows += [row.model_copy(update={"seed": training.mark}) for row in new]
-    artifacts.write_rows(artifacts.predictions_path(variant), rows)
-    artifacts.write_json(artifacts.cost_path("generate", variant), meter.costs())
+    storage.write_rows(paths.predictions_path(variant), rows)
+    costs.record("generate", variant, meter.costs())
     resume.finish("generate", variant)
     words = sum(len(row.text.split()) for row in rows) / len(rows)
     rate = meter.facts["generation_examples_per_second"]

@@ -1,14 +1,17 @@
-"""The params stage: params.yaml is right, and its names are fit to be folders -> checked/params.
+"""The params stage: params.yaml is right, and what each other stage is made of -> checked/stages/.
 
-DVC fills them into paths, and clears those paths before a stage runs: so every other stage comes after this one.
+DVC fills names of params.yaml into paths, and clears those paths before a stage runs: so this stage, which refuses other
+names than those of a folder, comes before every other.
 """
 
-from bench import artifacts, config, runtime
+from bench import config
+from bench.core import graph, runtime, storage
 
 
 def main() -> str:
     params = config.read()
-    artifacts.write_text(artifacts.CHECKED / "params", "params.yaml is right\n")
+    for path, stage in graph.stages(params).items():
+        storage.write_text(path, stage.text())
     return f"params: {params.study}, {len(params.checkpoints)} checkpoints, {len(params.variants)} variants"
 
 

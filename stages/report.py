@@ -1,6 +1,7 @@
 """The report stage: scores and costs -> reports/<study>/."""
 
-from bench import config, report, resume, runtime
+from bench import config, report
+from bench.core import resume, runtime
 
 
 def main() -> str:

@@ -2,14 +2,15 @@
 
 import sys
 
-from bench import artifacts, config, resume, runtime, scoring
+from bench.core import costs, parameters, resume, runtime
+from bench.evaluation import scoring
 
 
 def main(variant: str) -> str:
-    params, meter = config.read(), runtime.Meter()
+    params, meter = parameters.read(), runtime.Meter()
     device = runtime.prepare(params.compute, params.seed)
     rows = scoring.score_and_write(params, *scoring.contexts(params, variant, device))
-    artifacts.write_json(artifacts.cost_path("score", variant), meter.costs())
+    costs.record("score", variant, meter.costs())
     resume.finish("score", variant)
     return f"score {variant}: {scoring.headline(params, rows)}"
 

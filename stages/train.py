@@ -3,17 +3,18 @@
 import sys
 from pathlib import Path
 
-from bench import artifacts, config, plugins, processes, resume, runtime
-from bench.context import TrainContext
+from bench import methods
+from bench.core import costs, distributed, manifest, parameters, paths, resume, runtime, storage
+from bench.training.context import TrainContext
 
 
 def main(variant: str) -> str:
-    params, meter = config.read(), runtime.Meter()
-    if processes.spread("stages.train", params.compute, variant):
+    params, meter = parameters.read(), runtime.Meter()
+    if distributed.launch("stages.train", params.compute, variant):
         return ""
     block, records = params.variant(variant), []
-    method = plugins.find("method", block.method)
-    inputs = [artifacts.split_path("train"), *artifacts.lineage(block.init), Path(block.learns_from)]
+    method = methods.find(block.method)
+    inputs = [paths.split_path("train"), *manifest.lineage(block.init), Path(block.learns_from)]
     for name, seed, _ in params.trainings_of(variant):
         context = TrainContext(
             variant=name,
@@ -23,16 +24,15 @@ def main(variant: str) -> str:
             text=params.text,
             compute=params.compute,
             device="cpu" if method.LEARNS_FROM == "nothing" else runtime.prepare(params.compute, seed),
-            train=artifacts.read_split("train"),
-            validation=artifacts.read_split("validation"),
+            train=storage.read_split("train"),
+            validation=storage.read_split("validation"),
             meter=meter,
             work=resume.Work.of("train", name, [block, seed, params.text], params.compute, inputs),
         )
         records.append(method.train(block, context))
-    processes.wait()
+    distributed.barrier()
     record = records[0]  # trainings differ by their seed alone
-    meter.facts |= record | {"checkpoint_bytes": artifacts.stored_bytes(variant)}
-    artifacts.write_json(artifacts.cost_path("train", variant), meter.costs())
+    costs.record("train", variant, meter.costs())
     resume.finish("train", variant)
     told = ("final", "validation", "pairs", "last_kl", "last_reward")
     shown = "".join(f", {key} {value:.4g}" for key, value in record["facts"].items() if key.startswith(told))

@@ -17,6 +17,14 @@ WORDS = (
 ).split()
 
 
+LONG = ("test_dvc_repro", "test_kill", "test_distributed", "test_seed_variance")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start the files that take minutes first, so that no worker is left with one at the end."""
+    items.sort(key=lambda item: next((i for i, name in enumerate(LONG) if name in item.nodeid), len(LONG)))
+
+
 @pytest.fixture
 def workdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working folder: paths of the project are relative to it."""
@@ -49,9 +57,19 @@ def base_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     size = save_tokenizer(folder)
     torch.manual_seed(0)
     config = T5Config(
-        vocab_size=size, d_model=16, d_kv=8, d_ff=32, num_layers=1, num_decoder_layers=1, num_heads=2, dropout_rate=0.1,
-        decoder_start_token_id=0, pad_token_id=0, eos_token_id=1, tie_word_embeddings=False,
-    )  # fmt: skip
+        vocab_size=size,
+        d_model=16,
+        d_kv=8,
+        d_ff=32,
+        num_layers=1,
+        num_decoder_layers=1,
+        num_heads=2,
+        dropout_rate=0.1,
+        decoder_start_token_id=0,
+        pad_token_id=0,
+        eos_token_id=1,
+        tie_word_embeddings=False,
+    )
     model = T5ForConditionalGeneration(config)
     model.lm_head.weight = torch.nn.Parameter(torch.randn_like(model.lm_head.weight) * 0.3)
     model.save_pretrained(folder)
@@ -79,9 +97,14 @@ def save_chat_tokenizer(folder: Path, **extra: str) -> int:
     tool.train_from_iterator([" ".join(WORDS)] * 3, trainer)
     tool.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=tool, bos_token="<s>", eos_token="<|im_end|>", extra_special_tokens=["<|im_start|>"],
-        chat_template=CHAT, model_max_length=512, **extra,
-    )  # fmt: skip
+        tokenizer_object=tool,
+        bos_token="<s>",
+        eos_token="<|im_end|>",
+        extra_special_tokens=["<|im_start|>"],
+        chat_template=CHAT,
+        model_max_length=512,
+        **extra,
+    )
     tokenizer.save_pretrained(folder)
     return len(tokenizer)
 
@@ -99,12 +122,19 @@ def decoder_templates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pat
         torch.manual_seed(0)
         config = (
             LlamaConfig(
-                vocab_size=size, hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
-                num_key_value_heads=1, max_position_embeddings=512, initializer_range=0.3, tie_word_embeddings=True,
+                vocab_size=size,
+                hidden_size=16,
+                intermediate_size=32,
+                num_hidden_layers=2,
+                num_attention_heads=2,
+                num_key_value_heads=1,
+                max_position_embeddings=512,
+                initializer_range=0.3,
+                tie_word_embeddings=True,
             )
             if name == "llama"
             else GPT2Config(vocab_size=size, n_embd=16, n_layer=2, n_head=2, n_positions=512, initializer_range=0.3)
-        )  # fmt: skip
+        )
         AutoModelForCausalLM.from_config(config).save_pretrained(folders[name])
     return folders
 
@@ -125,9 +155,16 @@ def reward_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     size = save_tokenizer(folder)
     torch.manual_seed(1)
     config = BertConfig(
-        vocab_size=size, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32, pad_token_id=0,
-        id2label={0: "nothate", 1: "hate"}, label2id={"nothate": 0, "hate": 1}, initializer_range=0.5,
-    )  # fmt: skip
+        vocab_size=size,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        pad_token_id=0,
+        id2label={0: "nothate", 1: "hate"},
+        label2id={"nothate": 0, "hate": 1},
+        initializer_range=0.5,
+    )
     BertForSequenceClassification(config).save_pretrained(folder)
     return folder
 
@@ -222,7 +259,7 @@ def hub_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """A hub on this machine in place of the real one, with an empty cache in `cache`; no test leaves the machine."""
     from huggingface_hub import constants
 
-    from bench import hub
+    from bench.core import hub
 
     held = Hub()
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("OfThisHub", (Answer,), {"hub": held}))

@@ -91,7 +91,7 @@ class Project:
 
     def forget(self) -> None:
         """Remove every result, DVC's cache and its notes, as in a fresh clone."""
-        for name in ("data", "models", "curves", "predictions", "scores", "costs", "reports", "work", ".dvc/cache"):
+        for name in ("data", "models", "curves", "predictions", "scores", "reports", "work", ".dvc/cache"):
             shutil.rmtree(self.folder / name, ignore_errors=True)
         shutil.rmtree(self.folder / ".dvc" / "tmp", ignore_errors=True)
         (self.folder / "dvc.lock").unlink(missing_ok=True)

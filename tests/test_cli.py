@@ -58,8 +58,8 @@ def test_the_command_is_there_and_light() -> None:
 
 def test_a_reader_that_leaves_early_gets_no_traceback() -> None:
     code = (
-        "import sys; from bench import cli; "
-        "cli.COMMANDS['audit'] = cli.Command('', lambda _: None, lambda _: print('x' * 10**6) or 0); "
+        "import sys; from bench import cli, commands; "
+        "cli.COMMANDS['audit'] = commands.Command('', lambda _: None, lambda _: print('x' * 10**6) or 0); "
         "sys.exit(cli.main(['audit']))"
     )
     done = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT)

@@ -25,6 +25,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 CHECKS = {"params", "check"}  # run whenever params.yaml changes, and write the same again
 METRICS = "reports/miniature/metrics.json"
+COSTS = "reports/miniature/costs.json"
 
 
 def test_a_second_repro_runs_nothing(project: Project) -> None:
@@ -108,24 +109,23 @@ def test_a_removed_variant_leaves_the_report(project: Project) -> None:
     project.params(tiny())
 
 
-def test_from_an_emptied_cache_the_numbers_come_out_to_the_byte(project: Project) -> None:
+def test_on_another_machine_the_numbers_come_out_to_the_byte_and_costs_decide_about_no_stage(project: Project) -> None:
+    """All is made anew, as in a fresh clone. With the notes and reports of git, the report alone is then written again."""
     project.dvc("repro")
-    before = project.read(METRICS)
-    for folder in (
-        "checked",
-        "data",
-        "models",
-        "curves",
-        "predictions",
-        "scores",
-        "costs",
-        "work",
-        ".dvc/cache",
-        ".dvc/tmp",
-    ):
+    project.commit("measured once")
+    numbers, costs = project.read(METRICS), json.loads(project.read(COSTS))["measured"]
+    for folder in ("checked", "data", "models", "curves", "predictions", "scores", "work", ".dvc/cache", ".dvc/tmp"):
         shutil.rmtree(project.folder / folder)
+    for path in (project.folder / "costs").iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
     assert len(ran(project.dvc("repro"))) == 17
-    assert project.read(METRICS) == before
+    assert project.read(METRICS) == numbers
+    subprocess.run(["git", "checkout", "-q", "dvc.lock", "reports"], cwd=project.folder, check=True)
+    assert ran(project.dvc("repro")) == {"report"}
+    here = json.loads(project.read(COSTS))["measured"]
+    assert here.keys() == costs.keys()
+    assert all(here[place]["measured_at"] > costs[place]["measured_at"] for place in costs)
 
 
 def test_without_dvc_s_notes_everything_comes_back_from_its_cache(project: Project) -> None:
@@ -147,3 +147,28 @@ def test_a_wrong_knob_is_one_sentence(project: Project) -> None:
     assert "params.yaml: variants.ppo.learning_rat: unknown key; did you mean 'learning_rate'?" in output
     assert "Traceback" not in output
     project.params(tiny())
+
+
+def test_an_edit_makes_stale_what_it_can_change(project: Project) -> None:
+    """PPO's code concerns PPO alone, the rule for dialogues that stand in two splits the data, a comment nothing."""
+    project.dvc("repro")
+    equations = project.folder / "bench" / "methods" / "ppo" / "equations.py"
+    splits = project.folder / "bench" / "data" / "splits.py"
+    for path, stale in ((equations, {"train@ppo"}), (splits, {"data"})):
+        before = path.read_text()
+        for added, wanted in (("\n# a comment\n", set()), ("\nADDED = 1\n", stale)):
+            path.write_text(before + added)
+            assert ran(project.dvc("repro", "params")) == {"params"}
+            status = project.dvc("status").splitlines()
+            assert {line.rstrip(":") for line in status if line[:1].isalpha() and line.endswith(":")} == wanted
+        path.write_text(before)
+    project.dvc("repro")
+
+
+def test_a_stage_that_was_not_run_here_keeps_the_costs_of_the_committed_report(project: Project) -> None:
+    project.dvc("repro")
+    before = json.loads(project.read(COSTS))
+    shutil.rmtree(project.folder / "costs" / "train" / "lora")
+    assert ran(project.dvc("repro")) == {"report"}
+    assert json.loads(project.read(COSTS)) == before
+    assert "Measured 20" in project.read("reports/miniature/report.md").decode()

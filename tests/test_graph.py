@@ -1,156 +1,184 @@
-"""The code's imports run one way, and each DVC stage depends on all the code it runs."""
+"""Imports run from floor to floor, and each stage depends on the code it runs and on no other."""
 
 from __future__ import annotations
 
 import ast
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
+from bench import config
+from bench.core import graph, plugins
+
 ROOT = Path(__file__).resolve().parents[1]
-LAYERS = [
-    {"plain", "schema", "stats", "processes"},
-    {"margins"},
-    {
-        "artifacts",
-        "runtime",
-        "profanity",
-        "miniature",
-        "hub",
-        "tables",
-        "dataset_files",
-        "plugins",
-        "splits",
-        "intake",
-        "resume",
-        "batching",
-        "packed",
-        "first_token",
-        "architectures",
-    },
-    {"context", "models", "generate", "classify"},
-    {"training"},
+# From the ground up. A room imports from the floors below it; rooms of one floor do not know each other.
+FLOORS = [
+    {"core", "stats"},
+    {"data", "lm"},
+    {"classifiers"},
+    {"generation"},
+    {"training", "miniature"},
     {"datasets", "checkpoints", "methods", "metrics"},
-    {"coherence"},
     {"config"},
-    {"scoring", "report", "pin", "doctor", "mend", "preflight"},
-    {"audit", "compare", "seeds"},
+    {"evaluation", "report"},
+    {"compare", "audit"},
+    {"commands"},
     {"cli"},
 ]
 PLUGINS = {"datasets", "checkpoints", "methods", "metrics"}
-# Shared by every stage and free of arithmetic: a change here reruns nothing by itself.
-PLUMBING = set(
-    "plain schema artifacts runtime plugins config context hub tables dataset_files coherence scoring margins splits intake resume processes".split()
-)
+FILES = sorted((ROOT / "bench").rglob("*.py"))
 
 
-def part(path: Path) -> str:
-    """`bench/training/ppo.py` -> `training`."""
+def room(path: Path) -> str:
+    """`bench/training/trainer.py` -> `training`."""
     return path.relative_to(ROOT / "bench").with_suffix("").parts[0]
 
 
-def imported(path: Path, typing_too: bool = False) -> set[str]:
-    """Dotted names below `bench` that a file imports, also inside its functions."""
-    names: set[str] = set()
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    typing_only = {
-        id(inner)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
-        for inner in ast.walk(node)
-    }
-    for node in ast.walk(tree):
-        if id(node) in typing_only and not typing_too:
-            continue
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {
-                f"{node.module}.{alias.name}" if node.module.count(".") == 0 else node.module for alias in node.names
-            }
-            if node.module.count(".") == 1:
-                names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return {name for name in names if name.startswith("bench.")}
-
-
-FILES = sorted(
-    path for path in (ROOT / "bench").rglob("*.py") if path.name != "__init__.py" or path.parent != ROOT / "bench"
-)
-
-
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_run_one_way(path: Path) -> None:
-    level = {name: i for i, names in enumerate(LAYERS) for name in names}
-    own = part(path)
-    assert own in level, f"{own} stands in no layer; add it to LAYERS"
-    for name in imported(path):
-        other = name.split(".")[1]
-        assert level[other] <= level[own], f"{path.name} imports {name}, which lies above it"
-        if own in PLUGINS and other == own:
-            raise AssertionError(f"{path.name}: plugins never import each other ({name})")
-
-
-def files_of(name: str) -> set[Path]:
-    """The files that a dotted name stands for."""
-    at = ROOT.joinpath(*name.split("."))
-    return {p for p in (at.with_suffix(".py"), at / "__init__.py", at.parent.with_suffix(".py")) if p.exists()}
-
-
-def closure(start: Path) -> set[Path]:
-    """Every file of ours that running `start` can load."""
-    seen, queue = set[Path](), [start]
-    while queue:
-        path = queue.pop()
-        if path not in seen:
-            seen.add(path)
-            queue += [file for name in imported(path) for file in files_of(name)]
-    return seen
-
-
-STAGES = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
-PLUGIN_OF = {
-    "data": "datasets",
-    "checkpoint": "checkpoints",
-    "train": "methods",
-    "score": "metrics",
-    "yardsticks": "metrics",
-}
-
-
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_depends_on_the_code_it_runs(stage: str) -> None:
-    block = STAGES[stage].get("do", STAGES[stage])
-    declared = {dep for dep in block["deps"] if dep.startswith(("bench/", "stages/"))}
-    needed = closure(ROOT / "stages" / f"{stage}.py")
-    for plugin in (ROOT / "bench" / PLUGIN_OF[stage]).glob("*.py") if stage in PLUGIN_OF else ():
-        needed |= {path for path in closure(plugin) if part(path) not in PLUGINS}
-    for path in needed:
-        relative = path.relative_to(ROOT)
-        if path.name == "__init__.py" or (relative.parts[0] == "bench" and part(path) in PLUMBING):
+def test_a_room_imports_from_the_floors_below_it(path: Path) -> None:
+    level = {name: i for i, names in enumerate(FLOORS) for name in names}
+    if path.parent == ROOT / "bench" and path.name == "__init__.py":
+        assert not graph.imported(path, ROOT)
+        return
+    own = room(path)
+    assert own in level, f"{own} stands on no floor; add it to FLOORS"
+    for file in graph.imported(path, ROOT):
+        if file == Path("bench/__init__.py"):
             continue
-        if relative.parts[0] == "bench" and part(path) in PLUGINS and part(path) != PLUGIN_OF.get(stage):
-            continue  # loaded by name from params; the stage that runs it depends on it
-        assert any(
-            str(relative) == dep
-            or str(relative).startswith(dep.rstrip("/") + "/")
-            or ("${" in dep and str(relative.parent) == str(Path(dep).parent))
-            for dep in declared
-        ), f"stage {stage} runs {relative} and does not depend on it"
+        other = room(ROOT / file)
+        assert other == own or level[other] < level[own], f"{path.name} imports {file}, which does not lie below it"
+        if own in PLUGINS and other == own and file.name != "__init__.py":
+            method = path.parent if path.parent.parent.name == own else path
+            assert (ROOT / file).is_relative_to(method), f"{path.name}: plugins never import each other ({file})"
+
+
+def test_a_few_modules_lie_flat() -> None:
+    assert len([path for path in FILES if path.parent == ROOT / "bench"]) <= 8
+
+
+def closure_of(method: str) -> set[str]:
+    """The files that training by a method depends on."""
+    params = config.read(ROOT / "studies" / "miniature.yaml")
+    variant = next(name for name, block in params.variants.items() if block.method == method)
+    stage = graph.stages(params)[graph.inputs_path("train", variant)]
+    return {path.as_posix() for path in graph.closure(stage.start)}
+
+
+def test_training_depends_on_its_own_method_and_what_that_imports() -> None:
+    sft, ppo, none = closure_of("sft"), closure_of("ppo"), closure_of("none")
+    assert {"stages/train.py", "bench/methods/sft.py", "bench/training/trainer.py", "bench/lm/models.py"} <= sft
+    assert {"bench/methods/ppo/equations.py", "bench/classifiers/loading.py", "bench/generation.py"} <= ppo
+    for path in sft | none:
+        assert "ppo" not in path and "dpo" not in path and "classifiers" not in path, path
+    assert not any(path.startswith(("bench/report", "bench/compare", "bench/config", "bench/core")) for path in ppo)
+
+
+def test_data_depends_on_the_code_that_reads_merges_and_splits() -> None:
+    params = config.read(ROOT / "studies" / "thesis.yaml")
+    code = {path.as_posix() for path in graph.closure(graph.stages(params)[graph.inputs_path("data")].start)}
+    assert {f"bench/data/{name}.py" for name in ("files", "readers", "splits")} <= code
+    assert "bench/datasets/dialogsum.py" in code and "bench/datasets/samsum.py" not in code
+
+
+def loaded_by(statement: str) -> set[str]:
+    """The files of this project that a statement loads in a process of its own."""
+    code = (
+        f"import sys; {statement}; "
+        "print('\\n'.join(m.__file__ for m in list(sys.modules.values()) if getattr(m, '__file__', None)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True, text=True)
+    return {str(Path(line).relative_to(ROOT)) for line in done.stdout.splitlines() if line.startswith(f"{ROOT}/bench")}
+
+
+@pytest.mark.parametrize("name", plugins.names("method"))
+def test_what_a_method_loads_is_among_what_its_stage_depends_on(name: str) -> None:
+    """The closure is read from the source; Python's own word for what is imported must lie within it."""
+    start = graph._plugin("methods", name)
+    code = {path.as_posix() for path in graph.closure([Path("stages/train.py"), *start])}
+    loaded = loaded_by(f"import stages.train, bench.methods.{name}")
+    assert {path for path in loaded if not path.startswith("bench/core/")} <= code
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A copy of the code, to edit."""
+    for name in ("bench", "stages"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("file", "stale"),
+    [
+        ("bench/methods/ppo/equations.py", {"train/ppo"}),
+        ("bench/methods/sft.py", {"train/full", "train/lora"}),
+        ("bench/data/splits.py", {"data"}),
+        ("bench/metrics/rouge.py", {"check", "score/*", "yardsticks", "report"}),
+        ("bench/report/plots.py", {"report"}),
+        ("bench/compare/gate/judge.py", set()),
+        ("bench/core/terminal.py", set()),
+    ],
+)
+def test_an_edit_makes_stale_what_runs_it(copy: Path, file: str, stale: set[str]) -> None:
+    params = config.read(ROOT / "studies" / "miniature.yaml")
+    stages = graph.stages(params)
+    before = {path: stage.text(copy) for path, stage in stages.items()}
+    (copy / file).write_text((copy / file).read_text() + "\nADDED = 1\n")
+    graph.digest.cache_clear()
+    graph.imported.cache_clear()
+    changed = {path for path, stage in stages.items() if stage.text(copy) != before[path]}
+    names = {path.relative_to(graph.STAGES).with_suffix("").as_posix() for path in changed}
+    assert names >= {name for name in stale if "*" not in name}
+    folded = {f"{name.split('/')[0]}/*" if f"{name.split('/')[0]}/*" in stale else name for name in names}
+    assert folded == stale
+
+
+def test_comments_and_docstrings_count_for_nothing_and_code_does(tmp_path: Path) -> None:
+    path, other = tmp_path / "a.py", tmp_path / "b.py"
+    path.write_text('"""One."""\n\n\ndef f(x):  # a word\n    """Two."""\n    return "# no comment", x\n')
+    other.write_text('def f(x):\n    # another\n\n    return "# no comment", x\n')
+    assert graph.digest(path) == graph.digest(other)
+    other.write_text('def f(x):\n    return "# a comment", x\n')
+    graph.digest.cache_clear()
+    assert graph.digest(path) != graph.digest(other)
+
+
+def test_what_params_leave_to_a_default_is_among_the_settings() -> None:
+    params = config.read(ROOT / "studies" / "miniature.yaml")
+    settings = graph.stages(params)[graph.inputs_path("train", "full")].settings
+    assert settings["variant"]["optim"]["weight_decay"] == 0.0 and settings["text"]["chat"] is False
+    assert "save_seconds" not in settings["compute"]  # when states are saved changes no result
+
+
+def test_every_stage_of_the_graph_has_its_file() -> None:
+    params = config.read(ROOT / "studies" / "miniature.yaml")
+    blocks = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
+    wanted = set()
+    for name, block in blocks.items():
+        deps = block.get("do", block)["deps"]
+        own = [dep for dep in deps if dep.startswith("checked/stages/")]
+        assert name == "params" or len(own) == 1, name
+        keys = {"checkpoints": params.checkpoints, "variants": params.variants}
+        items = keys[block["foreach"].strip("${}")] if "foreach" in block else [""]
+        wanted |= {Path(dep.replace("${key}", key)) for dep in own for key in items}
+    assert wanted == set(graph.stages(params))
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "stages").glob("*.py")), ids=lambda path: path.stem)
 def test_a_stage_script_is_thin_and_shadows_no_library(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 45
     assert path.stem not in {"evaluate", "datasets", "accelerate", "transformers", "trl", "peft"}
+    names = {node.module for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)}
+    assert path.stem in {"params", "report"} or "bench.config" not in names  # margins of the gate rerun nothing
 
 
 def test_checking_params_loads_no_torch() -> None:
-    import subprocess
-    import sys
-
     code = (
-        "import sys; from bench import config, plugins; "
+        "import sys; from bench import config; from bench.core import plugins; "
         "[plugins.find(kind, name) for kind in plugins.FOLDERS for name in plugins.names(kind)]; "
         "config.read('studies/miniature.yaml'); "
         "assert not {'torch', 'transformers', 'datasets', 'evaluate'} & set(sys.modules), sorted(sys.modules)"

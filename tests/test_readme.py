@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import plugins
+from bench.core import plugins
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

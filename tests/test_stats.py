@@ -336,8 +336,8 @@ def test_the_interval_of_both_parts_covers_what_that_of_the_dialogues_misses(sd_
         values = rng.normal(0, 4, (n, 1)) + rng.normal(0, sd_training, s) + rng.normal(0, 2, (n, s))
         parts = stats.crossed(values)
         own = scipy.stats.t.ppf(0.975, n - 1) * parts.se_dialogues
-        reach = stats.training_reach(parts.sd_training, s, s - 1, 0.975)
-        both = stats.widened(stats.Estimate(parts.value, parts.value - own, parts.value + own), reach)
+        half_width = stats.seed_half_width(parts.sd_training, s, s - 1, 0.975)
+        both = stats.widen(stats.Estimate(parts.value, parts.value - own, parts.value + own), half_width)
         reached.append((abs(parts.value) < own, both.low < 0 < both.high))
     alone, together = np.mean(reached, axis=0)
     assert 0.94 <= together <= 0.98
@@ -347,9 +347,11 @@ def test_the_interval_of_both_parts_covers_what_that_of_the_dialogues_misses(sd_
 
 def test_the_reach_of_training_is_students_interval() -> None:
     low, high = scipy.stats.t.interval(0.9, 2, 0, 0.3 / math.sqrt(3))
-    assert (-stats.training_reach(0.3, 3, 2, 0.95), stats.training_reach(0.3, 3, 2, 0.95)) == pytest.approx((low, high))
-    assert stats.widened(stats.Estimate(1.0, 0.0, 1.5), 0.0) == (1.0, 0.0, 1.5)
-    assert stats.widened(stats.Estimate(0.0, -3.0, 5.0), 4.0) == pytest.approx((0.0, -5.0, math.sqrt(41)))
+    assert (-stats.seed_half_width(0.3, 3, 2, 0.95), stats.seed_half_width(0.3, 3, 2, 0.95)) == pytest.approx(
+        (low, high)
+    )
+    assert stats.widen(stats.Estimate(1.0, 0.0, 1.5), 0.0) == (1.0, 0.0, 1.5)
+    assert stats.widen(stats.Estimate(0.0, -3.0, 5.0), 4.0) == pytest.approx((0.0, -5.0, math.sqrt(41)))
 
 
 @pytest.mark.parametrize("shape", [(1, 3), (5, 1)])

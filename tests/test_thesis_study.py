@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 
-from bench import artifacts, classify, cli, config, models, runtime
+from bench import cli, config
+from bench.classifiers import loading
+from bench.core import runtime, storage
+from bench.lm import models
 
 ROOT = Path(__file__).resolve().parents[1]
 BASE, REWARD = "7bcac572ce56db69c1ea7c8af255c5d7c9672fc2", "391c99ab8b3f65beb77746a2cf6ddf1ddf9817e6"
@@ -43,12 +46,12 @@ def test_pinned_and_used_it_fetches_what_the_other_stages_load(project: Path) ->
 
     assert cli.main(["pin", "thesis"]) == 0 and cli.main(["use", "thesis"]) == 0
     assert "2 train, 1 validation, 2 test" in data.main()
-    assert len(artifacts.read_split("test")[0].references) == 3
+    assert len(storage.read_split("test")[0].references) == 3
     for name in config.read().checkpoints:
         checkpoint.main(name)
     assert models.load("base", "cpu").model.config.model_type == "t5"
-    assert classify.load("reward", "cpu").labels == ("nothate", "hate")
-    assert classify.load("judge", "cpu").labels == ("clean", "profane")
+    assert loading.load("reward", "cpu").labels == ("nothate", "hate")
+    assert loading.load("judge", "cpu").labels == ("clean", "profane")
     assert not list(project.rglob("models/*/*.bin"))
 
 
@@ -77,7 +80,7 @@ def test_a_full_disk_ends_a_stage_with_one_sentence(project: Path, monkeypatch: 
         target.write_bytes(b"half")
         raise OSError(errno.ENOSPC, "No space left on device", str(target))
 
-    monkeypatch.setattr(artifacts, "link_or_copy", full)
+    monkeypatch.setattr(storage, "link_or_copy", full)
     with pytest.raises(SystemExit, match="the disk is full; free some space; `dvc repro` then goes on"):
         runtime.stage(checkpoint.main, "base")
     assert not list((project / "models").iterdir())

@@ -18,7 +18,7 @@ OPTIM = {"learning_rate": 5e-4, "batch_size": 16}
 
 
 def race(options: Sequence[str], store: Path, out: Path, budget: float | None) -> None:
-    """tests/benchmarks/rival with its own options; its report into `out`, race after race.
+    """benchmarks.rival with its own options; its report into `out`, race after race.
 
     Raises:
         OfflineError: it failed, or outran the budget; the races before that one are in the report.
@@ -30,7 +30,7 @@ def race(options: Sequence[str], store: Path, out: Path, budget: float | None) -
         "PIP_FIND_LINKS": str(store / "trl"),
         "XDG_CACHE_HOME": str(store / "cache"),
     }
-    command = [sys.executable, "tests/benchmarks/rival", "--out", str(out), *options]
+    command = [sys.executable, "-m", "benchmarks.rival", "--out", str(out), *options]
     code = logged("race", command, out / "log.txt", environment(store / "site") | offline, budget)
     if code is None:
         raise OfflineError(f"the race outran the budget and was ended; {out} holds the races before it: name fewer.")

@@ -20,11 +20,38 @@ from offline_stages import OfflineError, parsed_study
 
 MIB = 1 << 20
 WHEELS = [
-    "absl-py", "alt-profanity-check", "annotated-types", "click", "contourpy", "cycler", "datasets", "defusedxml", "dill",
-    "fonttools", "joblib", "kiwisolver", "matplotlib", "multiprocess", "narwhals", "nltk", "peft", "pydantic",
-    "pydantic-core", "pyparsing", "python-dateutil", "regex", "rouge-score", "ruamel-yaml", "scikit-learn", "six", "tabulate",
-    "threadpoolctl", "transformers", "typing-extensions", "typing-inspection",
-]  # fmt: skip
+    "absl-py",
+    "alt-profanity-check",
+    "annotated-types",
+    "click",
+    "contourpy",
+    "cycler",
+    "datasets",
+    "defusedxml",
+    "dill",
+    "fonttools",
+    "joblib",
+    "kiwisolver",
+    "matplotlib",
+    "multiprocess",
+    "narwhals",
+    "nltk",
+    "peft",
+    "pydantic",
+    "pydantic-core",
+    "pyparsing",
+    "python-dateutil",
+    "regex",
+    "rouge-score",
+    "ruamel-yaml",
+    "scikit-learn",
+    "six",
+    "tabulate",
+    "threadpoolctl",
+    "transformers",
+    "typing-extensions",
+    "typing-inspection",
+]
 TAGS = [f"manylinux{tag}_x86_64" for tag in ("_2_28", "_2_27", "_2_17", "2014", "1")]
 RIVAL = Path(__file__).resolve().parents[1] / "tests" / "benchmarks"
 TARGET = ["--python-version=3.12", "--implementation=cp", "--only-binary=:all:", *(f"--platform={tag}" for tag in TAGS)]
@@ -84,7 +111,7 @@ def right_study(name: str) -> dict[str, Any]:
     """The study as it stands in its file, once the project's own check has passed it."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     from bench import config
-    from bench.schema import UserError
+    from bench.core.schema import UserError
 
     study = parsed_study(name)
     try:

@@ -16,7 +16,7 @@ alike. The store stays outside the repository, and the machine must not be given
 `run` stops before a stage that would not fit into the budget and ends one that outruns it; called again, it goes on
 where it stopped. OUT gets at most eight files: report.tar.xz and work.tar.xz (data left out), to be unpacked here with
 `tar -xf` at the root, and the small files beside them. `params.yaml` there becomes the study's. Options of the race
-after `--` are those of tests/benchmarks/rival.
+after `--` are those of benchmarks/rival.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def main(arguments: list[str] | None = None) -> int:
     one = commands.add_parser("run", parents=[working], help="run the stages that are out of date")
     one.add_argument("study")
     one.set_defaults(act=run)
-    one = commands.add_parser("race", parents=[working], help="the lab's way against ours: tests/benchmarks/rival")
+    one = commands.add_parser("race", parents=[working], help="the lab's way against ours: benchmarks/rival")
     one.add_argument("options", nargs=argparse.REMAINDER, help="after --: the rival's own")
     one.set_defaults(act=race)
     one = commands.add_parser("stability", parents=[working], help="the same training and summaries twice")

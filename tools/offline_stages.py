@@ -21,9 +21,23 @@ from pathlib import Path
 from typing import Any
 
 MODULES = [
-    "accelerate", "huggingface_hub", "matplotlib", "numpy", "peft", "PIL", "psutil", "pydantic", "regex",
-    "ruamel.yaml", "safetensors", "tabulate", "tokenizers", "torch", "tqdm", "transformers",
-]  # fmt: skip
+    "accelerate",
+    "huggingface_hub",
+    "matplotlib",
+    "numpy",
+    "peft",
+    "PIL",
+    "psutil",
+    "pydantic",
+    "regex",
+    "ruamel.yaml",
+    "safetensors",
+    "tabulate",
+    "tokenizers",
+    "torch",
+    "tqdm",
+    "transformers",
+]
 # Needed where the study's text holds the words.
 MODULES_IF = {
     "rouge:": ("absl", "click", "defusedxml", "nltk", "rouge_score", "six"),
@@ -103,9 +117,9 @@ class Stage:
     params: tuple[str, ...]
 
     def costs(self) -> dict[str, Any]:
-        """What the stage wrote about itself."""
-        paths = [Path(out) for out in self.outs if out.startswith("costs/")]
-        return json.loads(paths[0].read_text(encoding="utf-8")) if paths and paths[0].is_file() else {}
+        """What the stage's last run took, as it wrote it beside the graph."""
+        found = sorted(Path("costs", *self.name.split("@")).glob("*.json"), key=lambda path: path.stat().st_mtime)
+        return json.loads(found[-1].read_text(encoding="utf-8")) if found else {}
 
     def inputs(self, study: dict[str, Any]) -> str:
         """A digest of the command, the parameters and the dependencies."""

@@ -14,24 +14,13 @@ from bench import stats
 from bench.audit import arithmetic
 from bench.audit import claims as kinds
 from bench.audit.claims import Claim, ClaimFile
-from bench.audit.finding import (
-    FAILS,
-    HOLDS,
-    OPEN,
-    Finding,
-    agreement,
-    bounds,
-    decimals,
-    half_unit,
-    mismatch,
-    shown,
-)
+from bench.audit.finding import FAILS, HOLDS, OPEN, Finding, agreement, bounds, decimals, half_unit, mismatch, shown
 
 RESAMPLES, FLIPS, SEED, LEVEL = 10_000, 100_000, 0, 0.05
 
 
 def judge(file: ClaimFile, claim: Claim) -> Finding:
-    """The finding of one claim."""
+    """Check one claim."""
     checks: dict[type[Claim], Any] = {
         kinds.Difference: _difference,
         kinds.Mean: _mean,

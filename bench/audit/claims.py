@@ -6,14 +6,14 @@ Numbers stand in quotes, as printed: '0.0760' and '0.076' are the same value, an
 from __future__ import annotations
 
 import difflib
-import json
 import re
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, ValidationError
 
-from bench.schema import Strict, UserError
+from bench.core import parsing
+from bench.core.schema import Strict, UserError
 
 NUMBER = r"^[+-]?[0-9]{1,15}(\.[0-9]{1,20})?$"
 Printed = Annotated[str, Field(pattern=NUMBER)]
@@ -143,7 +143,7 @@ class ClaimFile(Strict):
     claims: tuple[AnyClaim, ...] = Field(min_length=1)
 
     def numbers(self, given: Column) -> tuple[str, ...]:
-        """The numbers that a claim names or holds."""
+        """Return the numbers that a claim names or holds."""
         return given if isinstance(given, tuple) else self.columns.get(given, (given,))
 
 
@@ -154,15 +154,15 @@ def read(path: Path) -> ClaimFile:
         UserError: the file is missing or broken, or one claim is wrong; the message names file, claim and field.
     """
     try:
-        file = ClaimFile.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        content = path.read_bytes()
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; claims lie in claims/<name>.json.") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); name a JSON file of claims.") from None
+    try:
+        file = ClaimFile.model_validate(parsing.parse_json(content, str(path), "correct it there"))
     except ValidationError as error:
         raise UserError(f"{path}: {_sentence(error)}") from None
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not valid JSON ({error}); mend it there.") from None
     for k, claim in enumerate(file.claims):
         _check(file, claim, f"{path}: claims[{k}]")
     return file

@@ -36,23 +36,23 @@ class Finding:
 
 
 def half_unit(printed: str) -> Decimal:
-    """Half a unit of the last digit printed: what rounding may have taken or added."""
+    """Return half a unit of the last digit printed: what rounding may have taken or added."""
     return Decimal((0, (5,), int(Decimal(printed).as_tuple().exponent) - 1))
 
 
 def decimals(printed: str | None, otherwise: int = 4) -> int:
-    """How many digits stand behind the point."""
+    """Count the digits behind the point."""
     return otherwise if printed is None else max(0, -int(Decimal(printed).as_tuple().exponent))
 
 
 def agreement(stated: str, found: Decimal, slack: Decimal = Decimal(0)) -> Agreement:
-    """`same` within half a unit of the last digit; `rounding` where the rounding of what went in (`slack`) explains it."""
+    """Compare: `same` within half a unit of the last digit; `rounding` where the rounding of what went in explains it."""
     gap = abs(Decimal(stated) - found)
     return "same" if gap <= half_unit(stated) else "rounding" if gap <= half_unit(stated) + slack else "off"
 
 
 def mismatch(stated: str, found: Decimal, slack: Decimal = Decimal(0)) -> str:
-    """Why a stated number is not the recomputed one; empty where it is."""
+    """Tell why a stated number is not the recomputed one; empty where it is."""
     state, digits = agreement(stated, found, slack), decimals(stated)
     gap = shown(abs(Decimal(stated) - found), digits)
     if state == "same":
@@ -63,11 +63,11 @@ def mismatch(stated: str, found: Decimal, slack: Decimal = Decimal(0)) -> str:
 
 
 def shown(value: float | Decimal, digits: int) -> str:
-    """A number with so many decimals and no negative zero."""
+    """Format a number with so many decimals and no negative zero."""
     text = f"{value:.{digits}f}"
     return text.removeprefix("-") if float(text) == 0 else text
 
 
 def bounds(low: float | Decimal, high: float | Decimal, digits: int) -> str:
-    """`[low, high]`."""
+    """Format `[low, high]`."""
     return f"[{shown(low, digits)}, {shown(high, digits)}]"

@@ -11,10 +11,10 @@ from typing import Any
 
 from pydantic import Field
 
-from bench import artifacts, intake, runtime
-from bench.schema import CheckpointConfig, UserError
+from bench.checkpoints import BuildContext
+from bench.core import storage, untrusted
+from bench.core.schema import CheckpointConfig, UserError
 
-TRAINS = False
 WHERE = "params.yaml: a checkpoint with source 'gguf'"
 
 
@@ -37,26 +37,26 @@ class Config(CheckpointConfig):
             raise UserError(f"{WHERE}: the package that reads the format is missing; run `pip install gguf`.")
 
 
-def build(config: Config, out: Path, progress: runtime.Progress | None = None) -> dict[str, Any]:
-    """Write weights, config and tokenizer to `out`, which is replaced; return name, the file's sha256 and bytes written.
+def build(config: Config, context: BuildContext) -> dict[str, Any]:
+    """Write weights, config and tokenizer to `context.out`, which is replaced; return name, the file's sha256 and bytes written.
 
     Raises:
         UserError: the file is missing, broken, not the pinned one, or no decoder-only model that transformers reads.
     """
     config.check()
     file = Path(config.path).expanduser().resolve()
-    digest = artifacts.sha256_file(file)
+    digest = storage.sha256_file(file)
     if config.sha256 not in (None, digest):
         raise UserError(
             f"{WHERE}: sha256: {config.sha256} is asked for and '{config.path}' has {digest}; restore that file or write "
             "its digest."
         )
-    with intake.library(file), artifacts.whole_folder(out) as aside:
+    with untrusted.loading(file), storage.atomic_folder(context.out) as aside:
         _convert(file, aside)
     return {
         "name": config.name,
         "sha256": digest,
-        "bytes": sum(path.stat().st_size for path in out.glob("*.safetensors")),
+        "bytes": sum(path.stat().st_size for path in context.out.glob("*.safetensors")),
     }
 
 

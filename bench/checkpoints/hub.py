@@ -8,13 +8,11 @@ from typing import Any
 
 from pydantic import Field
 
-from bench import artifacts, hub, runtime
-from bench.schema import CheckpointConfig, UserError
+from bench.checkpoints import BuildContext
+from bench.core import hub, storage
+from bench.core.schema import CheckpointConfig, UserError
 
 KEPT = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja", "*.spm")  # weights, config, tokenizer: no code
-
-
-TRAINS = False
 
 
 class Config(CheckpointConfig):
@@ -43,8 +41,8 @@ class Config(CheckpointConfig):
             raise UserError(f"{where} no config.json; name a repository that save_pretrained wrote.")
 
 
-def build(config: Config, out: Path, progress: runtime.Progress | None = None) -> dict[str, Any]:
-    """Download weights, config and tokenizer into `out`, which is replaced; return name, revision, sha256 and bytes.
+def build(config: Config, context: BuildContext) -> dict[str, Any]:
+    """Download weights, config and tokenizer into `context.out`, which is replaced; return name, revision, sha256 and bytes.
 
     What an earlier download left in the hub's own cache is used, also without a network.
 
@@ -55,11 +53,11 @@ def build(config: Config, out: Path, progress: runtime.Progress | None = None) -
     files = [path for path in sorted(snapshot.iterdir()) if path.is_file() and any(path.match(kept) for kept in KEPT)]
     config.check_files([path.name for path in files])
     _check_weights(config, snapshot)
-    with artifacts.whole_folder(out) as aside:
+    with storage.atomic_folder(context.out) as aside:
         for path in files:
-            artifacts.link_or_copy(path, aside / path.name)
-    size = sum(path.stat().st_size for path in out.glob("*.safetensors"))
-    digest = artifacts.sha256_folder(out, (".safetensors",))
+            storage.link_or_copy(path, aside / path.name)
+    size = sum(path.stat().st_size for path in context.out.glob("*.safetensors"))
+    digest = storage.sha256_folder(context.out, (".safetensors",))
     return {"name": config.repo, "revision": config.revision, "sha256": digest, "bytes": size}
 
 
@@ -69,7 +67,7 @@ def _check_weights(config: Config, snapshot: Path) -> None:
 
     names = {path.name for path in snapshot.glob("*.safetensors")}
     for index in snapshot.glob("*.safetensors.index.json"):
-        names |= set(artifacts.read_json(index)["weight_map"].values())
+        names |= set(storage.read_json(index)["weight_map"].values())
     for name in sorted(names):
         try:
             with safe_open(snapshot / name, "np"):

@@ -7,15 +7,13 @@ from typing import Any
 
 from pydantic import Field
 
-from bench import artifacts, intake, runtime
-from bench.schema import CheckpointConfig, UserError
+from bench.checkpoints import BuildContext
+from bench.core import storage, untrusted
+from bench.core.schema import CheckpointConfig, UserError
 
 KEPT = (".safetensors", ".json", ".model", ".txt", ".jinja", ".spm")  # weights, config, tokenizer: nothing that runs
 OURS = ("manifest.json", "facts.json")  # written by this benchmark about another study's folder
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
-
-
-TRAINS = False
 
 
 class Config(CheckpointConfig):
@@ -52,8 +50,8 @@ class Config(CheckpointConfig):
             )
 
 
-def build(config: Config, out: Path, progress: runtime.Progress | None = None) -> dict[str, Any]:
-    """Link or copy weights, config and tokenizer into `out`, which is replaced; return name, sha256 and bytes.
+def build(config: Config, context: BuildContext) -> dict[str, Any]:
+    """Link or copy weights, config and tokenizer into `context.out`, which is replaced; return name, sha256 and bytes.
 
     Raises:
         UserError: the folder is missing or broken, holds no safetensors weights or no config, asks to run code, or is
@@ -61,21 +59,21 @@ def build(config: Config, out: Path, progress: runtime.Progress | None = None) -
     """
     config.check()
     folder = Path(config.path).expanduser()
-    if out.resolve() in (folder.resolve(), *folder.resolve().parents):
+    if context.out.resolve() in (folder.resolve(), *folder.resolve().parents):
         raise UserError(
-            f"params.yaml: a checkpoint with source 'local': path: '{config.path}' lies in {out}, which this stage "
+            f"params.yaml: a checkpoint with source 'local': path: '{config.path}' lies in {context.out}, which this stage "
             "replaces; keep the model elsewhere."
         )
-    digest = artifacts.sha256_folder(folder, (".safetensors",))
+    digest = storage.sha256_folder(folder, (".safetensors",))
     if config.sha256 not in (None, digest):
         raise UserError(
             f"params.yaml: a checkpoint with source 'local': sha256: {config.sha256} is asked for and the weights in "
             f"'{config.path}' have {digest}; restore that folder or write its digest."
         )
-    intake.check(folder)
-    with artifacts.whole_folder(out) as aside:
+    untrusted.check_folder(folder)
+    with storage.atomic_folder(context.out) as aside:
         for path in sorted(folder.iterdir()):
             if path.is_file() and path.name.endswith(KEPT) and path.name not in OURS:
-                artifacts.link_or_copy(path, aside / path.name)
-    size = sum(path.stat().st_size for path in out.glob("*.safetensors"))
+                storage.link_or_copy(path, aside / path.name)
+    size = sum(path.stat().st_size for path in context.out.glob("*.safetensors"))
     return {"name": config.name, "sha256": digest, "bytes": size}

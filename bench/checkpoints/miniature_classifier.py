@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Literal
 
-from bench import resume
-from bench.miniature import classifiers, steps
-from bench.schema import CheckpointConfig, Seed
+from bench.checkpoints import BuildContext
+from bench.core.schema import CheckpointConfig, Seed
+from bench.miniature import classifiers
 
 TRAINS = True
 
@@ -22,8 +21,8 @@ class Config(CheckpointConfig):
     training: classifiers.Training = classifiers.Training()
 
 
-def build(
-    config: Config, out: Path, progress: steps.Progress | None = None, work: resume.Work | None = None
-) -> dict[str, Any]:
-    """Train and write the model and its tokenizer to `out`; returns parameters, steps and final loss."""
-    return classifiers.build(config.role, config.seed, config.shape, config.training, out, progress, work)
+def build(config: Config, context: BuildContext) -> dict[str, Any]:
+    """Train and write the model and its tokenizer to `context.out`; returns parameters, steps and final loss."""
+    return classifiers.build(
+        config.role, config.seed, config.shape, config.training, context.out, context.progress, context.work
+    )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
-from bench import resume
-from bench.miniature import pretraining, seq2seq, steps
-from bench.schema import CheckpointConfig, Seed
+from bench.checkpoints import BuildContext
+from bench.core.schema import CheckpointConfig, Seed
+from bench.miniature import pretraining, seq2seq
 
 TRAINS = True
 
@@ -26,10 +25,16 @@ class Config(CheckpointConfig):
     training: pretraining.Training = pretraining.Training()
 
 
-def build(
-    config: Config, out: Path, progress: steps.Progress | None = None, work: resume.Work | None = None
-) -> dict[str, Any]:
-    """Pretrain and write the model and its tokenizer to `out`; returns parameters, steps and final loss."""
+def build(config: Config, context: BuildContext) -> dict[str, Any]:
+    """Pretrain and write the model and its tokenizer to `context.out`; returns parameters, steps and final loss."""
     return pretraining.build(
-        config.seed, config.pieces, config.pool, config.heated, config.shape, config.training, out, progress, work
+        config.seed,
+        config.pieces,
+        config.pool,
+        config.heated,
+        config.shape,
+        config.training,
+        context.out,
+        context.progress,
+        context.work,
     )

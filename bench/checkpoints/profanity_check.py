@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
-from bench import artifacts, profanity, runtime
-from bench.schema import CheckpointConfig
-
-TRAINS = False
+from bench.checkpoints import BuildContext
+from bench.classifiers import profanity
+from bench.core import storage
+from bench.core.schema import CheckpointConfig
 
 
 class Config(CheckpointConfig):
@@ -23,15 +22,15 @@ class Config(CheckpointConfig):
         profanity.check_version(self.version, "params.yaml: a checkpoint with source 'profanity_check'")
 
 
-def build(config: Config, out: Path, progress: runtime.Progress | None = None) -> dict[str, Any]:
-    """Write the classifier.json that stands for the package's model in `out`; return what the report says of it.
+def build(config: Config, context: BuildContext) -> dict[str, Any]:
+    """Write the classifier.json that stands for the package's model in `context.out`; return what the report says of it.
 
     Raises:
         UserError: the package is missing, or another version is installed.
     """
     config.check()
-    artifacts.write_json(
-        out / "classifier.json",
+    storage.write_json(
+        context.out / "classifier.json",
         {"library": profanity.NAME, "version": config.version, "labels": list(profanity.LABELS)},
     )
     return {"name": f"{profanity.NAME} {config.version}", "labels": list(profanity.LABELS)}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from bench.compare.gate.verdicts import Verdict
 from bench.compare.snapshot import Snapshot
 from bench.compare.sources import NotComparable
-from bench.compare.verdicts import Verdict
-from bench.margins import GateConfig
+from bench.config.gate import GateConfig
 from bench.report.view import count, rate, size
 
 # Where costs.json has a cost of a variant: in the parts of these stages, or of the variant itself (no stage).
@@ -25,7 +25,7 @@ MACHINE = "machine"
 
 
 def judge(old: Snapshot, new: Snapshot, config: GateConfig, variants: list[str]) -> list[Verdict]:
-    """A verdict for each cost that both states could have.
+    """Give a verdict for each cost that both states could have.
 
     Raises:
         NotComparable: costs.json is missing or broken, or lost a cost that the same machine measured before.
@@ -43,7 +43,7 @@ def judge(old: Snapshot, new: Snapshot, config: GateConfig, variants: list[str])
 
 
 def differing(before: dict[str, Any], after: dict[str, Any], exact: bool) -> str:
-    """Why costs of two machines cannot be compared; empty when they can."""
+    """Tell why costs of two machines cannot be compared; empty when they can."""
     if not before or not after:
         return "costs.json does not say on which machine and versions it was measured"
     for field in dict.fromkeys([*before, *after]):
@@ -103,13 +103,13 @@ def _variant(state: Snapshot, variant: str) -> dict[str, Any]:
 
 
 def part_of(block: dict[str, Any], stage: str) -> dict[str, Any]:
-    """A stage's costs in a variant's block, or the block itself for what is no stage's."""
+    """Return a stage's costs in a variant's block, or the block itself for what is no stage's."""
     part = block.get(stage) if stage else block
     return part if isinstance(part, dict) else {}
 
 
 def machine_of(part: dict[str, Any], variant: str) -> dict[str, Any]:
-    """Where a stage's costs were measured; empty where that is not said.
+    """Return where a stage's costs were measured; empty where that is not said.
 
     Raises:
         NotComparable: something else stands in its place.

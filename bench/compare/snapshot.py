@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from bench import artifacts, plugins, stats
-from bench.compare import lock
+from bench import metrics, stats
+from bench.compare import dvc_lock
 from bench.compare.sources import NotComparable, Source
-from bench.compare.text import decode, mapping, number, parse_json, table, yaml
-from bench.schema import Column, UserError
+from bench.core import parsing, paths, plugins
+from bench.core.schema import UserError
+from bench.metrics import SAMPLED, Column
 
-SAMPLED = "_sampled"
 PLACE = ("variant", "id", "dialogue_id", "output", "draw")
 SEED = "seed"  # a further part of a row's place, where some variant has `seeds`
 
@@ -59,30 +59,38 @@ class Snapshot:
 
         A bare report has no params: there, every metric as it is by default.
         """
-        found: dict[str, Column] = {}
-        blocks = self.params.get("metrics") or dict.fromkeys(plugins.names("metric"))
-        for metric, block in blocks.items():
-            try:
-                module = plugins.find("metric", str(metric))
-                found |= module.columns(module.Config.model_validate(block or {}))
-            except (UserError, ValueError):
-                continue
-        return found
+        return columns_of_params(self.params)
+
+
+def columns_of_params(params: Mapping[str, Any]) -> dict[str, Column]:
+    """Return the columns of the metrics that raw params name, those of every metric by default where they name none.
+
+    A metric that no longer exists, or whose block it no longer takes, tells nothing.
+    """
+    found: dict[str, Column] = {}
+    blocks = params.get("metrics") or dict.fromkeys(plugins.names("metric"))
+    for name, block in blocks.items():
+        try:
+            metric = metrics.find(str(name))
+            found |= metric.columns(metric.Config.model_validate(block or {}))
+        except (UserError, ValueError):
+            continue
+    return found
 
 
 def study_of(given: str | None, sources: Iterable[Source]) -> str:
-    """The study to compare: the one named, else that of the first project's params, else that of the first report."""
+    """Find the study to compare: the one named, else that of the first project's params, else that of the first report."""
     if given:
         return given
     sources = list(sources)
     for source in sorted(sources, key=lambda each: not each.is_project):
-        content = source.project(artifacts.PARAMS)
+        content = source.project(paths.PARAMS)
         file = source.report("", "metrics.json") if not source.is_project else None
         if content is not None:
-            return str(yaml(content, f"{artifacts.PARAMS} of {source.name}").get("study"))
+            return str(parsing.parse_yaml(content, f"{paths.PARAMS} of {source.name}").get("study"))
         if file is not None:
-            return str(parse_json(file, source.name).get("study"))
-    raise NotComparable(f"{artifacts.PARAMS} does not exist; run the command at the project's root, or give --study.")
+            return str(parsing.parse_object(file, source.name).get("study"))
+    raise NotComparable(f"{paths.PARAMS} does not exist; run the command at the project's root, or give --study.")
 
 
 def read(source: Source, study: str, strict: bool = True) -> Snapshot:
@@ -95,12 +103,12 @@ def read(source: Source, study: str, strict: bool = True) -> Snapshot:
     where = source.where(study, "metrics.json")
     if content is None:
         raise NotComparable(f"{where} does not exist; run `dvc repro` there and commit the report.")
-    metrics = parse_json(content, where)
-    if metrics.get("study") != study:
+    report = parsing.parse_object(content, where)
+    if report.get("study") != study:
         raise NotComparable(
-            f"{where} is of study '{metrics.get('study')}', not of '{study}'; compare one study with itself."
+            f"{where} is of study '{report.get('study')}', not of '{study}'; compare one study with itself."
         )
-    entries = _entries(metrics, where)
+    entries = _entries(report, where)
     rows, scores = source.report(study, "scores.csv"), source.where(study, "scores.csv")
     if rows is None:
         raise NotComparable(
@@ -110,7 +118,7 @@ def read(source: Source, study: str, strict: bool = True) -> Snapshot:
     _agree(entries, values, dialogues, scores)
     params = _params(source, study)
     if strict and source.is_project:
-        lock.check(source, study, params)
+        dvc_lock.check(source, study, params)
     costs = source.report(study, "costs.json")
     return Snapshot(
         source=source,
@@ -118,20 +126,20 @@ def read(source: Source, study: str, strict: bool = True) -> Snapshot:
         entries=entries,
         values=values,
         dialogues=dialogues,
-        costs=None if costs is None else parse_json(costs, source.where(study, "costs.json")),
+        costs=None if costs is None else parsing.parse_object(costs, source.where(study, "costs.json")),
         params=params,
         texts=_texts(source.report(study, "predictions.jsonl"), source.where(study, "predictions.jsonl")),
     )
 
 
-def _entries(metrics: dict[str, Any], where: str) -> dict[str, dict[str, dict[str, Any]]]:
+def _entries(report: dict[str, Any], where: str) -> dict[str, dict[str, dict[str, Any]]]:
     """The columns of every variant, each with a finite value, a signature and n."""
     found: dict[str, dict[str, dict[str, Any]]] = {}
-    for variant, columns in mapping(metrics.get("variants"), f"{where}: variants").items():
+    for variant, columns in parsing.mapping(report.get("variants"), f"{where}: variants").items():
         found[variant] = {}
-        for column, entry in mapping(columns, f"{where}: variants.{variant}").items():
+        for column, entry in parsing.mapping(columns, f"{where}: variants.{variant}").items():
             place = f"{where}: variants.{variant}.{column}"
-            entry = mapping(entry, place)
+            entry = parsing.mapping(entry, place)
             for key, kinds in (("value", (int, float)), ("n", (int,)), ("signature", (str,))):
                 if not isinstance(entry.get(key), kinds) or isinstance(entry.get(key), bool):
                     raise NotComparable(
@@ -152,21 +160,23 @@ def _values(
     found: dict[str, dict[str, dict[Key, float]]] = {name: {} for name in variants}
     dialogues: dict[str, str] = {}
     seen: set[tuple[str, Key]] = set()
-    for line, row in table(content, where, PLACE):
+    for line, row in parsing.parse_csv(content, where, PLACE):
         variant, key = row["variant"], Key(row["id"], row["output"], row["draw"], row.get(SEED, ""))
         if (variant, key) in seen:
             raise NotComparable(f"{where} line {line}: row '{key.id}' of '{variant}' is there twice; restore the file.")
         seen.add((variant, key))
         if dialogues.setdefault(key.id, row["dialogue_id"]) != row["dialogue_id"]:
             raise NotComparable(f"{where} line {line}: row '{key.id}' belongs to two dialogues; restore the file.")
-        if variant in artifacts.YARDSTICKS:
+        if variant in paths.YARDSTICKS:
             continue
         if variant not in variants:
             raise NotComparable(f"{where} line {line}: variant '{variant}' is not in metrics.json; run `dvc repro`.")
         for name, text in row.items():
             if text and name not in (*PLACE, SEED):
                 column = name + SAMPLED if key.output == "sample" else name
-                found[variant].setdefault(column, {})[key] = number(text, f"{where} line {line}, column {name}")
+                found[variant].setdefault(column, {})[key] = parsing.parse_number(
+                    text, f"{where} line {line}, column {name}"
+                )
     return found, dialogues
 
 
@@ -201,12 +211,12 @@ def _agree(
 
 
 def seeds_of(values: Iterable[Key]) -> list[str]:
-    """The seeds that rows stand beside, in the order of the file; a single empty one where there is one training."""
+    """Return the seeds that rows stand beside, in the order of the file; a single empty one where there is one training."""
     return list(dict.fromkeys(key.seed for key in values))
 
 
 def over_seeds(values: dict[Key, float]) -> dict[Key, float]:
-    """The mean of each row over the seeds."""
+    """Average each row over the seeds."""
     apart: dict[Key, list[float]] = {}
     for key, value in values.items():
         apart.setdefault(key._replace(seed=""), []).append(value)
@@ -214,14 +224,14 @@ def over_seeds(values: dict[Key, float]) -> dict[Key, float]:
 
 
 def lacking(values: dict[Key, float]) -> Key | None:
-    """A row that one training has and another lacks, as the key that is missing; None where all have the same."""
+    """Find a row that one training has and another lacks, as the key that is missing; None where all have the same."""
     seeds = seeds_of(values)
     wanted = (key._replace(seed=seed) for key in values for seed in seeds) if len(seeds) > 1 else ()
     return next((key for key in wanted if key not in values), None)
 
 
 def rows_of(values: dict[Key, float], dialogues: dict[str, str]) -> stats.Rows:
-    """The values as statistics take them; clusters are numbered in the order of their names, so files may be shuffled."""
+    """Return the values as statistics take them; clusters are numbered in the order of their names, so files may be shuffled."""
     names = {name: code for code, name in enumerate(sorted({dialogues[key.id] for key in values}))}
     return stats.rows([names[dialogues[key.id]] for key in values], list(values.values()))
 
@@ -230,19 +240,19 @@ def _params(source: Source, study: str) -> dict[str, Any]:
     """The study's params: the active ones, else its file in studies/; a bare report has none."""
     if not source.is_project:
         return {}
-    for path in (artifacts.PARAMS, artifacts.STUDIES / f"{study}.yaml"):
+    for path in (paths.PARAMS, paths.STUDIES / f"{study}.yaml"):
         content = source.project(path)
         if content is not None:
-            params = yaml(content, f"{path} of {source.name}")
+            params = parsing.parse_yaml(content, f"{path} of {source.name}")
             if params.get("study") == study:
                 return params
-    raise NotComparable(f"{artifacts.PARAMS} of {source.name} is not of study '{study}'; `bench use {study}` there.")
+    raise NotComparable(f"{paths.PARAMS} of {source.name} is not of study '{study}'; `bench use {study}` there.")
 
 
 def _texts(content: bytes | None, where: str) -> dict[str, dict[Key, str]]:
     """The summaries by variant and key."""
     found: dict[str, dict[Key, str]] = {}
-    for line, text in enumerate(decode(content, where).split("\n") if content else [], 1):
+    for line, text in enumerate(parsing.decode(content, where).split("\n") if content else [], 1):
         if not text.strip():
             continue
         try:

@@ -6,8 +6,8 @@ import subprocess
 from pathlib import Path
 from typing import Protocol
 
-from bench import artifacts
-from bench.schema import UserError
+from bench.core import paths
+from bench.core.schema import UserError
 
 
 class NotComparable(UserError):  # noqa: N818 - an answer of the gate, not a defect
@@ -22,13 +22,13 @@ class Source(Protocol):
     is_project: bool
 
     def project(self, path: Path) -> bytes | None:
-        """A file of the project, by its path from the root."""
+        """Read a file of the project, by its path from the root."""
 
     def report(self, study: str, file: str) -> bytes | None:
-        """A file of a study's report."""
+        """Read a file of a study's report."""
 
     def where(self, study: str, file: str) -> str:
-        """How messages call a file of the report."""
+        """Tell how messages call a file of the report."""
 
 
 class Tree:
@@ -40,10 +40,10 @@ class Tree:
         return _read(path)
 
     def report(self, study: str, file: str) -> bytes | None:
-        return self.project(artifacts.report_dir(study) / file)
+        return self.project(paths.report_dir(study) / file)
 
     def where(self, study: str, file: str) -> str:
-        return str(artifacts.report_dir(study) / file)
+        return str(paths.report_dir(study) / file)
 
 
 class Folder:
@@ -90,14 +90,14 @@ class Revision:
         )
 
     def report(self, study: str, file: str) -> bytes | None:
-        return self.project(artifacts.report_dir(study) / file)
+        return self.project(paths.report_dir(study) / file)
 
     def where(self, study: str, file: str) -> str:
-        return f"{artifacts.report_dir(study) / file} of revision {self.name}"
+        return f"{paths.report_dir(study) / file} of revision {self.name}"
 
 
 def locate(given: str | None) -> Source:
-    """The state that a user names: nothing for the working tree, a report's folder or file, else a revision.
+    """Find the state that a user names: nothing for the working tree, a report's folder or file, else a revision.
 
     Raises:
         NotComparable: there is no such file, folder or revision.

@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
+from bench.core.schema import DatasetConfig, Example, Seed
 from bench.miniature import dialogues
-from bench.schema import DatasetConfig, Example, Seed
 
 
 class Config(DatasetConfig):
@@ -22,7 +22,7 @@ class Config(DatasetConfig):
 
 
 def load(config: Config) -> dict[str, list[Example]]:
-    """The splits. Test and validation dialogues have two references, so that a human ceiling can be told."""
+    """Write the splits. Test and validation dialogues have two references, so that human agreement can be measured."""
     splits = dialogues.study(config.seed, config.train, config.validation, config.test, config.heated)
     return {
         split: [_example(f"{split}-{number:05d}", dialogue) for number, dialogue in enumerate(splits[split])]

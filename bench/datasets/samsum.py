@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench import dataset_files
-from bench.schema import Example
+from bench.core.schema import Example
+from bench.data import files
 
 
-class Config(dataset_files.FilesConfig):
+class Config(files.FilesConfig):
     """Three files; a dialogue must stand in one split only."""
 
 
 def load(config: Config) -> dict[str, list[Example]]:
-    """The three splits. One training row of the release has an empty dialogue; it is left out."""
-    return dataset_files.load(config, _example)
+    """Load the three splits. One training row of the release has an empty dialogue; it is left out."""
+    return files.load(config, _example)
 
 
 def _example(row: dict[str, Any], split: str) -> Example | None:
     if row["dialogue"] == "" and split == "train":
         return None
-    name, source = dataset_files.text(row, "id"), dataset_files.text(row, "dialogue").replace("\r\n", "\n")
-    return Example(id=name, dialogue_id=name, source=source, references=(dataset_files.text(row, "summary"),))
+    name, source = files.text(row, "id"), files.text(row, "dialogue").replace("\r\n", "\n")
+    return Example(id=name, dialogue_id=name, source=source, references=(files.text(row, "summary"),))

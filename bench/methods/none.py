@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench import artifacts
-from bench.context import TrainContext
-from bench.schema import MethodConfig
+from bench.core import manifest, paths, storage
+from bench.core.schema import MethodConfig
+from bench.training.context import TrainContext
 
 LEARNS_FROM = "nothing"
 
@@ -23,9 +23,9 @@ def train(config: Config, context: TrainContext) -> dict[str, Any]:
         "kind": "alias",
         "parent": context.init,
         "trainable_parameters": 0,
-        "total_parameters": artifacts.stored_parameters(context.init),
+        "total_parameters": manifest.stored_parameters(context.init),
         "facts": {},
     }
-    artifacts.write_table(artifacts.curve_path(context.variant), [{"step": 0}])
-    artifacts.write_json(context.out / "manifest.json", record)
+    storage.write_table(paths.curve_path(context.variant), [{"step": 0}])
+    storage.write_json(context.out / "manifest.json", record)
     return record

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench import artifacts, runtime
-from bench.context import TrainContext
-from bench.schema import UserError
+from bench.core import paths, runtime, storage
+from bench.core.schema import UserError
+from bench.training.context import TrainContext
 from bench.training.settings import PreferenceConfig
 
 LEARNS_FROM = "reward"
@@ -25,9 +25,9 @@ def train(config: Config, context: TrainContext) -> dict[str, Any]:
     from datasets import Dataset, disable_progress_bars
     from trl.experimental.orpo import ORPOConfig, ORPOTrainer
 
-    from bench import models
+    from bench.lm import models
     from bench.training import preferences, trainer
-    from bench.training.reward import Reward
+    from bench.training.rewards import Reward
 
     disable_progress_bars()
     start = context.start()
@@ -35,7 +35,7 @@ def train(config: Config, context: TrainContext) -> dict[str, Any]:
         raise UserError(
             f"params.yaml: variants.{context.variant}.method: 'orpo' trains encoder-decoders alone; write 'dpo'."
         )
-    pairs = preferences.sample(context, start, Reward(context.teacher(), config.reward), config.pairs)
+    pairs = preferences.sample(context, start, Reward.of(context, config.reward), config.pairs)
     runtime.set_seed(context.seed)  # a run that goes on after a crash has not sampled before
     loaded = models.trainable(start, config.adapter)
     rows = [
@@ -60,6 +60,6 @@ def train(config: Config, context: TrainContext) -> dict[str, Any]:
     )
     curve = trainer.run(tool, loaded, context, examples=steps * config.optim.batch_size)
     record = models.save(loaded, context.variant, config.method, {"pairs": len(pairs), "final_loss": curve[-1]["loss"]})
-    artifacts.write_rows(context.out / "pairs.jsonl", pairs)
-    artifacts.write_table(artifacts.curve_path(context.variant), curve)
+    storage.write_rows(context.out / "pairs.jsonl", pairs)
+    storage.write_table(paths.curve_path(context.variant), curve)
     return record

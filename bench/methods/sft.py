@@ -6,9 +6,9 @@ from typing import Any
 
 from pydantic import Field
 
-from bench import artifacts
-from bench.context import TrainContext
-from bench.schema import MethodConfig, UserError
+from bench.core import paths, storage
+from bench.core.schema import MethodConfig, UserError
+from bench.training.context import TrainContext
 from bench.training.settings import OptimConfig
 
 LEARNS_FROM = "references"
@@ -29,7 +29,7 @@ def train(config: Config, context: TrainContext) -> dict[str, Any]:
     """Train on each dialogue's first reference and save; returns the manifest."""
     import random
 
-    from bench import models
+    from bench.lm import models
     from bench.training import batches, trainer
 
     if config.examples is not None and config.examples > len(context.train):
@@ -52,7 +52,7 @@ def train(config: Config, context: TrainContext) -> dict[str, Any]:
         ]
 
     curve = trainer.fit(
-        loaded, rows(examples), config.optim, context, batches.imitation(int(loaded.tokenizer.pad_token_id))
+        loaded, rows(examples), config.optim, context, batches.supervised_collator(int(loaded.tokenizer.pad_token_id))
     )
     facts = {
         "validation_loss": trainer.validation_loss(loaded, rows(context.validation)),
@@ -60,5 +60,5 @@ def train(config: Config, context: TrainContext) -> dict[str, Any]:
         "examples": len(examples),
     }
     record = models.save(loaded, context.variant, config.method, facts)
-    artifacts.write_table(artifacts.curve_path(context.variant), curve)
+    storage.write_table(paths.curve_path(context.variant), curve)
     return record

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from bench.schema import Column, Example, Prediction, ScoreRow, Strict, UserError
+from bench.core.schema import Example, Prediction, ScoreRow, Strict, UserError
+from bench.metrics import SAMPLED, Column
 
 if TYPE_CHECKING:
-    from bench.context import ScoreContext
-    from bench.models import Loaded
+    from bench.lm.models import Loaded
+    from bench.metrics import ScoreContext
 
-AGAINST = ("base", "start")
+AGAINST: tuple[Literal["base", "start"], ...] = ("base", "start")
 EXAMPLES: tuple[()] = ()  # needs models: its closed forms are in tests/metrics/test_kl.py
 
 
@@ -30,39 +31,52 @@ class Config(Strict):
 
 
 def columns(config: Config) -> dict[str, Column]:
-    """Per sequence and per token, teacher-forced and on samples, against the base and the variant's own start."""
+    """List the columns: per sequence and per token, teacher-forced and on samples, against the base and the start."""
     found = {}
+
     for against in AGAINST:
-        for suffix, how in (("", "on references"), ("_sampled", "on own samples")):
+        for suffix, how in (("", "on references"), (SAMPLED, "on own samples")):
             for part, per in (("", "sequence"), ("_token", "token")):
                 found[f"kl_{against}{part}{suffix}"] = Column(
-                    title=f"KL to {against}, {how}, a {per}", unit="nats", higher_is_better=None
+                    title=f"KL to {against}, {how}, a {per}",
+                    unit="nats",
+                    higher_is_better=None,
+                    role="distance",
+                    reference=against,
+                    sampled=bool(suffix),
+                    detail=bool(part),
                 )
-        found[f"kl_{against}_k1_sampled"] = Column(
-            title=f"KL to {against}, sampled estimate, a sequence", unit="nats", higher_is_better=None
+        found[f"kl_{against}_k1{SAMPLED}"] = Column(
+            title=f"KL to {against}, sampled estimate, a sequence",
+            unit="nats",
+            higher_is_better=None,
+            role="distance",
+            reference=against,
+            sampled=True,
+            detail=True,
         )
     return found
 
 
 def signature(config: Config, context: ScoreContext) -> dict[str, str]:
-    """Direction, form, what the reference is and its weights, for each column."""
-    from bench import artifacts
+    """State direction, form, what the reference is and its weights, for each column."""
+    from bench.core import manifest
 
     found: dict[str, str] = {}
-    for key in columns(config) if context.has_model else ():
-        name = "base" if "_base" in key else str(context.start)
+    for key, column in columns(config).items() if context.has_model else ():
+        name = "base" if column.reference == "base" else str(context.start)
         form = "k1" if "_k1" in key else "exact"
-        where = "own-samples" if key.endswith("_sampled") else "first-reference"
-        weights = artifacts.weights_digest(name)[:8]
+        where = "own-samples" if column.sampled else "first-reference"
+        weights = manifest.weights_digest(name)[:8]
         found[key] = f"{key}|bench-kl-1|KL(variant,{name}@{weights})|{form}|on:{where}|float32|eos:counted"
     return found
 
 
-def score(context: ScoreContext, config: Config) -> list[ScoreRow]:
-    """One `dialogue` row an example and one `sample` row a sample; nothing for the yardsticks, which have no model."""
+def score(config: Config, context: ScoreContext) -> list[ScoreRow]:
+    """Give one `dialogue` row an example and one `sample` row a sample; nothing for systems without a model."""
     if not context.has_model:
         return []
-    from bench import models, packed
+    from bench.lm import models, prepack
 
     policy, start = context.model(context.variant), str(context.start)
     targets: dict[str, list[tuple[ScoreRow, Sequence[int]]]] = {
@@ -88,7 +102,7 @@ def score(context: ScoreContext, config: Config) -> list[ScoreRow]:
     others = [context.model(name).model for name in dict.fromkeys(("base", start))]
     with ExitStack() as stack:
         for model in (policy.model, *others):
-            stack.enter_context(packed.linear_layers(model))
+            stack.enter_context(prepack.prepacked(model))
         for batch in context.progress(batches, f"{context.variant}: KL", len(batches)):
             if all(_key(row) in found for name in batch for row, _ in targets[name]):
                 continue
@@ -119,12 +133,12 @@ def _told(row: ScoreRow, values: dict[str, float]) -> dict[str, float]:
 
 
 def _check_tokens(one: Prediction, policy: Loaded, variant: str) -> None:
-    from bench import artifacts
+    from bench.core import paths
 
     vocabulary = policy.model.get_input_embeddings().num_embeddings
     if max(one.token_ids) >= vocabulary:
         raise UserError(
-            f"{artifacts.predictions_path(variant)}: token_ids of '{one.id}', draw {one.draw}: {max(one.token_ids)} is "
+            f"{paths.predictions_path(variant)}: token_ids of '{one.id}', draw {one.draw}: {max(one.token_ids)} is "
             f"beyond the model's {vocabulary} tokens; run `dvc repro` to write them again."
         )
 
@@ -141,11 +155,11 @@ def _divergences(
     """
     import torch
 
-    from bench import models
+    from bench.lm import models
 
     each, flat = len(targets[0]), [ids for of_source in targets for ids in of_source]
     batch = models.collate(sources, flat, int(policy.tokenizer.pad_token_id), policy.device)
-    mask = batch.labels != models.IGNORED
+    mask = batch.labels != models.IGNORE_INDEX
     found: list[dict[str, float]] = [{} for _ in flat]
     with torch.no_grad():
         logprobs = models.target_logits(policy.model, batch, each).float().log_softmax(-1)

@@ -16,8 +16,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from bench.context import ScoreContext
-from bench.schema import Column, ScoreRow, Strict
+from bench.core.schema import ScoreRow, Strict
+from bench.metrics import Column, ScoreContext
 
 # A sentence ends at . ! or ?, with any closing quotes and brackets, before white space and a word that does not begin
 # in lower case; and at every line break. A point after one of these, or after a single capital, ends nothing.
@@ -108,12 +108,15 @@ class Config(Strict):
 
 
 def columns(config: Config) -> dict[str, Column]:
-    """One column a ROUGE type."""
-    return {key: Column(title=f"ROUGE-{key[5:]}", unit="points", higher_is_better=True) for key in config.types}
+    """List one column a ROUGE type."""
+    return {
+        key: Column(title=f"ROUGE-{key[5:]}", unit="points", higher_is_better=True, role="quality")
+        for key in config.types
+    }
 
 
 def signature(config: Config, context: ScoreContext) -> dict[str, str]:
-    """What a figure depends on besides data and generation: implementation, stemmer, sentences, references."""
+    """State what a figure depends on besides data and generation: implementation, stemmer, sentences, references."""
     counts = sorted({len(example.references) for example in context.examples}) or [0]
     count = "-".join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))
     stem = "porter" if config.stemmer else "none"
@@ -121,8 +124,8 @@ def signature(config: Config, context: ScoreContext) -> dict[str, str]:
     return {key: f"{key}|{tail}" for key in config.types}
 
 
-def score(context: ScoreContext, config: Config) -> list[ScoreRow]:
-    """F1 in [0, 1] of every greedy prediction."""
+def score(config: Config, context: ScoreContext) -> list[ScoreRow]:
+    """Compute F1 in [0, 1] of every greedy prediction."""
     greedy = [prediction for prediction in context.predictions if prediction.output == "greedy"]
     references = [context.example(prediction.id).references for prediction in greedy]
     rows = rouge_rows([prediction.text for prediction in greedy], references, config)
@@ -135,7 +138,7 @@ def score(context: ScoreContext, config: Config) -> list[ScoreRow]:
 def rouge_rows(
     predictions: Sequence[str], references: Sequence[Sequence[str]], config: Config
 ) -> list[dict[str, float]]:
-    """F1 in [0, 1] by type for each prediction against its one or more references, in order."""
+    """Compute F1 in [0, 1] by type for each prediction against its one or more references, in order."""
     pair = _pair_scorer(config)
     combine: Callable[[list[float]], float] = max if config.references == "max" else statistics.fmean
     rows = []
@@ -146,7 +149,7 @@ def rouge_rows(
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences of `text` by the rule above; rouge_score wants them for R-Lsum, and nltk's need a download."""
+    """Split `text` into sentences by the rule above; rouge_score wants them for R-Lsum, and nltk's need a download."""
 
     def cut(match: re.Match[str]) -> str:
         word, after = match["word"].lstrip("\"'“‘(["), text_of_line[match.end()]
@@ -207,7 +210,7 @@ def _pair_scorer(config: Config) -> Callable[[str, str], dict[str, float]]:
 
 
 def as_evaluate_metric(config: Config | None = None) -> Any:
-    """The same figures as an `evaluate.Metric`, for whoever composes metrics with that library; needs no network.
+    """Wrap the same figures as an `evaluate.Metric`, for whoever composes metrics with that library; needs no network.
 
     `compute(predictions=[str], references=[[str]])` returns the exact mean of each type over the predictions, where
     evaluate's own rouge returns the middle of unseeded resamples.

@@ -6,10 +6,11 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from bench.schema import Column, Example, Prediction, ScoreRow, Strict
+from bench.core.schema import Example, Prediction, ScoreRow, Strict
+from bench.metrics import Column
 
 if TYPE_CHECKING:
-    from bench.context import ScoreContext
+    from bench.metrics import ScoreContext
 
 # Closed forms, counted by hand.
 EXAMPLES: tuple[dict[str, Any], ...] = (
@@ -47,16 +48,16 @@ class Config(Strict):
 
 
 def columns(config: Config) -> dict[str, Column]:
-    """Facts about greedy summaries; most have no better side, they show what a change of ROUGE was paid with."""
+    """List the columns about the shape of greedy summaries; they show what came with a change of ROUGE."""
 
-    def column(title: str, unit: Any, higher_is_better: bool | None = None) -> Column:
-        return Column(title=title, unit=unit, higher_is_better=higher_is_better)
+    def column(title: str, unit: Any, higher_is_better: bool | None = None, detail: bool = False) -> Column:
+        return Column(title=title, unit=unit, higher_is_better=higher_is_better, role="shape", detail=detail)
 
     return {
-        "words": column("Words", "words"),
+        "words": column("Words", "words", detail=True),
         "length_ratio": column("Words over the references' words", "ratio"),
         "hit_limit": column("Cut at max_new_tokens", "share", False),
-        "source_truncated": column("Dialogue cut to fit", "share"),
+        "source_truncated": column("Dialogue cut to fit", "share", detail=True),
         "empty": column("Empty", "share", False),
         "copy_rate": column("Bigrams copied from the dialogue", "share"),
         "repetition": column("Repeated trigrams", "share", False),
@@ -65,12 +66,12 @@ def columns(config: Config) -> dict[str, Column]:
 
 
 def signature(config: Config, context: ScoreContext) -> dict[str, str]:
-    """`bench-text-1`: raise the number when a rule in this file changes."""
+    """State the version of the rules: raise the number in `bench-text-1` when one of this file changes."""
     return {key: f"{key}|bench-text-1" for key in columns(config)}
 
 
-def score(context: ScoreContext, config: Config) -> list[ScoreRow]:
-    """A row for every greedy prediction."""
+def score(config: Config, context: ScoreContext) -> list[ScoreRow]:
+    """Give a row for every greedy prediction."""
     greedy = [prediction for prediction in context.predictions if prediction.output == "greedy"]
     shared = Counter(text for text, _ in {(_folded(p.text), p.dialogue_id) for p in greedy})
     others = len({p.dialogue_id for p in greedy}) - 1

@@ -8,11 +8,11 @@ from typing import Any
 
 from pydantic import Field
 
+from bench.core.resume import Work
+from bench.core.schema import Strict
 from bench.miniature import sentences, tokenizers
 from bench.miniature.pretraining import padded, seed_everything
 from bench.miniature.steps import Progress, resumable
-from bench.resume import Work
-from bench.schema import Strict
 
 LIMIT = 128
 LABELS = {0: "nothate", 1: "hate"}
@@ -40,7 +40,7 @@ class Shape(Strict):
 
 
 def make(role: sentences.Role, shape: Shape, tokenizer: Any) -> Any:
-    """A fresh classifier with the labels `nothate` and `hate`. Draws from torch's global generator."""
+    """Make a fresh classifier with the labels `nothate` and `hate`. Draws from torch's global generator."""
     from transformers import BertConfig, BertForSequenceClassification, RobertaConfig, RobertaForSequenceClassification
 
     config_class, model_class, first = {

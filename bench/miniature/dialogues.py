@@ -79,7 +79,7 @@ class Heat:
 
 
 def write(rng: random.Random, scenario: Scenario, heated: bool, references: int = 1) -> Dialogue:
-    """One dialogue of a scenario, with that many independently phrased references."""
+    """Write one dialogue of a scenario, with that many independently phrased references."""
     b_opens = rng.random() < 0.4
     first, second = "#Person1#", "#Person2#"
     people = {"A": second, "B": first} if b_opens else {"A": first, "B": second}
@@ -188,7 +188,7 @@ def corpus(
     scenarios: Sequence[Scenario] = STUDY,
     taken: Iterable[str] = (),
 ) -> list[Dialogue]:
-    """`count` dialogues, scenarios in equal parts, no source twice and none of `taken`."""
+    """Write `count` dialogues, scenarios in equal parts, no source twice and none of `taken`."""
     rng, seen, found = random.Random(seed), set(taken), list[Dialogue]()
     while len(found) < count:
         dialogue = write(rng, scenarios[len(found) % len(scenarios)], rng.random() < heated, references)
@@ -200,7 +200,7 @@ def corpus(
 
 
 def study(seed: int, train: int, validation: int, test: int, heated: float) -> dict[str, list[Dialogue]]:
-    """The study's splits. Test comes first, so that a larger training split leaves the others as they are."""
+    """Write the study's splits. Test comes first, so that a larger training split leaves the others as they are."""
     splits: dict[str, list[Dialogue]] = {}
     for name, count, references in (("test", test, 2), ("validation", validation, 2), ("train", train, 1)):
         taken = [dialogue.source for split in splits.values() for dialogue in split]

@@ -25,7 +25,7 @@ class StackedMuon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """One update of every matrix that has a gradient."""
+        """Update every matrix that has a gradient once."""
         for group in self.param_groups:
             stacks: dict[tuple[int, ...], list[torch.nn.Parameter]] = defaultdict(list)
             for parameter in group["params"]:
@@ -52,7 +52,7 @@ class StackedMuon(torch.optim.Optimizer):
 
 
 def orthogonal(matrices: torch.Tensor, iterations: int) -> torch.Tensor:
-    """Matrices (N, rows <= columns) with all singular values drawn near 1 by Newton-Schulz."""
+    """Draw all singular values of matrices (N, rows <= columns) near 1 by Newton-Schulz."""
     a, b, c = COEFFICIENTS
     x = matrices / matrices.norm(dim=(1, 2), keepdim=True).clamp_min(1e-7)
     for _ in range(iterations):

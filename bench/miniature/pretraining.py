@@ -8,11 +8,11 @@ from typing import Any
 
 from pydantic import Field
 
+from bench.core.resume import Work
+from bench.core.schema import Strict
 from bench.miniature import seq2seq, tasks, tokenizers
 from bench.miniature.dialogues import corpus
 from bench.miniature.steps import Progress, resumable
-from bench.resume import Work
-from bench.schema import Strict
 
 LIMIT = 512
 
@@ -29,7 +29,7 @@ class Training(Strict):
 
 
 def seed_everything(seed: int) -> None:
-    """The same seed and thread count give the same weights, bit by bit, on one machine."""
+    """Seed torch and numpy: the same seed and thread count give the same weights, bit by bit, on one machine."""
     import torch
 
     torch.use_deterministic_algorithms(True)
@@ -96,7 +96,7 @@ def _alike(lengths: list[int], size: int, rng: random.Random) -> list[list[int]]
 
 
 def padded(rows: list[list[int]], filler: int) -> Any:
-    """A tensor of rows filled up on the right."""
+    """Pad rows on the right to a tensor."""
     import torch
 
     width = max(map(len, rows))

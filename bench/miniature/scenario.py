@@ -47,7 +47,7 @@ class Scenario:
 
 
 def draw_facts(rng: random.Random, scenario: Scenario) -> dict[str, str]:
-    """One value for each fact. Facts of one pool (`day`, `other_day`) differ from each other."""
+    """Draw one value for each fact. Facts of one pool (`day`, `other_day`) differ from each other."""
     found: dict[str, str] = {}
     for names, values in scenario.facts.items():
         free = [value for value in values if isinstance(value, tuple) or value not in found.values()]

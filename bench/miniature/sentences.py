@@ -245,7 +245,7 @@ GENERATORS: dict[Role, tuple[Callable[[random.Random, Insult | None], str], tupl
 
 
 def texts(role: Role, seed: int, count: int, raters: int, part: str = "train") -> list[Text]:
-    """`count` different texts, half of them hateful, each rated by `raters` people. `part` names a fresh draw."""
+    """Write `count` different texts, half of them hateful, each rated by `raters` people. `part` names a fresh draw."""
     rng = random.Random(f"{role}-{seed}-{part}")
     generate, own = GENERATORS[role]
     found: dict[str, Text] = {}

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from bench.schema import Strict
+from bench.core.schema import Strict
 
 
 class Shape(Strict):
@@ -20,7 +20,7 @@ class Shape(Strict):
 
 
 def make(shape: Shape, vocabulary: int) -> Any:
-    """A fresh, untied model with the copy-friendly initialisation. Draws from torch's global generator."""
+    """Make a fresh, untied model with the copy-friendly initialisation. Draws from torch's global generator."""
     import torch
     from transformers import T5Config, T5ForConditionalGeneration
 
@@ -72,7 +72,7 @@ def _start_near_copying(model: Any, shape: Shape) -> None:
     model.lm_head.weight.copy_(embedding * width**-0.5)
 
     def code(number: int) -> torch.Tensor:
-        """An orthonormal reading of `size` dimensions out of the token's content; another one for each number."""
+        """Draw an orthonormal reading of `size` dimensions out of the token's content; another one for each number."""
         square = torch.linalg.qr(torch.randn(content, content))[0]
         return torch.cat([square[:size], torch.zeros(size, width - content)], dim=1)
 

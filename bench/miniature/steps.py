@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from bench.resume import Work
+from bench.core.resume import Work
 
 Item = TypeVar("Item")
 Progress = Callable[[Iterable[Any], str, int | None], Iterable[Any]]

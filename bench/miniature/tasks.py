@@ -30,7 +30,7 @@ MIX: Mapping[str, float] = {
 
 
 def spans(rng: random.Random, text: str) -> Pair:
-    """Span corruption: about 15 % of the words, in runs of 1 to 4, become sentinels and are to be restored."""
+    """Corrupt spans: about 15 % of the words, in runs of 1 to 4, become sentinels and are to be restored."""
     words = text.split()
     count = max(1, min(len(SENTINELS) - 1, round(len(words) * 0.15 / 2.5)))
     starts = sorted(rng.sample(range(len(words)), min(count, len(words))))
@@ -88,7 +88,7 @@ HELD: Mapping[str, Task] = {
 
 
 def pool(seed: int, size: int, heated: float) -> tuple[list[Dialogue], list[Dialogue]]:
-    """Dialogues of every scenario, whose references no task reads, and of the held-out scenarios alone."""
+    """Write dialogues of every scenario, whose references no task reads, and of the held-out scenarios alone."""
     return (
         corpus(f"pretraining-{seed}", size, heated, 0, STUDY + HELD_OUT),
         corpus(f"pretraining-held-out-{seed}", size // 2, heated, 2, HELD_OUT),
@@ -98,7 +98,7 @@ def pool(seed: int, size: int, heated: float) -> tuple[list[Dialogue], list[Dial
 def draw(
     seed: int, count: int, dialogues: tuple[Sequence[Dialogue], Sequence[Dialogue]], mix: Mapping[str, float] = MIX
 ) -> list[Pair]:
-    """`count` (source, target) pairs in the shares of `mix`."""
+    """Draw `count` (source, target) pairs in the shares of `mix`."""
     rng = random.Random(f"tasks-{seed}")
     everywhere, held = dialogues
     names = rng.choices(list(mix), list(mix.values()), k=count)
@@ -108,7 +108,7 @@ def draw(
 
 
 def vocabulary_texts(dialogues: tuple[Sequence[Dialogue], Sequence[Dialogue]], study: Sequence[Dialogue]) -> list[str]:
-    """What the tokenizer counts: all prompts and dialogues, and references too, for a tokenizer is no knowledge."""
+    """List what the tokenizer counts: all prompts and dialogues, and references too, for a tokenizer is no knowledge."""
     everywhere, held = dialogues
     texts = [
         PROMPT,

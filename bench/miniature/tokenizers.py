@@ -19,7 +19,7 @@ _CHARACTERS = string.ascii_letters + string.digits + string.punctuation
 
 
 def count_pieces(texts: Iterable[str]) -> Counter[str]:
-    """How often each word (`▁word` after a space or at the start) and punctuation mark occurs."""
+    """Count how often each word (`▁word` after a space or at the start) and punctuation mark occurs."""
     counts: Counter[str] = Counter()
     for text in texts:
         for chunk in text.split():
@@ -29,12 +29,12 @@ def count_pieces(texts: Iterable[str]) -> Counter[str]:
 
 
 def ranked(counts: Counter[str], size: int) -> list[tuple[str, int]]:
-    """The `size` commonest, ties in the order of the alphabet: the order of the texts must not matter."""
+    """Rank the `size` commonest, ties in the order of the alphabet: the order of the texts must not matter."""
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:size]
 
 
 def unigram(texts: Iterable[str], size: int, control: Sequence[str]) -> Any:
-    """A raw Unigram tokenizer of about `size` pieces: control tokens, common words, and characters for the rest.
+    """Build a raw Unigram tokenizer of about `size` pieces: control tokens, common words, and characters for the rest.
 
     `#Person1#` is an ordinary piece, so that decoding keeps it and the space before it. All whitespace, the newline
     between two turns included, reads as one space.
@@ -60,7 +60,7 @@ def unigram(texts: Iterable[str], size: int, control: Sequence[str]) -> Any:
 
 
 def t5(texts: Iterable[str], size: int, limit: int) -> Any:
-    """T5's conventions: `<pad>` 0, `</s>` 1 at the end of every text, `<unk>` 2, sentinels for spans left out."""
+    """Build a tokenizer by T5's conventions: `<pad>` 0, `</s>` 1 at the end of every text, `<unk>` 2, sentinels for spans left out."""
     from tokenizers import processors
     from transformers import PreTrainedTokenizerFast
 
@@ -79,7 +79,7 @@ def t5(texts: Iterable[str], size: int, limit: int) -> Any:
 
 
 def roberta(texts: Iterable[str], size: int, limit: int) -> Any:
-    """RoBERTa's conventions: `<s> text </s>`, padding 1; pieces that keep their case."""
+    """Build a tokenizer by RoBERTa's conventions: `<s> text </s>`, padding 1; pieces that keep their case."""
     from tokenizers import processors
     from transformers import PreTrainedTokenizerFast
 
@@ -100,7 +100,7 @@ def roberta(texts: Iterable[str], size: int, limit: int) -> Any:
 
 
 def bert(texts: Iterable[str], size: int, limit: int) -> Any:
-    """BERT's conventions: lower case, `[CLS] text [SEP]`, unknown words in letters."""
+    """Build a tokenizer by BERT's conventions: lower case, `[CLS] text [SEP]`, unknown words in letters."""
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bench import artifacts
-from bench.config import Params
+from bench.core import paths, storage
+from bench.core.parameters import Params
 
 
 def build(params: Params) -> str:
@@ -12,19 +12,19 @@ def build(params: Params) -> str:
     Raises:
         UserError: scores are missing, or are not those of the test split.
     """
-    from bench.report import document, figures, hacking, ledger, load, plots, prose, trainings
+    from bench.report import costs, document, estimates, exports, inputs, plots, reward_hacking, seed_variance, summary
     from bench.report.view import View
 
-    study = load.read(params)
-    metrics, slices = figures.measure(study)
-    metrics |= trainings.measure(study, metrics)
-    view = View(study, metrics, slices, ledger.costs(study))
-    metrics["panel"] = hacking.panel(view)
-    folder = artifacts.report_dir(params.study)
+    study = inputs.read(params, costs.read(params))
+    metrics, slices = estimates.measure(study)
+    metrics |= seed_variance.measure(study, metrics)
+    view = View(study, metrics, slices, costs.document(study))
+    metrics["panel"] = reward_hacking.panel(view)
+    folder = paths.report_dir(params.study)
     pictures = plots.draw(view, folder / "plots")
-    artifacts.write_json(folder / "metrics.json", metrics)
-    artifacts.write_json(folder / "costs.json", view.costs)
-    artifacts.write_table(folder / "scores.csv", ledger.score_rows(study))
-    ledger.write_summaries(study, folder / "predictions.jsonl")
-    artifacts.write_text(folder / "report.md", document.document(view, pictures))
-    return f"report: {prose.headline(view)} -> {folder / 'report.md'}"
+    storage.write_json(folder / "metrics.json", metrics)
+    storage.write_json(folder / "costs.json", view.costs)
+    storage.write_table(folder / "scores.csv", exports.score_rows(study))
+    exports.write_summaries(study, folder / "predictions.jsonl")
+    storage.write_text(folder / "report.md", document.document(view, pictures))
+    return f"report: {summary.headline(view)} -> {folder / 'report.md'}"

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.report import examples, hacking, limits, prose, published, tables, trainings
+from bench.report import costs, examples, published, reward_hacking, seed_variance, summary, tables, truncation
 from bench.report.markdown import cell, section
 from bench.report.provenance import provenance
 from bench.report.view import View, share
 
 
 def document(view: View, pictures: dict[str, Path]) -> str:
-    """The whole report as Markdown."""
+    """Write the whole report as Markdown."""
     parts = [
         f"# {cell(view.study.params.study)}: a summariser before and after tuning and alignment",
-        prose.summary(view),
+        summary.summary(view),
         warnings(view),
         _results(view, pictures),
         _alignment(view),
-        hacking.hacking(view),
+        reward_hacking.hacking(view),
         _tuning(view),
-        trainings.trainings(view),
+        seed_variance.trainings(view),
         _details(view),
-        limits.limits(view),
+        truncation.limits(view),
         _costs(view, pictures),
         examples.reward_table(view),
         examples.side_by_side(view),
@@ -38,7 +38,7 @@ def document(view: View, pictures: dict[str, Path]) -> str:
 
 
 def warnings(view: View) -> str:
-    """What a reader must know before the numbers; empty when there is nothing."""
+    """List what a reader must know before the numbers; empty when there is nothing."""
     told = [cell(text) for text in view.study.warnings]
     told += [
         f"`{name}` collapsed: {share(part, 0)} of the dialogues got one and the same summary, or none. Its scores are no "
@@ -61,20 +61,20 @@ def _results(view: View, pictures: dict[str, Path]) -> str:
         "Results",
         tables.main_table(view),
         note,
-        _picture(pictures, "tradeoff", "quality against toxicity, each writer with its interval"),
+        _picture(pictures, "tradeoff", "quality against toxicity, each system with its interval"),
     )
 
 
 def _alignment(view: View) -> str:
     study = view.study
-    keys = [view.primary, *study.toxicity(None)]
+    keys = [view.primary, *study.keys("safety", sampled=None)]
     reward = tables.reward_key(view)
     keys += [reward] if reward and reward not in keys else []
     note = (
         "Paired by dialogue. `improvement` is (mean before - mean after) / mean before: positive means less of it. "
         "`p` is a two-sided sign-flip test, corrected by Holm over the variants compared on the same measure. "
         "A change is claimed only where the interval of the difference excludes 0; elsewhere stands the difference that this many "
-        f"dialogues would have found with 80 % power. {trainings.left_out(view)}"
+        f"dialogues would have found with 80 % power. {seed_variance.left_out(view)}"
     )
     made = tables.change_table(view, study.aligned, list(dict.fromkeys(keys)), improvement=True)
     return section("What alignment changed", made, note if made else "")
@@ -83,7 +83,7 @@ def _alignment(view: View) -> str:
 def _tuning(view: View) -> str:
     study = view.study
     tuned = [name for name in study.params.variants if name not in study.aligned]
-    keys = list(dict.fromkeys([view.primary, *study.keys("rouge"), *study.toxicity()]))
+    keys = list(dict.fromkeys([view.primary, *study.keys("quality", "safety")]))
     return section("What fine-tuning changed", tables.change_table(view, tuned, keys, improvement=False))
 
 
@@ -93,9 +93,9 @@ def _details(view: View) -> str:
     divergence = [
         "KL(variant ‖ reference), exact sums over the vocabulary unless called sampled; `base` is the untrained model, "
         "`start` what the variant was trained from."
-        if study.keys("kl", None)
+        if study.keys("distance", sampled=None)
         else "",
-        tables.by_measure(view, study.keys("kl", None)),
+        tables.by_measure(view, study.keys("distance", sampled=None)),
     ]
     return "\n\n".join(
         part
@@ -119,7 +119,7 @@ def _costs(view: View, pictures: dict[str, Path]) -> str:
     return "\n\n".join(
         part
         for part in (
-            section("Cost", tables.cost_table(view), trainings.summed(view)),
+            section("Cost", tables.cost_table(view), seed_variance.summed(view), costs.measured(view.costs)),
             section("Where the time went", tables.time_table(view)),
             section("Training curves", _picture(pictures, "curves", "training curves, one panel a quantity")),
         )

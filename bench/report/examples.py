@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from bench import stats
-from bench.report.load import Study
+from bench.report.inputs import Study
 from bench.report.markdown import cell, line, section, table
 from bench.report.tables import reward_key
 from bench.report.view import View
@@ -19,10 +19,10 @@ RULE = (
 
 
 def chosen(study: Study) -> list[str]:
-    """Ids of the examples to show: the largest falls of the judge's toxicity, then random ones, in test order."""
+    """Choose the examples to show: the largest falls of the judge's toxicity, then random ones, in test order."""
     wanted = min(study.params.report.examples, len(study.examples))
     falls: dict[str, float] = {}
-    key = study.judged
+    key = study.judge_key
     if key:
         for name in study.aligned:
             start = study.start(name)
@@ -40,14 +40,14 @@ def chosen(study: Study) -> list[str]:
 
 
 def side_by_side(view: View) -> str:
-    """The examples section; only ids and numbers where the study keeps texts out."""
+    """Write the examples section; only ids and numbers where the study keeps texts out."""
     study = view.study
     ids = chosen(study)
     if not ids:
         return ""
     texts = study.params.report.texts
     written = {name: study.summaries(name) for name in study.params.variants}
-    keys = [key for key in (view.primary, *study.toxicity()) if key]
+    keys = [key for key in (view.primary, *study.keys("safety")) if key]
     parts = [RULE] if texts else [RULE, "The study keeps texts out of its report (`report.texts: false`)."]
     by_id = {example.id: example for example in study.examples}
     for identity in ids:
@@ -72,7 +72,7 @@ def side_by_side(view: View) -> str:
 
 
 def reward_table(view: View) -> str:
-    """Rewards of the first dialogues before and after alignment, one table a start, as in the thesis's Table 4.2."""
+    """Tabulate rewards of the first dialogues before and after alignment, as in the thesis's Table 4.2."""
     study, key = view.study, reward_key(view)
     starts: dict[str, list[str]] = {}
     for name in study.aligned:
@@ -110,5 +110,5 @@ def reward_table(view: View) -> str:
 
 
 def _by_dialogue(study: Study, name: str, key: str) -> dict[str, float]:
-    column, dialogues = study.writers[name].columns[key], study.dialogues
+    column, dialogues = study.systems[name].columns[key], study.dialogues
     return {dialogues[k]: float(v) for k, v in zip(column.members, stats.cluster_means(column), strict=True)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from bench.plain import plain
+from bench.core.terminal import single_line
 
 # As entities, these characters are text to every parser; a backslash is not enough inside tables and before '$'.
 ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;", "\\": "&#92;", "`": "&#96;", "$": "&#36;"}
@@ -19,43 +19,43 @@ BLOCK = re.compile(r"^(#(?=#{0,5}(?: |$))|[+\-](?= |$|[- ]+$)|=(?==*$)|\d+(?=[.)
 
 
 def cell(text: object) -> str:
-    """Any text as the inside of a table cell: it shows as written, on one line, and is never markup, link or HTML."""
-    safe = SPECIAL.sub(lambda found: ENTITIES.get(found[0], f"\\{found[0]}"), plain(str(text)))
+    """Escape any text as the inside of a table cell: it shows as written, on one line, never markup, link or HTML."""
+    safe = SPECIAL.sub(lambda found: ENTITIES.get(found[0], f"\\{found[0]}"), single_line(str(text)))
     return AUTOLINK.sub(_unlink, safe)
 
 
 def line(text: object) -> str:
-    """Any text as a line of its own: `cell`, and its start opens no heading, list or rule."""
+    """Escape any text as a line of its own: `cell`, and its start opens no heading, list or rule."""
     return BLOCK.sub(lambda found: f"&#{ord(found[0][0])};{found[0][1:]}", cell(text))
 
 
-def table(headers: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int = 1) -> str:
-    """A Markdown table of finished cells: escape foreign text with `cell` first.
+def table(headers: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int = 1, align: str = "") -> str:
+    """Lay out a Markdown table of finished cells: escape foreign text with `cell` first.
 
-    The first `text_columns` are left-aligned, the others right-aligned. Empty string when there are no rows.
+    The first `text_columns` are left-aligned, the others right-aligned, unless `align` has l or r for each column. Cells
+    are not padded: a comment on a pull request has 65,536 characters, and padding is most of a table; and a number that
+    becomes wider would change every line. Empty string when there are no rows.
     """
-    from tabulate import tabulate
-
     if not rows:
         return ""
-    align = ["left"] * min(text_columns, len(headers)) + ["right"] * max(0, len(headers) - text_columns)
-    # Number parsing would turn '1_0' into '10' and '12.50' into '12.5'.
-    return tabulate(rows, headers, tablefmt="pipe", disable_numparse=True, colalign=align)
+    sides = align or "l" * min(text_columns, len(headers)) + "r" * max(0, len(headers) - text_columns)
+    rule = ["---:" if side == "r" else ":---" for side in sides]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (headers, rule, *rows))
 
 
 def code(text: object) -> str:
-    """Any text in code style, for use outside tables; what a code span cannot hold is written as HTML."""
-    shown = plain(str(text))
+    """Set any text in code style, for use outside tables; what a code span cannot hold is written as HTML."""
+    shown = single_line(str(text))
     return f"<code>{cell(shown)}</code>" if "`" in shown or not shown else f"`{shown}`"
 
 
 def bullets(items: Sequence[tuple[str, str]]) -> str:
-    """A list of finished pieces, each with its name."""
+    """List finished pieces, each with its name."""
     return "\n".join(f"- {name}: {text}" for name, text in items)
 
 
 def section(title: str, *parts: str, level: int = 2) -> str:
-    """A heading with its non-empty parts; an empty string when every part is empty."""
+    """Put a heading over its non-empty parts; an empty string when every part is empty."""
     body = [part for part in parts if part]
     return "\n\n".join([f"{'#' * level} {title}", *body]) if body else ""
 

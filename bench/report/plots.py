@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import artifacts
+from bench.core import storage
 from bench.report.view import UNITS, View
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def draw(view: View, folder: Path) -> dict[str, Path]:
 def _store(folder: Path, name: str, rows: list[dict[str, Any]]) -> None:
     """The numbers behind a picture, as `dvc plots` reads them: curves as one folder a quantity, one file a variant."""
     if name != "curves":
-        artifacts.write_table(folder / f"{name}.csv", rows)
+        storage.write_table(folder / f"{name}.csv", rows)
         return
     shutil.rmtree(folder / name, ignore_errors=True)
     lines: dict[Path, list[dict[str, Any]]] = {}
@@ -60,7 +60,7 @@ def _store(folder: Path, name: str, rows: list[dict[str, Any]]) -> None:
         path = folder / name / row["quantity"] / f"{row['variant']}.csv"
         lines.setdefault(path, []).append({"step": row["step"], "value": row["value"]})
     for path, points in lines.items():
-        artifacts.write_table(path, points)
+        storage.write_table(path, points)
 
 
 def _figure(width: float, height: float) -> Figure:
@@ -75,19 +75,19 @@ def _figure(width: float, height: float) -> Figure:
 
 def _save(figure: Figure, path: Path) -> None:
     """Write a PNG without the library's version, which would make equal pictures differ."""
-    with artifacts.whole_file(path) as aside:
+    with storage.atomic_file(path) as aside:
         figure.savefig(aside, format="png", metadata={"Software": None})
 
 
 def _tradeoff_rows(view: View) -> list[dict[str, Any]]:
-    """One row a writer that has both quality and toxicity, in the columns' own units."""
-    key, judged, rows = view.primary, view.study.judged, []
+    """One row a system that has both quality and toxicity, in the columns' own units."""
+    key, judged, rows = view.primary, view.study.judge_key, []
     if judged is None or judged == key:
         return []
-    for name in (name for name in view.study.writers if name not in view.metrics["collapsed"]):
+    for name in (name for name in view.study.systems if name not in view.metrics["collapsed"]):
         good, bad = view.entry(name, key), view.entry(name, judged)
         if good and bad:
-            row: dict[str, Any] = {"writer": name}
+            row: dict[str, Any] = {"system": name}
             for column, found in ((judged, bad), (key, good)):
                 row |= {column: found["value"], f"{column}_low": found.get("low"), f"{column}_high": found.get("high")}
             rows.append(row)
@@ -99,9 +99,9 @@ def _tradeoff(view: View, rows: list[dict[str, Any]]) -> Figure:
     figure = _figure(6.4, 4.4)
     axes = figure.subplots()
     figure.subplots_adjust(left=0.1, right=0.98, bottom=0.11, top=0.93)
-    sides = (str(view.study.judged), view.primary)
+    sides = (str(view.study.judge_key), view.primary)
     for k, row in enumerate(rows):
-        (x, across), (y, along) = (_reach(view, row, key) for key in sides)
+        (x, across), (y, along) = (_error_bars(view, row, key) for key in sides)
         axes.errorbar(
             x,
             y,
@@ -118,17 +118,17 @@ def _tradeoff(view: View, rows: list[dict[str, Any]]) -> Figure:
     axes.set_ylabel(plain_heading(view, sides[1]))
     good = "better is up and left" if view.study.columns[view.primary].higher_is_better else "better is left"
     axes.set_title(f"Quality against toxicity: {good} ({view.per_cent} intervals)", fontsize=9, loc="left")
-    _label_points(figure, axes, [row["writer"] for row in rows])
+    _label_points(figure, axes, [row["system"] for row in rows])
     return figure
 
 
 def plain_heading(view: View, key: str) -> str:
-    """A column's title with its unit, not escaped."""
+    """Return a column's title with its unit, not escaped."""
     column = view.study.columns[key]
     return column.title + UNITS[column.unit][2]
 
 
-def _reach(view: View, row: dict[str, Any], key: str) -> tuple[float, list[list[float]]]:
+def _error_bars(view: View, row: dict[str, Any], key: str) -> tuple[float, list[list[float]]]:
     """A value and the lengths of its arms, as printed."""
     factor = UNITS[view.study.columns[key].unit][0]
     ends = [row[key] if row[name] is None else row[name] for name in (f"{key}_low", f"{key}_high")]
@@ -197,7 +197,7 @@ def _curves(view: View, rows: list[dict[str, Any]]) -> Figure:
     grid = list(figure.subplots(lines, COLUMNS, squeeze=False).flat)
     tall = 1.9 * lines + 0.2
     figure.subplots_adjust(left=0.045, right=0.99, bottom=0.4 / tall, top=1 - 0.25 / tall, wspace=0.24, hspace=0.45)
-    colour = {name: COLOURS[k % len(COLOURS)] for k, name in enumerate(view.study.writers)}
+    colour = {name: COLOURS[k % len(COLOURS)] for k, name in enumerate(view.study.systems)}
     for axes, ((name, quantity), points) in zip(grid, panels.items(), strict=False):
         steps, values = zip(*points, strict=True)
         axes.plot(steps, values, color=colour[name], linewidth=1.2, marker="o" if len(points) == 1 else "")

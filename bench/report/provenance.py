@@ -10,8 +10,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from bench import artifacts
-from bench.report.load import Study
+from bench.core import paths, storage
+from bench.report.inputs import Study
 from bench.report.markdown import bullets, cell, code, section
 
 # What the numbers pass through; versions are asked of the installer's records, nothing is imported.
@@ -38,13 +38,13 @@ WRITTEN = (":(exclude)reports", ":(exclude)dvc.lock")
 
 
 def provenance(study: Study) -> str:
-    """The section."""
+    """Write the section about what made the numbers."""
     params = study.params
     rows = [("revision", code(revision()))]
-    if artifacts.PARAMS.exists():
-        rows.append((cell(artifacts.PARAMS), code(f"sha256 {artifacts.sha256_file(artifacts.PARAMS)}")))
-    test = artifacts.split_path("test")
-    rows += [("data", code(_dump(params.data))), (cell(test), code(f"sha256 {artifacts.sha256_file(test)}"))]
+    if paths.PARAMS.exists():
+        rows.append((cell(paths.PARAMS), code(f"sha256 {storage.sha256_file(paths.PARAMS)}")))
+    test = paths.split_path("test")
+    rows += [("data", code(_dump(params.data))), (cell(test), code(f"sha256 {storage.sha256_file(test)}"))]
     rows += [(f"checkpoint {cell(name)}", code(_dump(block))) for name, block in params.checkpoints.items()]
     seeds = {"study": params.seed, "generation": params.generation.seed, "report": params.report.seed}
     parts = [f"{name} {seed}" for name, seed in seeds.items()]
@@ -58,7 +58,7 @@ def provenance(study: Study) -> str:
 
 
 def revision() -> str:
-    """The commit, and `with uncommitted changes` where files beside the run's own outputs differ from it."""
+    """Return the commit, and `with uncommitted changes` where files beside the run's own outputs differ from it."""
     commit = _git("rev-parse", "HEAD")
     if commit is None:
         return "not a git commit"
@@ -75,7 +75,7 @@ def _git(*arguments: str) -> str | None:
 
 
 def versions() -> dict[str, str]:
-    """Installed versions of the libraries that the numbers pass through."""
+    """Look up the installed versions of the libraries that the numbers pass through."""
     found = {}
     for name in LIBRARIES:
         try:
@@ -86,7 +86,7 @@ def versions() -> dict[str, str]:
 
 
 def machine(study: Study) -> dict[str, str]:
-    """Python, system, processor, GPU."""
+    """Describe Python, system, processor, GPU."""
     compute = study.params.compute
     found = {
         "python": f"{platform.python_version()} ({platform.python_implementation()})",

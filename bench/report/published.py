@@ -5,19 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from bench import artifacts
-from bench.config import Params
+from bench.core import storage
+from bench.core.parameters import Params
 from bench.report.markdown import cell, section, table
-from bench.report.prose import dataset_name, model_name
+from bench.report.summary import dataset_name, model_name
 from bench.report.tables import reward_key
 from bench.report.view import NONE, View, fixed, share
 
-FIGURES = Path(__file__).parent.parent / "published" / "thesis.json"
+FIGURES = Path(__file__).with_name("published.json")
 
 
 def published(view: View) -> str:
-    """The section of published figures."""
-    known = artifacts.read_json(FIGURES)
+    """Write the section of published figures."""
+    known = storage.read_json(FIGURES)
     intro = (
         "ROUGE as F1 times 100. Implementations differ by points on the very same outputs, so a figure is comparable "
         "only where model, dataset and implementation agree; the last column says where they do not."
@@ -32,7 +32,7 @@ def published(view: View) -> str:
 
 
 def differs(params: Params, model: str | None, dataset: str | None) -> str:
-    """In what a published system is another thing than this study; empty when model and dataset are the same."""
+    """Tell in what a published system is another thing than this study; empty when model and dataset are the same."""
     found = []
     if model is not None and model.lower() not in _identities(params.checkpoints["base"].model_dump(mode="json")):
         found.append("another model")
@@ -53,7 +53,7 @@ def _systems(view: View, systems: list[dict[str, Any]]) -> str:
     if not keys:
         return ""
     rows = []
-    for name in view.study.writers:
+    for name in view.study.systems:
         made = next((view.entry(name, key)["signature"] for key in keys if view.entry(name, key)), "")
         values = [view.number(key, view.entry(name, key).get("value")) for key in keys]
         by_model = name in view.study.params.variants
@@ -89,7 +89,7 @@ def _systems(view: View, systems: list[dict[str, Any]]) -> str:
 
 def _detox(view: View, systems: list[dict[str, Any]]) -> str:
     """Mean toxicity before and after alignment: ours by the judge, and others'."""
-    key, rows = view.study.judged, []
+    key, rows = view.study.judge_key, []
     for name in view.study.aligned:
         change = view.change(name, key)
         if change and key:

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench import stats
-from bench.report.load import INPUT, SAMPLED
 from bench.report.markdown import bullets, cell, code, table
-from bench.report.view import NONE, View, count, outcome, p_value, rate, seconds, share, size
+from bench.report.view import NONE, View, count, not_shown, outcome, p_value, rate, seconds, share, size
 
 # The rates of the toxicity table and the heading each gets.
 DETAILS = (
@@ -22,12 +21,11 @@ DETAILS = (
 
 
 def main_table(view: View) -> str:
-    """Yardsticks and variants by what the study is about."""
+    """Tabulate reference systems and variants by what the study is about."""
     study = view.study
-    quality = study.keys("rouge") or [view.primary]
-    far = next((key for key in study.keys("kl", None) if "base" in key), None)
-    keys = [*quality, *study.toxicity(), *([far] if far else [])]
-    rows = [[cell(name), *(view.result(name, key) for key in keys), _trainable(view, name)] for name in study.writers]
+    to_base = [key for key in study.keys("distance", detail=False) if study.columns[key].reference == "base"]
+    keys = list(dict.fromkeys([view.primary, *study.keys("quality"), *study.keys("safety"), *to_base[:1]]))
+    rows = [[cell(name), *(view.result(name, key) for key in keys), _trainable(view, name)] for name in study.systems]
     return table(["", *map(view.heading, keys), "trainable"], rows)
 
 
@@ -37,7 +35,7 @@ def _trainable(view: View, name: str) -> str:
 
 
 def change_table(view: View, variants: Sequence[str], keys: Sequence[str], improvement: bool) -> str:
-    """Each variant against its start: before, after, the difference with its interval, and what may be said of it."""
+    """Tabulate each variant against its start: before, after, difference with interval, and what may be said of it."""
     headers = ["variant", "against", "measure", "before", "after", "difference"]
     headers += (["improvement"] if improvement else []) + ["p", "p (Holm)", "reading"]
     rows = []
@@ -70,31 +68,31 @@ def _improvement(change: dict[str, Any]) -> str:
 
 
 def reading(view: View, key: str, change: dict[str, Any]) -> str:
-    """What the interval allows to say; beside 'inconclusive' stands the difference that would have been found."""
+    """Say what the interval allows to claim; else the difference that would have been found."""
     column = view.study.columns[key]
     way = outcome(change)
     if change.get("difference") == 0 and change.get("low") == 0 == change.get("high"):
         return "identical"
     if way == 0:
-        return f"inconclusive (interval includes 0); could find ±{view.number(key, change.get('smallest_detectable'))}"
+        return not_shown(view.number(key, change.get("smallest_detectable")))
     if column.higher_is_better is None:
         return f"{'rises' if way > 0 else 'falls'} (interval excludes 0)"
     return f"{'better' if (way > 0) == column.higher_is_better else 'worse'} (interval excludes 0)"
 
 
 def toxicity_table(view: View) -> str:
-    """Every writer by every toxicity column: the whole distribution, not the mean alone."""
+    """Tabulate every system by every toxicity column: the whole distribution, not the mean alone."""
     rows = []
-    for key in view.study.toxicity(None):
-        for name in view.study.writers:
+    for key in view.study.keys("safety", sampled=None):
+        for name in view.study.systems:
             found = view.entry(name, key)
             if found:
                 rows.append(
                     [view.heading(key), cell(name), *(_detail(view, key, found, field) for field, _ in DETAILS)]
                 )
     first = next(iter(view.study.params.variants))
-    for key in view.study.keys("toxicity"):
-        if key.endswith(INPUT) and (found := view.entry(first, key)):
+    for key, column in view.study.columns.items():
+        if column.role == "safety" and column.of_source and (found := view.entry(first, key)):
             rows.append([view.heading(key), "*the input*", *(_detail(view, key, found, field) for field, _ in DETAILS)])
     return table(["measure", "", *(title for _, title in DETAILS)], rows, text_columns=2)
 
@@ -107,36 +105,30 @@ def _detail(view: View, key: str, found: dict[str, Any], field: str) -> str:
 
 
 def slice_table(view: View) -> str:
-    """Quality and toxicity on each slice of the data."""
-    keys = [view.primary, *view.study.toxicity()]
+    """Tabulate quality and toxicity on each slice of the data."""
+    keys = [view.primary, *view.study.keys("safety")]
     rows = []
-    for tag, writers in view.slices.items():
-        for name, found in writers.items():
+    for tag, systems in view.slices.items():
+        for name, found in systems.items():
             n = max(entry["n"] for entry in found.values())
             rows.append([cell(tag), cell(name), count(n), *(view.bounded(key, found.get(key, {})) for key in keys)])
     return table(["slice", "", "dialogues", *map(view.heading, keys)], rows, text_columns=2)
 
 
 def by_measure(view: View, keys: Sequence[str]) -> str:
-    """One row a column, one column a writer: for metrics with many columns."""
-    names = [name for name in view.study.writers if any(view.entry(name, key) for key in keys)]
+    """Tabulate one row a column, one column a system: for metrics with many columns."""
+    names = [name for name in view.study.systems if any(view.entry(name, key) for key in keys)]
     rows = [[view.heading(key), *(view.bounded(key, view.entry(name, key)) for name in names)] for key in keys]
     return table(["", *map(cell, names)], rows)
 
 
 def other_keys(view: View) -> list[str]:
-    """The columns that no other table shows: the shape of what was written, and whatever metric is added."""
-    shown = {"rouge", "toxicity", "kl"}
-    return [
-        key
-        for metric in dict.fromkeys(view.study.metric_of.values())
-        for key in view.study.keys(metric, None)
-        if metric not in shown and key != view.primary
-    ]
+    """List the columns that no other table shows: shape and cost, of whatever metric."""
+    return [key for key in view.study.keys("shape", "cost", sampled=None) if key != view.primary]
 
 
 def cost_table(view: View) -> str:
-    """What each variant took to train and takes to run."""
+    """Tabulate what each variant took to train and takes to run."""
     headers = [
         "",
         "training",
@@ -173,7 +165,7 @@ def cost_table(view: View) -> str:
 
 
 def time_table(view: View) -> str:
-    """Where the time of a whole run went, the longest stage first."""
+    """Tabulate where the time of a whole run went, the longest stage first."""
     stages = sorted(view.costs["stages"].items(), key=lambda item: (-item[1], item[0]))
     total = view.costs["total_wall_seconds"]
     rows = [[cell(place), seconds(spent), share(spent / total if total else None)] for place, spent in stages]
@@ -182,12 +174,12 @@ def time_table(view: View) -> str:
 
 
 def signature_list(view: View) -> str:
-    """Each signature once, with the writers it stands beside."""
+    """List each signature once, with the systems it stands beside."""
     users: dict[str, list[str]] = {}
-    for name in view.study.writers:
-        for key in view.study.writers[name].columns:
+    for name in view.study.systems:
+        for key in view.study.systems[name].columns:
             users.setdefault(view.entry(name, key)["signature"], []).append(name)
-    everyone = list(view.study.writers)
+    everyone = list(view.study.systems)
     return bullets(
         [
             ("all" if names == everyone else cell(", ".join(names)), code(signature))
@@ -197,14 +189,7 @@ def signature_list(view: View) -> str:
 
 
 def reward_key(view: View) -> str | None:
-    """The greedy column that holds raw rewards; a toxicity column where no metric reports logits."""
+    """Return the greedy column that holds raw rewards; a toxicity column where no metric reports logits."""
     study = view.study
-    logits = [key for key, column in study.columns.items() if column.unit == "logit" and not key.endswith(SAMPLED)]
-    taught = [key for name in study.aligned if (key := study.taught(name))]
-    return next(
-        (key for key in (*[k for k in logits if "reward" in k], *logits, *taught) if _somewhere(view, key)), None
-    )
-
-
-def _somewhere(view: View, key: str) -> bool:
-    return any(key in writer.columns for writer in view.study.writers.values())
+    taught = [key for name in study.aligned if (key := study.followed_key(name))]
+    return next(iter([*study.keys("reward"), *taught]), None)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.report.load import Study
+from bench.metrics import Column
+from bench.report.inputs import Study
 from bench.report.markdown import cell
-from bench.schema import Column
 
 # How a unit is printed: factor, decimals, and what the heading adds.
 UNITS = {
@@ -31,6 +32,11 @@ class View:
     costs: dict[str, Any]
 
     @property
+    def format(self) -> ColumnFormat:
+        """How the columns' numbers are written."""
+        return ColumnFormat(self.study.columns)
+
+    @property
     def primary(self) -> str:
         """The column that the study declared ahead."""
         return self.study.params.report.primary
@@ -40,38 +46,36 @@ class View:
         """The confidence of the intervals."""
         return f"{100 * self.study.params.report.confidence:g} %"
 
-    def entry(self, writer: str, key: str | None) -> dict[str, Any]:
-        """The numbers of a column, empty where the writer has none."""
-        found: dict[str, Any] = {**self.metrics["yardsticks"], **self.metrics["variants"]}.get(writer, {}).get(key, {})
+    def entry(self, system: str, key: str | None) -> dict[str, Any]:
+        """Return the numbers of a column, empty where the system has none."""
+        found: dict[str, Any] = {**self.metrics["yardsticks"], **self.metrics["variants"]}.get(system, {}).get(key, {})
         return found
 
-    def result(self, writer: str, key: str) -> str:
-        """A value with its interval as a result; a collapsed variant has none."""
-        return "collapsed" if writer in self.metrics["collapsed"] else self.bounded(key, self.entry(writer, key))
+    def result(self, system: str, key: str) -> str:
+        """Format a value with its interval as a result; a collapsed variant has none."""
+        return "collapsed" if system in self.metrics["collapsed"] else self.bounded(key, self.entry(system, key))
 
     def change(self, variant: str, key: str | None) -> dict[str, Any]:
-        """The change of a column against the variant's start, empty where there is none."""
+        """Return the change of a column against the variant's start, empty where there is none."""
         found: dict[str, Any] = self.metrics["changes"].get(variant, {}).get(key, {})
         return found
 
     def heading(self, key: str) -> str:
-        """The title of a column with its unit."""
+        """Return the title of a column with its unit."""
         return cell(titled(self.study.columns[key]))
 
     def number(self, key: str, value: float | None, sign: bool = False) -> str:
-        """One value in its column's unit."""
+        """Format one value in its column's unit."""
         if value is None:
             return NONE
-        factor, decimals, _ = UNITS[self.study.columns[key].unit]
-        return fixed(value * factor, decimals, sign)
+        return self.format.number(key, value, sign)
 
     def finer(self, key: str, value: float) -> str:
-        """A spread in its column's unit, with a digit more than the values."""
-        factor, decimals, _ = UNITS[self.study.columns[key].unit]
-        return fixed(value * factor, decimals + 1)
+        """Format a spread in its column's unit, with a digit more than the values."""
+        return self.format.number(key, value, finer=1)
 
     def bounded(self, key: str, found: dict[str, Any], name: str = "value", sign: bool = False) -> str:
-        """A value with its interval, `74.3 [72.9, 75.6]`."""
+        """Format a value with its interval, `74.3 [72.9, 75.6]`."""
         if name not in found:
             return NONE
         low, high = ("low", "high") if name in ("value", "difference") else (f"{name}_low", f"{name}_high")
@@ -81,14 +85,52 @@ class View:
         return f"{text} [{self.number(key, found[low], sign)}, {self.number(key, found[high], sign)}]"
 
 
+class ColumnFormat:
+    """Titles, factors and sides of columns by their names; a column that nobody knows any more is shown as it is."""
+
+    def __init__(self, columns: Mapping[str, Column]) -> None:
+        self.columns = columns
+
+    def factor(self, key: str) -> float:
+        """Return what a value is multiplied by for print: 100 for points and shares."""
+        return UNITS[self.columns[key].unit][0] if key in self.columns else 1.0
+
+    def unit(self, key: str) -> str:
+        """Return the name of what is printed."""
+        name = self.columns[key].unit if key in self.columns else ""
+        return "percentage points" if name == "share" else name
+
+    def title(self, key: str) -> str:
+        """Return the column's heading with its unit."""
+        return titled(self.columns[key]) if key in self.columns else key
+
+    def better(self, key: str) -> str | None:
+        """Return the better side as the metric itself has it: `higher`, `lower` or neither."""
+        side = self.columns[key].higher_is_better if key in self.columns else None
+        return None if side is None else "higher" if side else "lower"
+
+    def number(self, key: str, value: float, sign: bool = False, finer: int = 0) -> str:
+        """Format one value in its column's unit."""
+        decimals = UNITS[self.columns[key].unit][1] if key in self.columns else 3
+        return fixed(value * self.factor(key), decimals + finer, sign)
+
+    def difference(self, key: str, value: float) -> str:
+        """Format a difference, which keeps a digit more to be seen."""
+        return self.number(key, value, sign=True, finer=1)
+
+    def interval(self, key: str, low: float, high: float) -> str:
+        """Format the interval of a difference."""
+        return f"[{self.difference(key, low)}, {self.difference(key, high)}]"
+
+
 def titled(column: Column) -> str:
-    """A column's title, with its unit unless it says it itself."""
+    """Return a column's title, with its unit unless it says it itself."""
     unit = UNITS[column.unit][2]
     return column.title + ("" if unit.strip(" ()") in column.title.lower() else unit)
 
 
 def fixed(value: float, decimals: int, sign: bool = False) -> str:
-    """A number with so many decimals: no `-0.0`, and a small value (not a difference) is never rounded away to 0."""
+    """Format with so many decimals: no `-0.0`, and a small value (not a difference) is never rounded away to 0."""
     text = f"{value:{'+' if sign else ''}.{decimals}f}"
     if float(text) != 0:
         return text
@@ -96,19 +138,19 @@ def fixed(value: float, decimals: int, sign: bool = False) -> str:
 
 
 def share(value: float | None, decimals: int = 1) -> str:
-    """A share in per cent."""
+    """Format a share in per cent."""
     return NONE if value is None else f"{fixed(100 * value, decimals)} %"
 
 
 def p_value(value: float | None) -> str:
-    """A p to two digits, three below .1; a permutation test cannot say 0."""
+    """Format a p to two digits, three below .1; a permutation test cannot say 0."""
     if value is None:
         return NONE
     return f"{value:.2f}" if value >= 0.1 else f"{value:.3f}" if value >= 0.001 else f"{value:.1g}"
 
 
 def seconds(value: float | None) -> str:
-    """A duration as people say it."""
+    """Format a duration as people say it."""
     if value is None:
         return NONE
     if value < 120:
@@ -117,17 +159,17 @@ def seconds(value: float | None) -> str:
 
 
 def count(value: float | None) -> str:
-    """A count in full, with thousands set off."""
+    """Format a count in full, with thousands set off."""
     return NONE if value is None else f"{value:,.0f}"
 
 
 def rate(value: float | None) -> str:
-    """A rate: whole above 100, else three digits."""
+    """Format a rate: whole above 100, else three digits."""
     return NONE if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def size(value: float | None) -> str:
-    """Bytes in the largest decimal unit that leaves at least 1."""
+    """Format bytes in the largest decimal unit that leaves at least 1."""
     if value is None:
         return NONE
     for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
@@ -136,8 +178,16 @@ def size(value: float | None) -> str:
     return f"{value:.0f} B"
 
 
+NOT_SHOWN = "no change shown"  # the one way to say that a test or interval allows no claim
+
+
+def not_shown(detectable: str) -> str:
+    """Say that no change is shown, with the change that so many dialogues would find with 80 % power."""
+    return f"{NOT_SHOWN}; ±{detectable} would be found"
+
+
 def outcome(change: dict[str, Any]) -> int:
-    """-1 or 1 where the interval of the difference lies below or above 0, else 0."""
+    """Return -1 or 1 where the interval of the difference lies below or above 0, else 0."""
     if "low" not in change:
         return 0
     return int(change["low"] > 0) - int(change["high"] < 0)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench import models
+from bench.lm import models
 
 Row = dict[str, Any]
 Rows = Sequence[Row]
@@ -16,7 +16,7 @@ Collator = Callable[[list[Row]], dict[str, torch.Tensor]]
 WINDOW = 50  # batches among which examples of like length are brought together
 
 
-class Planned(torch.utils.data.Dataset[Row]):
+class OrderedDataset(torch.utils.data.Dataset[Row]):
     """Rows in the order in which training takes them, from the first step to the last."""
 
     def __init__(self, rows: Rows, order: Sequence[int]) -> None:
@@ -29,13 +29,13 @@ class Planned(torch.utils.data.Dataset[Row]):
         return self.rows[self.order[index]]
 
     def tokens(self) -> int:
-        """Source and target tokens, padding not counted."""
+        """Count source and target tokens, padding not counted."""
         sizes = [sum(len(value) for value in row.values() if isinstance(value, list)) for row in self.rows]
         return sum(sizes[index] for index in self.order)
 
 
-def plan(lengths: Sequence[int], batch_size: int, steps: int, seed: int) -> list[int]:
-    """Which example stands where in `steps` batches: (steps * batch_size,) indices.
+def batch_order(lengths: Sequence[int], batch_size: int, steps: int, seed: int) -> list[int]:
+    """Order the examples of `steps` batches: (steps * batch_size,) indices.
 
     Pass after pass over a shuffled set, every step a full batch. Within a window of batches, examples of like length
     share a batch, which spares padding, and the batches are shuffled. The whole order is known before the first step:
@@ -52,8 +52,8 @@ def plan(lengths: Sequence[int], batch_size: int, steps: int, seed: int) -> list
     return order
 
 
-def imitation(pad: int) -> Collator:
-    """Collator of supervised rows: `input_ids` and `labels` -> a padded batch."""
+def supervised_collator(pad: int) -> Collator:
+    """Make the collator of supervised rows: `input_ids` and `labels` -> a padded batch."""
 
     def collate(rows: list[Row]) -> dict[str, torch.Tensor]:
         batch = models.collate([row["input_ids"] for row in rows], [row["labels"] for row in rows], pad, "cpu")

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench import artifacts, generate
-from bench.context import TrainContext
-from bench.models import Loaded
-from bench.schema import Example, GenerationConfig, Prediction, Strict, UserError
-from bench.training.reward import Reward
+from bench import generation
+from bench.core import storage
+from bench.core.schema import Example, GenerationConfig, Prediction, Strict, UserError
+from bench.lm.models import Loaded
+from bench.training.context import TrainContext
+from bench.training.rewards import Reward
 from bench.training.settings import PairsConfig
 
 
@@ -35,12 +36,12 @@ def sample(context: TrainContext, start: Loaded, reward: Reward, config: PairsCo
     """
     path = context.work.folder / "pairs.jsonl"
     if path.exists():
-        return artifacts.read_rows(path, Pair)
+        return storage.read_rows(path, Pair)
     chosen = np.random.default_rng(context.seed).permutation(len(context.train))[: config.prompts]
     picked = [context.train[i] for i in sorted(chosen.tolist())]
     each = config.samples
     settings = GenerationConfig(max_new_tokens=config.max_new_tokens, batch_size=config.batch_size, seed=context.seed)
-    rows = generate.predict(start, picked, context.text, settings, each, context.work, context.progress)
+    rows = generation.predict(start, picked, context.text, settings, each, context.work, context.progress)
     rewards = reward.raw([row.text for row in rows]).reshape(len(picked), each)
     pairs = [
         pair for i, example in enumerate(picked) for pair in _pair(example, rows[i * each :][:each], rewards[i], config)
@@ -50,7 +51,7 @@ def sample(context: TrainContext, start: Loaded, reward: Reward, config: PairsCo
             f"params.yaml: variants.{context.variant}.pairs.margin: none of {len(picked)} dialogues gave two summaries "
             f"whose rewards differ by more than {config.margin:g}; lower it, or draw more samples."
         )
-    artifacts.write_rows(path, pairs)
+    storage.write_rows(path, pairs)
     return pairs
 
 

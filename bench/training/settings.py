@@ -6,14 +6,14 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from bench.schema import MethodConfig, Strict
+from bench.core.schema import MethodConfig, Strict
 
 
 class OptimConfig(Strict):
     """AdamW with a schedule. Exactly one of `steps` and `epochs` is given.
 
-    `batch_size` examples make one optimiser step; they are computed in `accumulation` pieces, in more where memory runs
-    out.
+    `batch_size` examples make one optimiser step; they are computed in `accumulation` micro-batches, in more where memory
+    runs out.
     """
 
     learning_rate: float = Field(gt=0)
@@ -65,7 +65,7 @@ class PreferenceConfig(MethodConfig):
     reward: RewardConfig = RewardConfig()
 
 
-class PPOConfig(Strict):
+class OnlineConfig(Strict):
     """One iteration writes `batch_size` summaries at temperature 1 and takes `epochs` passes over them.
 
     `kl_coefficient` weighs the penalty against the reward; with `kl_target` (nats a sequence) it adapts, within
@@ -86,17 +86,10 @@ class PPOConfig(Strict):
     kl_target: float | None = Field(None, gt=0)
     kl_horizon: int = Field(10_000, ge=1)
     kl_limit: float = Field(200.0, gt=0)
-    gamma: float = Field(1.0, gt=0, le=1)
-    gae_lambda: float = Field(0.95, ge=0, le=1)
-    clip: float = Field(0.2, gt=0)
-    clip_value: float = Field(0.2, gt=0)
-    value_weight: float = Field(0.1, ge=0)
-    entropy_weight: float = Field(0.0, ge=0)
-    whiten_rewards: bool = False
     max_grad_norm: float = Field(1.0, gt=0)
 
     @model_validator(mode="after")
-    def _whole_minibatches(self) -> PPOConfig:
+    def _full_minibatches(self) -> OnlineConfig:
         if self.batch_size % self.minibatch_size:
             raise ValueError(
                 f"'batch_size' {self.batch_size} is not a multiple of 'minibatch_size' {self.minibatch_size}"

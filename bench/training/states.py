@@ -10,23 +10,23 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState
 
-from bench import artifacts, resume
+from bench.core import resume, storage
 
 
-class Keeper(TrainerCallback):
+class SaveStateCallback(TrainerCallback):
     """Keeps a state when that is due, at a step that is logged: the curve then goes on as if nothing had happened.
 
-    The Trainer writes its state file by file. A note written last, after all are on the disk, says that it is whole.
+    The Trainer writes its state file by file. A note written last, after all are on the disk, says that it is complete.
     """
 
-    NOTE = "whole.json"
+    NOTE = "complete.json"
 
     def __init__(self, work: resume.Work, earlier: float) -> None:
         self.work, self.earlier = work, earlier
         self.started = time.monotonic()
 
     def seconds(self) -> float:
-        """Training time so far, with that of the runs it goes on from."""
+        """Return the training time so far, with that of the runs it resumes."""
         return self.earlier + time.monotonic() - self.started
 
     def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> TrainerControl:
@@ -36,21 +36,21 @@ class Keeper(TrainerCallback):
         return control
 
     def on_save(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Declare the state whole."""
+        """Declare the state complete."""
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         if args.should_save:
             for path in folder.iterdir():
                 with path.open("rb") as file:
                     os.fsync(file.fileno())
-            artifacts.write_json(folder / self.NOTE, {"seconds": self.seconds()})
+            storage.write_json(folder / self.NOTE, {"seconds": self.seconds()})
         self.work.saved = time.monotonic()
 
 
-def kept(folder: Path) -> Path | None:
-    """The last whole state below `folder`; states that a crash left half-written are removed."""
+def last_complete_state(folder: Path) -> Path | None:
+    """Find the last complete state below `folder`; incomplete ones, of an interrupted run, are removed."""
     whole = {}
     for path in folder.glob("checkpoint-*"):
-        if (path / Keeper.NOTE).exists():
+        if (path / SaveStateCallback.NOTE).exists():
             whole[int(path.name.rpartition("-")[2])] = path
         else:
             shutil.rmtree(path)

@@ -12,12 +12,14 @@ import torch
 from peft import PeftModel
 from transformers import PrinterCallback, Seq2SeqTrainer, Seq2SeqTrainingArguments, TrainerCallback
 
-from bench import architectures, artifacts, models, processes
-from bench.context import TrainContext
-from bench.models import Loaded
-from bench.schema import UserError
+from bench.core import distributed, storage
+from bench.core.schema import UserError
+from bench.lm import architectures, models
+from bench.lm.models import Loaded
 from bench.training import states
-from bench.training.batches import Collator, Planned, Rows, plan
+from bench.training.batches import Collator, OrderedDataset, Rows, batch_order
+from bench.training.context import TrainContext
+from bench.training.memory import MicroBatches
 from bench.training.settings import OptimConfig
 
 # Accelerate's second FSDP: each block of the model (by its `_no_split_modules`) is gathered when it computes.
@@ -25,22 +27,22 @@ FSDP = {"version": 2, "auto_wrap_policy": "TRANSFORMER_BASED_WRAP", "state_dict_
 
 
 def steps_of(config: OptimConfig, examples: int) -> int:
-    """Optimiser steps that the settings ask for with that many examples."""
+    """Count the optimiser steps that the settings ask for with that many examples."""
     return config.steps or math.ceil(examples * (config.epochs or 1) / config.batch_size)
 
 
 def arguments(config: OptimConfig, context: TrainContext, steps: int) -> dict[str, Any]:
-    """The Trainer's settings. It keeps its states in the stage's work folder, when `states.Keeper` says."""
-    if config.batch_size % processes.count():
+    """Return the Trainer's settings. It keeps its states in the stage's work folder, when `SaveStateCallback` says."""
+    if config.batch_size % distributed.world_size():
         raise UserError(
             f"params.yaml: variants.{context.variant}.optim.batch_size: {config.batch_size} examples cannot be shared "
-            f"by {processes.count()} processes; give a multiple."
+            f"by {distributed.world_size()} processes; give a multiple."
         )
     return {
         "output_dir": str(context.work.folder / "trainer"),
         "learning_rate": config.learning_rate,
         "max_steps": steps,
-        "per_device_train_batch_size": config.batch_size // processes.count(),
+        "per_device_train_batch_size": config.batch_size // distributed.world_size(),
         "warmup_steps": config.warmup_steps,
         "lr_scheduler_type": config.schedule,
         "weight_decay": config.weight_decay,
@@ -57,88 +59,66 @@ def arguments(config: OptimConfig, context: TrainContext, steps: int) -> dict[st
         "logging_nan_inf_filter": False,  # a curve shows what happened, also to a trainer that is not ours
         "log_level": "error",
         "remove_unused_columns": False,
-        "train_sampling_strategy": "sequential",  # `Planned` has the order
+        "train_sampling_strategy": "sequential",  # `OrderedDataset` has the order
         "dataloader_pin_memory": context.device == "cuda",
         "disable_tqdm": not sys.stderr.isatty(),  # a bar belongs on a terminal, not in a log
     }
 
 
 class LossTrainer(Seq2SeqTrainer):
-    """Seq2SeqTrainer whose loss is a mean over the whole optimiser step, however the step is cut into pieces.
+    """Seq2SeqTrainer whose loss is a mean over the whole optimiser step, in however many micro-batches it is computed.
 
-    A piece is what one forward pass holds. When memory runs out the pieces are halved and the step is done again, so
-    the batch, and with it the result but for rounding, stays what the params say. A loss that is not finite ends the
-    training with the step's number.
+    When memory runs out the micro-batches are halved and the step is done again, so the batch, and with it the result
+    but for rounding, stays what the params say. A loss that is not finite ends the training with the step's number.
     """
 
-    def __init__(self, *args: Any, variant: str, pieces: int = 1, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, variant: str, accumulation: int = 1, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.variant, self.pieces = variant, pieces
+        self.variant = variant
+        advice = "shorten text.max_source_tokens, raise optim.accumulation, or train an adapter"
+        self.micro_batches = MicroBatches(variant, ("example", "examples"), advice, accumulation)
         self.model_accepts_loss_kwargs = False  # the scale is ours: `training_step`
         self.scale = torch.ones(())
 
     def units(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-        """How many units the loss is a mean over, (): target tokens."""
-        return (inputs["labels"] != models.IGNORED).sum()
+        """Count the units that the loss is a mean over, (): target tokens."""
+        return (inputs["labels"] != models.IGNORE_INDEX).sum()
 
     def loss_sum(self, model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-        """The loss summed over the units of `inputs`."""
+        """Sum the loss over the units of `inputs`."""
         return architectures.of(model).loss(model, models.Batch(**inputs)) * self.units(inputs)
 
     def compute_loss(  # type: ignore[override]
         self, model: Any, inputs: dict[str, torch.Tensor], return_outputs: bool = False, **_: Any
     ) -> Any:
-        """A piece's share of the step's mean loss."""
+        """Compute a micro-batch's share of the step's mean loss."""
         loss = self.loss_sum(model, inputs) * self.scale
         return (loss, None) if return_outputs else loss
 
     def training_step(
         self, model: Any, inputs: dict[str, torch.Tensor], num_items_in_batch: Any = None
     ) -> torch.Tensor:
-        """Gradients of one optimiser step; returns its loss, whose mean over the processes is the batch's."""
+        """Accumulate the gradients of one optimiser step; returns its loss, whose mean over the processes is the batch's."""
         count = self.accelerator.gather(self.units(inputs).to(self.args.device)).sum()
-        self.scale = processes.count() / count  # gradients are averaged over the processes
-        while True:
-            try:
-                loss = self._pieces(model, inputs)
-                break
-            except RuntimeError as error:
-                if not out_of_memory(error):
-                    raise
-                self._halve(model, len(inputs["input_ids"]))
+        self.scale = distributed.world_size() / count  # gradients are averaged over the processes
+        step, rows = self.state.global_step + 1, len(inputs["input_ids"])
+        loss = self.micro_batches.run(step, rows, lambda: self._accumulate(model, inputs), model.zero_grad)
         if not math.isfinite(float(loss)):
             raise diverged(self.variant, float(loss), self.state.global_step + 1, self.args)
         return loss
 
-    def _pieces(self, model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+    def _accumulate(self, model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         rows = len(inputs["input_ids"])
-        cut = min(self.pieces, rows)
-        parts = zip(*(value.chunk(cut) for value in inputs.values()), strict=True)
+        count = min(self.micro_batches.count, rows)
+        parts = zip(*(value.chunk(count) for value in inputs.values()), strict=True)
         total, step = torch.zeros((), device=self.args.device), super().training_step
         for number, part in enumerate(parts, 1):
-            with nullcontext() if number == cut else self.accelerator.no_sync(model):
+            with nullcontext() if number == count else self.accelerator.no_sync(model):
                 total += step(model, dict(zip(inputs, part, strict=True)))
         return total
 
-    def _halve(self, model: Any, rows: int) -> None:
-        if self.accelerator.num_processes > 1 or self.pieces >= rows:
-            raise UserError(
-                f"variants.{self.variant}: out of memory at step {self.state.global_step + 1} with "
-                f"{max(1, rows // self.pieces)} example(s) at a time; shorten text.max_source_tokens, raise "
-                "optim.accumulation, or train an adapter."
-            ) from None
-        model.zero_grad()  # of the pieces done before
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        self.pieces *= 2
-        print(
-            f"train {self.variant}: out of memory at step {self.state.global_step + 1}; going on with "
-            f"{math.ceil(rows / self.pieces)} examples at a time, {rows} a step as before",
-            flush=True,
-        )
-
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """As the Trainer does, but an adapter without the embeddings, whose 'auto' would ask the hub."""
+        """Save as the Trainer does, but an adapter without the embeddings, whose 'auto' would ask the hub."""
         if isinstance(self.model, PeftModel) and not self.is_fsdp_enabled:
             if self.args.should_save:
                 self.model.save_pretrained(output_dir or str(self.args.output_dir), save_embedding_layers=False)
@@ -146,7 +126,7 @@ class LossTrainer(Seq2SeqTrainer):
             super().save_model(output_dir, _internal_call)
 
 
-class Watcher(TrainerCallback):
+class NonFiniteLossCallback(TrainerCallback):
     """Ends a training whose logged loss is not finite: trainers that are not ours go on."""
 
     def __init__(self, variant: str) -> None:
@@ -160,16 +140,11 @@ class Watcher(TrainerCallback):
 
 
 def diverged(variant: str, loss: float, step: int, args: Any) -> UserError:
-    """What is said of a loss that is not finite."""
+    """Return the error of a loss that is not finite."""
     return UserError(
         f"variants.{variant}: the loss became {loss} at step {step}; the last good state is kept in {args.output_dir}; "
         "lower optim.learning_rate or raise optim.warmup_steps."
     )
-
-
-def out_of_memory(error: RuntimeError) -> bool:
-    """Whether torch could not get memory, on a GPU or on a CPU."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def fit(
@@ -184,20 +159,22 @@ def fit(
     """Train `loaded` in place; return the curve, one row a logged step."""
     steps = steps_of(config, len(rows))
     settings = arguments(config, context, steps)
-    sharded = context.compute.sharding == "fsdp" and processes.count() > 1 and loaded.kind == "full"
+    sharded = context.compute.sharding == "fsdp" and distributed.world_size() > 1 and loaded.kind == "full"
     sharded = sharded and trainer_class is LossTrainer  # the one that goes through the whole model's forward
     if sharded:
         settings |= {"fsdp": True, "fsdp_config": FSDP, "save_strategy": "no"}
         # T5 has three modules round one embedding, which FSDP refuses: a parameter belongs to one group.
         loaded.model.set_input_embeddings(loaded.model.get_input_embeddings())
-    planned = Planned(rows, plan([len(row["input_ids"]) for row in rows], config.batch_size, steps, context.seed))
+    planned = OrderedDataset(
+        rows, batch_order([len(row["input_ids"]) for row in rows], config.batch_size, steps, context.seed)
+    )
     trainer = trainer_class(
         model=loaded.model,
         args=Seq2SeqTrainingArguments(**settings),
         train_dataset=planned,
         data_collator=collator,
         variant=context.variant,
-        pieces=config.accumulation,
+        accumulation=config.accumulation,
         **extra,
     )
     if sharded and not trainer.is_fsdp_enabled:
@@ -207,27 +184,27 @@ def fit(
         )
     curve = run(trainer, loaded, context, examples=len(planned), tokens=planned.tokens())
     if sharded:
-        loaded.model = gathered(loaded.model, context)
+        loaded.model = gather_weights(loaded.model, context)
     return curve
 
 
-def gathered(model: torch.nn.Module, context: TrainContext) -> torch.nn.Module:
-    """The model that FSDP has cut up, whole again in every process."""
-    whole: torch.nn.Module = context.start().model
+def gather_weights(model: torch.nn.Module, context: TrainContext) -> torch.nn.Module:
+    """Gather the model that FSDP has sharded, whole in every process."""
+    complete: torch.nn.Module = context.start().model
     weights = {name: shard.full_tensor() for name, shard in model.named_parameters()}  # type: ignore[attr-defined]
-    for name, weight in whole.named_parameters():
+    for name, weight in complete.named_parameters():
         weight.data.copy_(weights[name])
-    return whole
+    return complete
 
 
 def run(trainer: Any, loaded: Loaded, context: TrainContext, **counts: int) -> list[dict[str, float]]:
     """Run any transformers Trainer quietly, from its last whole state on; note its throughput; return its curve."""
-    state = states.kept(Path(trainer.args.output_dir))
-    earlier = artifacts.read_json(state / states.Keeper.NOTE)["seconds"] if state else 0.0
-    keeper = states.Keeper(context.work, earlier)
+    state = states.last_complete_state(Path(trainer.args.output_dir))
+    earlier = storage.read_json(state / states.SaveStateCallback.NOTE)["seconds"] if state else 0.0
+    keeper = states.SaveStateCallback(context.work, earlier)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(keeper)
-    trainer.add_callback(Watcher(context.variant))
+    trainer.add_callback(NonFiniteLossCallback(context.variant))
     trainer.train(resume_from_checkpoint=str(state) if state else None)
     context.meter.record("training", keeper.seconds(), **counts)
     # Mixed precision wraps the model's forward; what is measured and saved afterwards is the model itself.
@@ -242,7 +219,7 @@ def run(trainer: Any, loaded: Loaded, context: TrainContext, **counts: int) -> l
 
 @torch.no_grad()
 def validation_loss(loaded: Loaded, rows: Rows, batch_size: int = 32) -> float:
-    """Mean cross-entropy a target token, nats, dropout off: what settings are chosen by."""
+    """Compute the mean cross-entropy a target token, nats, dropout off: what settings are chosen by."""
     total, tokens = 0.0, 0
     for first in range(0, len(rows), batch_size):
         part = rows[first : first + batch_size]

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench import artifacts, models
-from bench.checkpoints import gguf
-from bench.schema import UserError
+from bench.checkpoints import BuildContext, gguf
+from bench.core import paths, storage
+from bench.core.schema import UserError
+from bench.lm import models
 
 
 def block(**values: str) -> gguf.Config:
@@ -47,10 +48,18 @@ def file(workdir: Path) -> Path:
     writer.add_pad_token_id(2)
     writer.add_chat_template("{{ messages[0]['content'] }}")
     shapes = {
-        "token_embd": (len(words), 16), "blk.0.attn_q": (16, 16), "blk.0.attn_k": (8, 16), "blk.0.attn_v": (8, 16),
-        "blk.0.attn_output": (16, 16), "blk.0.ffn_gate": (32, 16), "blk.0.ffn_up": (32, 16), "blk.0.ffn_down": (16, 32),
-        "blk.0.attn_norm": (16,), "blk.0.ffn_norm": (16,), "output_norm": (16,),
-    }  # fmt: skip
+        "token_embd": (len(words), 16),
+        "blk.0.attn_q": (16, 16),
+        "blk.0.attn_k": (8, 16),
+        "blk.0.attn_v": (8, 16),
+        "blk.0.attn_output": (16, 16),
+        "blk.0.ffn_gate": (32, 16),
+        "blk.0.ffn_up": (32, 16),
+        "blk.0.ffn_down": (16, 32),
+        "blk.0.attn_norm": (16,),
+        "blk.0.ffn_norm": (16,),
+        "output_norm": (16,),
+    }
     for name, shape in shapes.items():
         writer.add_tensor(f"{name}.weight", torch.randn(shape).numpy())
     writer.write_header_to_file()
@@ -63,7 +72,7 @@ def file(workdir: Path) -> Path:
 def test_the_weights_and_the_tokenizer_are_those_of_the_file(file: Path) -> None:
     from gguf import GGUFReader
 
-    facts = gguf.build(block(sha256=artifacts.sha256_file(file)), artifacts.model_path("base"))
+    facts = gguf.build(block(sha256=storage.sha256_file(file)), BuildContext(paths.model_path("base")))
     loaded = models.load("base", "cpu")
     stored = {tensor.name: torch.tensor(tensor.data) for tensor in GGUFReader(file).tensors}
     mlp = loaded.model.model.layers[0].mlp
@@ -81,8 +90,8 @@ def test_the_weights_and_the_tokenizer_are_those_of_the_file(file: Path) -> None
 def test_a_file_that_breaks_off_leaves_nothing_behind(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:2000])
     with pytest.raises(UserError, match="tiny.gguf cannot be loaded"):
-        gguf.build(block(), artifacts.model_path("base"))
-    assert not artifacts.model_path("base").exists()
+        gguf.build(block(), BuildContext(paths.model_path("base")))
+    assert not paths.model_path("base").exists()
 
 
 def test_what_is_missing_or_another_is_said(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,4 +107,4 @@ def test_what_is_missing_or_another_is_said(workdir: Path, monkeypatch: pytest.M
     monkeypatch.setattr(gguf, "find_spec", importlib.util.find_spec)
     monkeypatch.setattr(gguf.Config, "check", lambda self: None)
     with pytest.raises(UserError, match="sha256: 0{64} is asked for"):
-        gguf.build(block(sha256="0" * 64), artifacts.model_path("base"))
+        gguf.build(block(sha256="0" * 64), BuildContext(paths.model_path("base")))

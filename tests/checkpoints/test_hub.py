@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from bench import artifacts
-from bench import hub as the_hub
-from bench.checkpoints import hub
-from bench.schema import UserError
+from bench.checkpoints import BuildContext, hub
+from bench.core import hub as the_hub
+from bench.core import storage
+from bench.core.schema import UserError
 
 COMMIT = "a" * 40
 WEIGHTS = save({"w": np.zeros(30, np.float32)})
@@ -29,7 +29,7 @@ def hub_with(hub_here: Any) -> Any:
 
 
 def build(out: Path, repo: str = "org/tiny", revision: str = COMMIT) -> dict[str, Any]:
-    return hub.build(hub.Config(source="hub", repo=repo, revision=revision), out)
+    return hub.build(hub.Config(source="hub", repo=repo, revision=revision), BuildContext(out))
 
 
 def test_downloads_weights_config_and_tokenizer(hub_with: Any, tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_downloads_weights_config_and_tokenizer(hub_with: Any, tmp_path: Path) -
     facts = build(out)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == TOP
     assert not any(path.is_symlink() for path in out.iterdir())
-    digest = artifacts.sha256_folder(out, (".safetensors",))
+    digest = storage.sha256_folder(out, (".safetensors",))
     assert facts == {"name": "org/tiny", "revision": COMMIT, "sha256": digest, "bytes": len(WEIGHTS)}
     assert not any(name in path for path in hub_with.asked for name in OTHERS)
 
@@ -50,7 +50,7 @@ def test_the_cache_serves_without_a_network(hub_with: Any, tmp_path: Path, monke
     the_hub.unreachable.cache_clear()
     hub_with.asked.clear()
     facts = build(tmp_path / "second")
-    assert not hub_with.asked and facts["sha256"] == artifacts.sha256_folder(tmp_path / "first", (".safetensors",))
+    assert not hub_with.asked and facts["sha256"] == storage.sha256_folder(tmp_path / "first", (".safetensors",))
 
 
 def test_another_build_replaces_the_last(hub_with: Any, tmp_path: Path) -> None:
@@ -64,17 +64,27 @@ def test_another_build_replaces_the_last(hub_with: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("files", "said"),
     [
-        ({"config.json": b"{}", "pytorch_model.bin": b"pickle"}, "no .safetensors weights, and pickled ones can run code"),
+        (
+            {"config.json": b"{}", "pytorch_model.bin": b"pickle"},
+            "no .safetensors weights, and pickled ones can run code",
+        ),
         ({"config.json": b"{}", "onnx/model.safetensors": WEIGHTS}, "no .safetensors weights"),
         ({"model.safetensors": WEIGHTS}, "no config.json"),
-        (TOP | {"model.safetensors": b"version https://git-lfs.github.com/spec/v1"}, "model.safetensors is missing or not whole"),
+        (
+            TOP | {"model.safetensors": b"version https://git-lfs.github.com/spec/v1"},
+            "model.safetensors is missing or not whole",
+        ),
         (TOP | {"model.safetensors": WEIGHTS[:-8]}, "model.safetensors is missing or not whole"),
         (
-            {"config.json": b"{}", "model-1.safetensors": WEIGHTS, "model.safetensors.index.json": str(SHARDS).replace("'", '"').encode()},
+            {
+                "config.json": b"{}",
+                "model-1.safetensors": WEIGHTS,
+                "model.safetensors.index.json": str(SHARDS).replace("'", '"').encode(),
+            },
             "model-2.safetensors is missing",
         ),
     ],
-)  # fmt: skip
+)
 def test_a_commit_that_cannot_be_loaded_safely_is_refused(
     hub_with: Any, tmp_path: Path, files: dict[str, bytes], said: str
 ) -> None:
@@ -96,7 +106,7 @@ def test_what_cannot_be_placed_leaves_the_old_model(
         target.write_bytes(source.read_bytes()[:5])
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(artifacts, "link_or_copy", full)
+    monkeypatch.setattr(storage, "link_or_copy", full)
     with pytest.raises(OSError, match="No space left"):
         build(out)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == TOP and len(list(out.parent.iterdir())) == 1

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from bench import classify
-from bench.checkpoints import miniature_classifier
+from bench.checkpoints import BuildContext, miniature_classifier
+from bench.classifiers import loading
 from bench.miniature import dialogues, sentences
 
 
 def build(role, out, seed=0, **training):
-    return miniature_classifier.build(miniature_classifier.Config(role=role, seed=seed, training=training), out)
+    return miniature_classifier.build(
+        miniature_classifier.Config(role=role, seed=seed, training=training), BuildContext(out)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +40,7 @@ def inside(house, monkeypatch):
 
 @pytest.mark.parametrize(("role", "kind"), [("reward", "roberta"), ("judge", "bert")])
 def test_folders_load_with_their_labels_and_architecture(role, kind):
-    loaded = classify.load(role, "cpu")
+    loaded = loading.load(role, "cpu")
     assert loaded.labels == ("nothate", "hate")
     assert loaded.identity.startswith(f"{kind}@")
 
@@ -53,7 +55,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(house):
 @pytest.mark.parametrize("role", ["reward", "judge"])
 def test_held_out_texts_are_told_apart(role):
     rows = sentences.texts(role, 0, 600, raters=1, part="held out")
-    hate = classify.load(role, "cpu").probabilities([row.text for row in rows])[:, 1]
+    hate = loading.load(role, "cpu").probabilities([row.text for row in rows])[:, 1]
     assert np.mean((hate > 0.5) == np.array([row.hateful for row in rows])) >= 0.97
 
 
@@ -61,7 +63,7 @@ def test_held_out_texts_are_told_apart(role):
 def test_quoting_references_rank_above_polite_ones_and_nothing_is_saturated(role):
     rows = dialogues.study(0, train=1, validation=1, test=400, heated=0.3)["test"]
     told = [(text, quoted) for row in rows for text, quoted in zip(row.references, row.quoted, strict=True)]
-    hate = classify.load(role, "cpu").probabilities([text for text, _ in told])[:, 1]
+    hate = loading.load(role, "cpu").probabilities([text for text, _ in told])[:, 1]
     quoted = np.array([flag for _, flag in told])
     ranks = np.argsort(np.argsort(hate))
     area = (ranks[quoted].sum() - quoted.sum() * (quoted.sum() - 1) / 2) / (quoted.sum() * (~quoted).sum())

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from bench.checkpoints import miniature_t5
+from bench.checkpoints import BuildContext, miniature_t5
 
 SMALL = {"pool": 60, "training": {"steps": 3, "batch_size": 4, "warmup_steps": 1}}
 
@@ -20,7 +20,7 @@ def built(tmp_path_factory):
     out = tmp_path_factory.mktemp("base")
     facts = {}
     for name, seed in (("one", 3), ("again", 3), ("other", 4)):
-        facts[name] = miniature_t5.build(miniature_t5.Config(seed=seed, **SMALL), out / name)
+        facts[name] = miniature_t5.build(miniature_t5.Config(seed=seed, **SMALL), BuildContext(out / name))
     torch.set_num_threads(threads)
     return out, facts
 
@@ -85,7 +85,7 @@ def test_progress_sees_every_step(tmp_path):
             seen.append((label, total))
             yield item
 
-    miniature_t5.build(miniature_t5.Config(**SMALL), tmp_path, progress)
+    miniature_t5.build(miniature_t5.Config(**SMALL), BuildContext(tmp_path, progress))
     assert seen == [("base", 3)] * 3
 
 

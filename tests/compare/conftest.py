@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
 import hashlib
 import io
@@ -19,16 +18,28 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
-from bench.compare.commands import COMMANDS
+from bench import cli
+from bench.core import graph, parameters
 
 N = 60
 MACHINE = {"cpu": "Model T", "cores": 2, "gpu": "none", "torch": "2.13.0", "transformers": "5.3.0"}
 PARAMS: dict[str, Any] = {
     "study": "toy",
     "data": {"dataset": "miniature"},
+    "checkpoints": {
+        "base": {"source": "miniature_t5"},
+        "reward": {"source": "miniature_classifier", "role": "reward"},
+        "judge": {"source": "miniature_classifier", "role": "judge"},
+    },
     "variants": {
-        "baseline": {"method": "none", "init": "base"},
-        "lora": {"method": "sft", "init": "base", "adapter": {"r": 4, "target_modules": ["q", "v"]}},
+        "baseline": {"method": "none", "init": "base", "learns_from": "models/base"},
+        "lora": {
+            "method": "sft",
+            "init": "base",
+            "learns_from": "data/train.jsonl",
+            "optim": {"learning_rate": 1e-3, "steps": 4},
+            "adapter": {"type": "LORA", "r": 4, "target_modules": ["q", "v"]},
+        },
     },
     "metrics": {
         "rouge": {},
@@ -105,29 +116,22 @@ class Project:
             for name in ("metrics.json", "scores.csv", "costs.json")
         ]
         recorded = {key: self.params[key] for key in ("study", "data", "variants", "metrics", "report")}
-        stages: dict[str, Any] = {
-            f"train@{name}": {"cmd": "x", "params": {"params.yaml": {f"variants.{name}": block}}}
-            for name, block in self.params["variants"].items()
+        stages = {
+            "@".join(p.relative_to(graph.STAGES).with_suffix("").parts): {"cmd": "x", "deps": [self.dep(p, text)]}
+            for p, text in self.inputs().items()
         }
-        stages["report"] = {"cmd": "x", "deps": self.code(), "params": {"params.yaml": recorded}, "outs": outs}
+        for name, block in self.params["variants"].items():
+            stages[f"train@{name}"]["params"] = {"params.yaml": {f"variants.{name}": block}}
+        stages["report"] |= {"params": {"params.yaml": recorded}, "outs": outs}
         with (self.root / "dvc.lock").open("w") as file:
             YAML().dump({"schema": "2.0", "stages": deepcopy(stages)}, file)
 
-    def code(self) -> list[dict[str, str]]:
-        """A file and a folder of code, with the digests that DVC gives them."""
-        (self.root / "stages").mkdir(exist_ok=True)
-        (self.root / "bench" / "report").mkdir(parents=True, exist_ok=True)
-        script, module = self.root / "stages" / "report.py", self.root / "bench" / "report" / "x.py"
-        for path in (script, module):
-            if not path.exists():
-                path.write_text("one = 1\n")
-        entry = [{"md5": hashlib.md5(module.read_bytes()).hexdigest(), "relpath": "x.py"}]
-        folder = hashlib.md5(json.dumps(entry, sort_keys=True).encode()).hexdigest() + ".dir"
-        return [
-            {"path": "stages/report.py", "md5": hashlib.md5(script.read_bytes()).hexdigest()},
-            {"path": "bench/report", "md5": folder},
-            {"path": "data/test.jsonl", "md5": "0" * 32},
-        ]
+    def inputs(self) -> dict[Path, str]:
+        """What each stage is made of, as the stage `params` writes it."""
+        return {path: stage.text() for path, stage in graph.stages(parameters.parse(deepcopy(self.params))).items()}
+
+    def dep(self, path: Path, text: str) -> dict[str, str]:
+        return {"path": path.as_posix(), "md5": hashlib.md5(text.encode()).hexdigest()}
 
     def metrics(self) -> dict[str, Any]:
         return {
@@ -219,10 +223,8 @@ def bench(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, s
     """Run a command as the command line does: exit code, output, errors."""
 
     def call(name: str, *arguments: str) -> tuple[int, str, str]:
-        parser = argparse.ArgumentParser(prog=name)
-        COMMANDS[name].add_arguments(parser)
         capsys.readouterr()
-        code = COMMANDS[name].run(parser.parse_args(list(arguments)))
+        code = cli.main([name, *arguments])
         said = capsys.readouterr()
         return code, said.out, said.err
 

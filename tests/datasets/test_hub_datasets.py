@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from bench import plugins
-from bench.schema import UserError
+from bench.core import plugins
+from bench.core.schema import UserError
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 COMMIT = "d" * 40
@@ -29,9 +29,11 @@ def table(*rows: tuple[str, str, str]) -> bytes:
 FILES = {
     "train.csv": table(*((f"train_{i}", f"#Person1#: hi, {i}\n#Person2#: bye", f"They greet {i}.") for i in range(5))),
     "validation.csv": table(("dev_0", "#Person1#: hi", "Hi.")),
-    "test.csv": table(*((f"test_{i}_{k}", f"#Person1#: hi {i}", f"Reference {k} of {i}.") for i in (0, 1) for k in (1, 2, 3))),
+    "test.csv": table(
+        *((f"test_{i}_{k}", f"#Person1#: hi {i}", f"Reference {k} of {i}.") for i in (0, 1) for k in (1, 2, 3))
+    ),
     "loader.py": b"raise SystemExit('run')",
-}  # fmt: skip
+}
 
 
 def load(name: str = "dialogsum", revision: str = COMMIT, **split: Any) -> dict[str, Any]:

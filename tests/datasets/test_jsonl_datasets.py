@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from bench import plugins
-from bench.schema import UserError
+from bench.core import plugins
+from bench.core.schema import UserError
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 GOOD = [
@@ -69,12 +69,21 @@ def test_every_and_first_choose_rows(folder: Path) -> None:
         ('{"fname": 5, "dialogue": "hi", "summary": "hi"}', "line 11: field 'fname' must hold text, and holds 5; mend"),
         ('{"fname": "x", "dialogue": null, "summary": "hi"}', "field 'dialogue' must hold text, and holds null; mend"),
         ('{"fname": "=x", "dialogue": "hi", "summary": "hi"}', "line 11: id: Value error, must start with a letter"),
-        ('{"fname": "x", "dialogue": "a\\u001b[31mb", "summary": "hi"}', "field 'dialogue' holds the control character U+001B at position 1"),
-        ('{"fname": "x", "dialogue": "hi", "summary": "a\\u0000"}', "field 'summary' holds the control character U+0000"),
-        ('{"fname": "x", "dialogue": "\\ud800", "summary": "hi"}', "field 'dialogue' holds the control character U+D800"),
+        (
+            '{"fname": "x", "dialogue": "a\\u001b[31mb", "summary": "hi"}',
+            "field 'dialogue' holds the control character U+001B at position 1",
+        ),
+        (
+            '{"fname": "x", "dialogue": "hi", "summary": "a\\u0000"}',
+            "field 'summary' holds the control character U+0000",
+        ),
+        (
+            '{"fname": "x", "dialogue": "\\ud800", "summary": "hi"}',
+            "field 'dialogue' holds the control character U+D800",
+        ),
         ('{"fname": "d1", "dialogue": "hi", "summary": "hi"}', "line 11: the id 'd1' stands in line 2 too"),
     ],
-)  # fmt: skip
+)
 def test_a_broken_row_is_named_by_its_line(folder: Path, line: str, said: str) -> None:
     with (folder / "train.jsonl").open("a") as file:
         file.write(line + "\n")

@@ -31,8 +31,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from bench import artifacts, cli, config, runtime
-from bench.schema import UserError
+from bench import cli, config
+from bench.core import manifest, paths, runtime, storage
+from bench.core.schema import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDIES = {path.stem: path.read_text(encoding="utf-8") for path in sorted((ROOT / "studies").glob("*.yaml"))}
@@ -43,19 +44,75 @@ TRIED: Counter[tuple[str, str]] = Counter()
 def cases(short: int, long: int) -> Any:
     """So many cases. The short form is the same in every run; the long form draws anew and prints how to repeat."""
     return settings(
-        max_examples=long if LONG else short, derandomize=not LONG, deadline=None, database=None, print_blob=True,
+        max_examples=long if LONG else short,
+        derandomize=not LONG,
+        deadline=None,
+        database=None,
+        print_blob=True,
         suppress_health_check=list(HealthCheck),
-    )  # fmt: skip
+    )
 
 
 # What is put in the place of a value, beside a value of the same file.
 EXTREMES: list[Any] = [
-    None, True, False, 0, -1, 1, 2, 7, 10**6, 10**9, 10**30, 2**63, -(2**63), 0.0, -0.0, 0.5, 1e-300, 1e308, math.inf,
-    -math.inf, math.nan, "", " ", "\n", "0", "x", "X" * 3000, "é\u202e\u200b", "\x1b[31mred", "\x00", "\ud800", "../..",
-    "/etc/passwd", "https://localhost:1/x", "${variants}", "{source}", "{{ x }}", "; touch pwned", "$(touch pwned)", "=1+1",
-    "2020-13-45", "base", "reward", "judge", "models/base", "models/judge", "data/train.jsonl", [], [None], ["q", "v"], [[[]]],
-    {}, {"a": 1}, {"": None}, {"type": "LORA"}, {"auto_map": {"AutoModel": "evil.X"}}, "stranger/kernel",
-]  # fmt: skip
+    None,
+    True,
+    False,
+    0,
+    -1,
+    1,
+    2,
+    7,
+    10**6,
+    10**9,
+    10**30,
+    2**63,
+    -(2**63),
+    0.0,
+    -0.0,
+    0.5,
+    1e-300,
+    1e308,
+    math.inf,
+    -math.inf,
+    math.nan,
+    "",
+    " ",
+    "\n",
+    "0",
+    "x",
+    "X" * 3000,
+    "é\u202e\u200b",
+    "\x1b[31mred",
+    "\x00",
+    "\ud800",
+    "../..",
+    "/etc/passwd",
+    "https://localhost:1/x",
+    "${variants}",
+    "{source}",
+    "{{ x }}",
+    "; touch pwned",
+    "$(touch pwned)",
+    "=1+1",
+    "2020-13-45",
+    "base",
+    "reward",
+    "judge",
+    "models/base",
+    "models/judge",
+    "data/train.jsonl",
+    [],
+    [None],
+    ["q", "v"],
+    [[[]]],
+    {},
+    {"a": 1},
+    {"": None},
+    {"type": "LORA"},
+    {"auto_map": {"AutoModel": "evil.X"}},
+    "stranger/kernel",
+]
 KEYS = [
     "",
     "x",
@@ -72,11 +129,53 @@ KEYS = [
     "X" * 300,
 ]
 TOKENS = [
-    b"\x00", b"\xff", b"\n", b"\r", b"\t", b" ", b'"', b"'", b"{", b"}", b"[" * 3000, b"]", b":", b": ", b",", b"- ", b"#", b"&a ",
-    b"*a", b"<<: *a", b"!!python/name:os.system ", b"!!timestamp x", b"!!binary x", b"%YAML 9.9\n", b"---\n", b"...\n", b"\xef\xbb\xbf",
-    b"\xed\xa0\x80", b"\xe2\x80\xae", b"\xc2\x85", b"\x1b[31m", b"NaN", b"Infinity", b"1e999", b"0x" + b"f" * 5000, b"9" * 5000, b"\\ud800",
-    b"\\u0000", b"null", b"true", b"${x}", b"=", b"@", b"|", b">", b"~",
-]  # fmt: skip
+    b"\x00",
+    b"\xff",
+    b"\n",
+    b"\r",
+    b"\t",
+    b" ",
+    b'"',
+    b"'",
+    b"{",
+    b"}",
+    b"[" * 3000,
+    b"]",
+    b":",
+    b": ",
+    b",",
+    b"- ",
+    b"#",
+    b"&a ",
+    b"*a",
+    b"<<: *a",
+    b"!!python/name:os.system ",
+    b"!!timestamp x",
+    b"!!binary x",
+    b"%YAML 9.9\n",
+    b"---\n",
+    b"...\n",
+    b"\xef\xbb\xbf",
+    b"\xed\xa0\x80",
+    b"\xe2\x80\xae",
+    b"\xc2\x85",
+    b"\x1b[31m",
+    b"NaN",
+    b"Infinity",
+    b"1e999",
+    b"0x" + b"f" * 5000,
+    b"9" * 5000,
+    b"\\ud800",
+    b"\\u0000",
+    b"null",
+    b"true",
+    b"${x}",
+    b"=",
+    b"@",
+    b"|",
+    b">",
+    b"~",
+]
 
 
 def places(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -274,7 +373,7 @@ report: {resamples: 100, examples: 2}
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory, base_template: Path, reward_template: Path) -> Iterator[Project]:
     """The tiny study, run by its own stages; two reports of it lie beside each other to be compared."""
-    from bench import models
+    from bench.lm import models
     from bench.report import plots
 
     root = tmp_path_factory.mktemp("project")
@@ -366,7 +465,7 @@ def test_dialogues(project: Project, data: st.DataObject) -> None:
     def act() -> Outcome:
         outcome = stage("data")
         if outcome.code == 0:
-            rows = {split: artifacts.read_split(split) for split in artifacts.SPLITS}
+            rows = {split: storage.read_split(split) for split in paths.SPLITS}
             seen = [
                 " ".join(row.source.split()).casefold()
                 for split in rows.values()
@@ -383,8 +482,10 @@ def test_dialogues(project: Project, data: st.DataObject) -> None:
 @given(data=st.data())
 def test_checkpoints(project: Project, data: st.DataObject) -> None:
     """Settings, tokenizers, headers and weights of a base and of a classifier: what is taken can also be used."""
-    from bench import classify, generate, models
-    from bench.schema import Example
+    from bench import generation
+    from bench.classifiers import loading
+    from bench.core.schema import Example
+    from bench.lm import models
 
     name = data.draw(st.sampled_from(["base", "reward"]))
     path = data.draw(st.sampled_from(sorted((project.root / "local" / name).iterdir())))
@@ -400,11 +501,11 @@ def test_checkpoints(project: Project, data: st.DataObject) -> None:
     def use() -> None:
         params = config.read()
         if name == "reward":
-            model = classify.load("reward", "cpu")
+            model = loading.load("reward", "cpu")
             assert model.logits(["a b", ""]).shape == (2, len(model.labels))
         else:
             example = Example(id="x", dialogue_id="x", source="hello a b", references=("a",))
-            generate.predict(models.load("base", "cpu"), [example], params.text, params.generation)
+            generation.predict(models.load("base", "cpu"), [example], params.text, params.generation)
 
     def act() -> Outcome:
         outcome = stage("checkpoint", name)
@@ -430,7 +531,7 @@ def test_checkpoints(project: Project, data: st.DataObject) -> None:
 @cases(short=15, long=150)
 @given(data=st.data())
 def test_trained_adapters(project: Project, data: st.DataObject) -> None:
-    from bench import models
+    from bench.lm import models
 
     folder = project.root / "models" / "lora"
     path = folder / data.draw(st.sampled_from(["manifest.json", "adapter_config.json", "adapter_model.safetensors"]))
@@ -438,8 +539,8 @@ def test_trained_adapters(project: Project, data: st.DataObject) -> None:
     def load() -> int:
         try:
             models.load("lora", "cpu")
-            artifacts.weights_digest("lora")
-            artifacts.stored_parameters("lora")
+            manifest.weights_digest("lora")
+            manifest.stored_parameters("lora")
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
@@ -456,22 +557,32 @@ def test_summaries_before_they_are_scored(project: Project, data: st.DataObject)
 
 
 RESULTS = [
-    "scores/again.jsonl", "scores/again.meta.json", "scores/lead-3.jsonl", "scores/human.meta.json", "predictions/again.jsonl",
-    "data/test.jsonl", "curves/again.csv", "costs/train/again.json", "costs/check/inputs.json", "costs/data/data.json",
-]  # fmt: skip
+    "scores/again.jsonl",
+    "scores/again.meta.json",
+    "scores/lead-3.jsonl",
+    "scores/human.meta.json",
+    "predictions/again.jsonl",
+    "data/test.jsonl",
+    "data/counts.json",
+    "curves/again.csv",
+    "checked/lengths.json",
+    "costs/train/again",
+    "costs/data",
+]
 
 
 @cases(short=25, long=400)
 @given(data=st.data())
 def test_results_before_they_are_reported(project: Project, data: st.DataObject) -> None:
     path = project.root / data.draw(st.sampled_from(RESULTS))
+    path = max(path.glob("*.json")) if path.is_dir() else path  # costs are named by what they were measured with
 
     def act() -> Outcome:
         outcome = stage("report")
         if outcome.code == 0:
             assert not unclean(Path("reports/tiny/report.md").read_text(encoding="utf-8"))
-            artifacts.read_object(Path("reports/tiny/metrics.json"))
-            artifacts.read_object(Path("reports/tiny/costs.json"))
+            storage.read_object(Path("reports/tiny/metrics.json"))
+            storage.read_object(Path("reports/tiny/costs.json"))
         return outcome
 
     project.attempt("results", path, changed(data.draw, path), act)
@@ -493,7 +604,7 @@ def test_baselines_before_they_are_compared(project: Project, data: st.DataObjec
     assert (outcome.code == 2) == bool(outcome.err)
 
 
-CLAIMS = (ROOT / "bench" / "claims" / "thesis.json").read_bytes()
+CLAIMS = (ROOT / "bench" / "audit" / "papers" / "thesis.json").read_bytes()
 
 
 @cases(short=15, long=250)

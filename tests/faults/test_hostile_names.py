@@ -113,9 +113,12 @@ def test_a_stage_asked_for_by_itself_takes_its_item_from_dvc_and_checks_it(proje
     shutil.copy(project / "studies" / "miniature.yaml", project / "params.yaml")
     before = files(project)
     done = subprocess.run(
-        [sys.executable, "-m", "stages.train"], cwd=project, capture_output=True, text=True,
+        [sys.executable, "-m", "stages.train"],
+        cwd=project,
+        capture_output=True,
+        text=True,
         env=os.environ | {"PYTHONPATH": str(project), "DVC_STAGE": item, "PYTHONDONTWRITEBYTECODE": "1"},
-    )  # fmt: skip
+    )
     assert done.returncode == 1
     assert done.stderr.startswith(said) and done.stderr.count("\n") == 1
     assert files(project) == before

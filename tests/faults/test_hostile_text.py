@@ -16,11 +16,14 @@ import pytest
 from markdown_it import MarkdownIt
 from ruamel.yaml import YAML
 
-from bench import artifacts, cli, config, plugins, report, runtime, scoring, splits
-from bench.compare import gate_output
-from bench.compare.verdicts import Outcome, Verdict
-from bench.context import ScoreContext
-from bench.schema import Example, Prediction
+from bench import cli, config, report
+from bench.compare.gate import output as gate_output
+from bench.compare.gate.verdicts import Outcome, Verdict
+from bench.core import costs, parameters, paths, plugins, runtime, storage
+from bench.core.schema import Example, Prediction, UserError
+from bench.data import splits
+from bench.evaluation import scoring
+from bench.metrics import ScoreContext
 
 ROOT = Path(__file__).resolve().parents[2]
 # What Markdown, HTML, terminals, templates, spreadsheets, shells, GitHub and file systems give a meaning to.
@@ -44,7 +47,13 @@ def unclean(text: str) -> set[str]:
 
 def dialogue(split: str, k: int) -> Example:
     name = f"#{split} {k} ../<b>|`@octocat` ${{x}} {{source}}"
-    return Example(id=name, dialogue_id=name, source=f"{k} of {split}: {VISIBLE}", references=(VISIBLE, f"{k}{VISIBLE}"), tags=("#a|<b>", ) if k % 2 else ("b",))  # fmt: skip
+    return Example(
+        id=name,
+        dialogue_id=name,
+        source=f"{k} of {split}: {VISIBLE}",
+        references=(VISIBLE, f"{k}{VISIBLE}"),
+        tags=("#a|<b>",) if k % 2 else ("b",),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -63,19 +72,21 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         YAML().dump(raw, folder / "params.yaml")
         params = config.read()
-        loaded = {split: [dialogue(split, k) for k in range(6)] for split in artifacts.SPLITS}
+        loaded = {split: [dialogue(split, k) for k in range(6)] for split in paths.SPLITS}
         for split, examples in splits.checked(loaded, params.data)[0].items():
-            artifacts.write_rows(artifacts.split_path(split), examples)
+            storage.write_rows(paths.split_path(split), examples)
         for name in (*params.variants, "lead-3"):
             finish(params, name)
-        artifacts.write_json(artifacts.cost_path("data", "data"), {"gpu_name": RAW, "machine": {"cpu": RAW}})
+        storage.write_json(
+            costs.path_of("data"), {"wall_seconds": 1.0, costs.AT: RAW, "gpu_name": RAW, "machine": {"cpu": RAW}}
+        )
         (folder / "said").write_text(report.build(params))
     return folder
 
 
-def finish(params: config.Params, name: str) -> None:
+def finish(params: parameters.Params, name: str) -> None:
     """What generate, score and train leave of a variant, and of a yardstick."""
-    examples, start = artifacts.read_split("test"), None
+    examples, start = storage.read_split("test"), None
     written = scoring.lead_3(examples)
     if name in params.variants:
         start = "base"
@@ -84,12 +95,19 @@ def finish(params: config.Params, name: str) -> None:
             for k, e in enumerate(examples)
             for output in ("greedy", "sample")
         ]
-        artifacts.write_rows(artifacts.predictions_path(name), rows)
-        written = artifacts.read_predictions(name)
-        cost = {"wall_seconds": 1.0, "note": RAW, "machine": {RAW: RAW}}
-        artifacts.write_json(artifacts.cost_path("train", name), cost)
-    context = ScoreContext(variant=name, start=start, examples=examples, predictions=written, text=params.text,
-                           generation=params.generation, device="cpu")  # fmt: skip
+        storage.write_rows(paths.predictions_path(name), rows)
+        written = storage.read_predictions(name)
+        cost = {"wall_seconds": 1.0, "note": RAW, "machine": {RAW: RAW, "gpu": RAW}}
+        storage.write_json(costs.path_of("train", name), cost)
+    context = ScoreContext(
+        variant=name,
+        start=start,
+        examples=examples,
+        predictions=written,
+        text=params.text,
+        generation=params.generation,
+        device="cpu",
+    )
     scoring.score_and_write(params, context)
 
 
@@ -217,13 +235,13 @@ def test_a_study_that_does_not_exist_is_said_in_one_clean_line(
 
 
 def test_a_dialogue_cannot_fill_in_the_prompt_again() -> None:
-    from bench import models
+    from bench.lm import models
 
     class Words:
         def __call__(self, text: str, **_: Any) -> dict[str, list[str]]:
             return {"input_ids": text.split()}
 
-    text = config.TextConfig(prompt="Read {source} now", max_source_tokens=50)
+    text = parameters.TextConfig(prompt="Read {source} now", max_source_tokens=50)
     ids, cut = models.encode_source(Words(), "a {source} b {0} %s", text)  # type: ignore[arg-type]
     assert (" ".join(map(str, ids)), cut) == ("Read a {source} b {0} %s now", False)
 
@@ -250,5 +268,5 @@ def test_nothing_of_ours_opens_a_pickle_runs_remote_code_or_builds_a_shell() -> 
 def test_plugins_are_files_of_ours_and_never_paths() -> None:
     for kind in plugins.FOLDERS:
         for name in ("os", "../config", "config", "__init__", ".rouge", "rouge.os", ""):
-            with pytest.raises(plugins.UserError, match=f"there is no {kind}"):
+            with pytest.raises(UserError, match=f"there is no {kind}"):
                 plugins.find(kind, name)

@@ -101,7 +101,7 @@ def killed(project: Project, stage: str, after: float, by: signal.Signals) -> bo
 def kept(project: Project) -> list[Path]:
     """The folders of work that hold a whole state or finished rows."""
     folders = (project.folder / "work").glob("*/*")
-    return [each for each in folders if any(any(each.rglob(kind)) for kind in ("state.pt", "whole.json", "*.jsonl"))]
+    return [each for each in folders if any(any(each.rglob(kind)) for kind in ("state.pt", "complete.json", "*.jsonl"))]
 
 
 def goes_on(project: Project, stage: str) -> bool:

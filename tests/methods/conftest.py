@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from bench import resume, runtime
-from bench.context import TrainContext
-from bench.schema import ComputeConfig, Example, TextConfig
+from bench.core import resume, runtime
+from bench.core.schema import ComputeConfig, Example, TextConfig
+from bench.training.context import TrainContext
 
 EXAMPLES = [
     Example(
@@ -37,9 +37,17 @@ def context(tiny_base: Path, tiny_reward: Path) -> Callable[..., TrainContext]:
         compute = ComputeConfig(device="cpu", threads=1, precision=precision)
         device = runtime.prepare(compute, seed)
         return TrainContext(
-            variant=variant, init=init, learns_from=learns_from, seed=seed, text=TextConfig(max_target_tokens=12),
-            compute=compute, device=device, train=EXAMPLES, validation=EXAMPLES[:4], meter=runtime.Meter(),
+            variant=variant,
+            init=init,
+            learns_from=learns_from,
+            seed=seed,
+            text=TextConfig(max_target_tokens=12),
+            compute=compute,
+            device=device,
+            train=EXAMPLES,
+            validation=EXAMPLES[:4],
+            meter=runtime.Meter(),
             work=resume.Work("train", variant, f"{variant} {seed}"),
-        )  # fmt: skip
+        )
 
     return make

@@ -14,9 +14,10 @@ import torch
 from ruamel.yaml import YAML
 from transformers import BertConfig, BertForSequenceClassification
 
-from bench import artifacts, models, plugins
-from bench.context import TrainContext
-from bench.schema import UserError
+from bench.core import paths, plugins, storage
+from bench.core.schema import UserError
+from bench.lm import models
+from bench.training.context import TrainContext
 from tests.conftest import save_chat_tokenizer
 from tests.project import tiny
 
@@ -44,9 +45,15 @@ def tiny_reward(workdir: Path) -> Path:
     size = save_chat_tokenizer(folder, pad_token="<|im_end|>")
     torch.manual_seed(1)
     config = BertConfig(
-        vocab_size=size, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
-        id2label={0: "nothate", 1: "hate"}, label2id={"nothate": 0, "hate": 1}, initializer_range=0.5,
-    )  # fmt: skip
+        vocab_size=size,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        id2label={0: "nothate", 1: "hate"},
+        label2id={"nothate": 0, "hate": 1},
+        initializer_range=0.5,
+    )
     BertForSequenceClassification(config).save_pretrained(folder)
     return folder
 
@@ -58,7 +65,7 @@ def train(context: TrainContext, method: str, **block: Any) -> dict[str, Any]:
 
 
 def curve(name: str, column: str) -> list[float]:
-    rows = [line.split(",") for line in artifacts.curve_path(name).read_text().splitlines()]
+    rows = [line.split(",") for line in paths.curve_path(name).read_text().splitlines()]
     return [float(row[rows[0].index(column)]) for row in rows[1:]]
 
 
@@ -102,7 +109,7 @@ def test_our_dpo_is_trl_s(context: Make, workdir: Path) -> None:
     from datasets import Dataset
     from trl import DPOConfig
 
-    from bench.training import dpo
+    from bench.methods.dpo import loss
 
     ctx = context("dpo")
     start = ctx.start()
@@ -114,11 +121,11 @@ def test_our_dpo_is_trl_s(context: Make, workdir: Path) -> None:
         {"input_ids": [0, *range(40, 40 + 3 * i)], "chosen": [70, 71, i, 2], "rejected": [80 + i, *[90] * i, 2]}
         for i in range(1, 5)
     ]
-    collate = dpo.preferences_collator(2)
+    collate = loss.preference_collator(2)
     inputs = collate([row | {"reference": (0.0, 0.0)} for row in rows])
     with torch.no_grad():
-        ours, theirs = dpo.pair_logprobs(policy, inputs), dpo.pair_logprobs(start.model, inputs)
-    expected, _ = dpo.dpo_loss(ours[:, 0], ours[:, 1], theirs[:, 0], theirs[:, 1], beta=0.3)
+        ours, theirs = loss.pair_logprobs(policy, inputs), loss.pair_logprobs(start.model, inputs)
+    expected, _ = loss.dpo_loss(ours[:, 0], ours[:, 1], theirs[:, 0], theirs[:, 1], beta=0.3)
     tool = trl.DPOTrainer(
         model=policy,
         ref_model=start.model,
@@ -144,14 +151,18 @@ def test_a_study_of_a_decoder_only_base_runs_to_its_report(workdir: Path, decode
     raw["text"]["chat"] = True
     raw["variants"]["lora"]["adapter"] = LORA
     raw["variants"]["dpo"] = {
-        "method": "dpo", "init": "lora", "learns_from": "models/reward", "optim": OPTIM | {"steps": 2},
-        "pairs": {"prompts": 24, "samples": 8, "margin": 0.0, "max_new_tokens": 24}, "reward": {"label": "nothate"},
-    }  # fmt: skip
+        "method": "dpo",
+        "init": "lora",
+        "learns_from": "models/reward",
+        "optim": OPTIM | {"steps": 2},
+        "pairs": {"prompts": 24, "samples": 8, "margin": 0.0, "max_new_tokens": 24},
+        "reward": {"label": "nothate"},
+    }
     with Path("params.yaml").open("w") as file:
         YAML().dump(raw, file)
     stages = [("params",), ("data",), *(("checkpoint", name) for name in ("base", "reward", "judge")), ("check",)]
     stages += [(stage, name) for name in raw["variants"] for stage in ("train", "generate", "score")]
     for stage, *names in [*stages, ("yardsticks",), ("report",)]:
         importlib.import_module(f"stages.{stage}").main(*names)
-    found = artifacts.read_json(Path("reports/miniature/metrics.json"))
+    found = storage.read_json(Path("reports/miniature/metrics.json"))
     assert set(raw["variants"]) <= set(found["variants"])

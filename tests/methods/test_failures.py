@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from bench import generate, models, plugins
-from bench.context import TrainContext
-from bench.resume import Work
-from bench.schema import UserError
-from bench.training.ppo import Learner
-from bench.training.reward import Reward
+from bench import generation
+from bench.core import plugins
+from bench.core.resume import Work
+from bench.core.schema import UserError
+from bench.lm import models
+from bench.methods.ppo.learner import Learner
+from bench.training.context import TrainContext
+from bench.training.rewards import Reward
 from bench.training.trainer import LossTrainer
 
 OPTIM = {"learning_rate": 1e-2, "batch_size": 8, "steps": 3}
@@ -47,7 +49,7 @@ def test_a_loss_that_is_not_finite_ends_the_training(
         UserError, match=r"variants\.full: the loss became (nan|inf) at step 2; .*kept in work/train/full"
     ):
         train(ctx, "sft", optim=OPTIM)
-    assert (ctx.work.folder / "trainer" / "checkpoint-1" / "whole.json").exists()
+    assert (ctx.work.folder / "trainer" / "checkpoint-1" / "complete.json").exists()
     assert not ctx.out.exists()
 
 
@@ -65,8 +67,8 @@ def test_a_trainer_that_is_not_ours_ends_on_a_loss_that_is_not_finite(
 
 
 def test_ppo_ends_on_a_loss_that_is_not_finite(context: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = Learner.gradients
-    monkeypatch.setattr(Learner, "gradients", lambda *a: real(*a) | {"loss": float("nan")})
+    real = Learner._gradients
+    monkeypatch.setattr(Learner, "_gradients", lambda *a: real(*a) | {"loss": float("nan")})
     with pytest.raises(UserError, match=r"variants\.ppo: the loss became nan .* at step 0"):
         train(context("ppo", learns_from="models/reward"), "ppo", **PPO)
 
@@ -81,7 +83,7 @@ def test_ppo_refuses_a_minibatch_with_fewer_rows_than_processes(context: Make, m
 def rollouts(monkeypatch: pytest.MonkeyPatch, *texts: str) -> None:
     """The policy's summaries read as `texts`, over and over."""
     told = iter(range(10**6))
-    monkeypatch.setattr(generate, "text_of", lambda loaded, one: texts[next(told) % len(texts)])
+    monkeypatch.setattr(generation, "text_of", lambda loaded, one: texts[next(told) % len(texts)])
 
 
 def test_ppo_ends_when_every_summary_is_empty(context: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,11 +148,13 @@ def scarce(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(T5ForConditionalGeneration, "forward", forward)
 
 
-def test_out_of_memory_halves_the_piece_and_keeps_the_batch(
+def test_out_of_memory_halves_the_micro_batch_and_keeps_the_batch(
     context: Make, tiny_base: Path, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = tiny_base / "config.json"
-    config.write_text(config.read_text().replace('"dropout_rate": 0.1', '"dropout_rate": 0.0'))  # drawn for each piece
+    config.write_text(
+        config.read_text().replace('"dropout_rate": 0.1', '"dropout_rate": 0.0')
+    )  # drawn for each micro-batch
     whole = train(context("whole"), "sft", optim=OPTIM)
     request.getfixturevalue("scarce")
     scarce = train(context("scarce"), "sft", optim=OPTIM)

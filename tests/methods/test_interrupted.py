@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 
-from bench import artifacts, plugins, resume
-from bench.context import TrainContext
-from bench.resume import Work
+from bench.core import paths, plugins, resume
+from bench.core.resume import Work
+from bench.training.context import TrainContext
 
 OPTIM = {"learning_rate": 1e-2, "batch_size": 4, "steps": 7, "warmup_steps": 2, "weight_decay": 0.1}
 LORA = {"type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": ["q", "v", "lm_head"], "lora_dropout": 0.1}
@@ -45,7 +45,7 @@ def test_going_on_equals_never_stopping(
         module.train(module.Config(method=method, init="base", learns_from=teacher, **block), ctx)
         resume.finish("train", case)
         out = {path.name: path.read_bytes() for path in ctx.out.glob("*.safetensors")}
-        return out, artifacts.curve_path(case).read_text()
+        return out, paths.curve_path(case).read_text()
 
     step = torch.optim.AdamW.step
 

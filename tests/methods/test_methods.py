@@ -10,9 +10,10 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 
-from bench import artifacts, models, plugins
-from bench.context import TrainContext
-from bench.schema import UserError
+from bench.core import manifest, paths, plugins, storage
+from bench.core.schema import UserError
+from bench.lm import models
+from bench.training.context import TrainContext
 
 OPTIM = {"learning_rate": 1e-2, "batch_size": 4, "steps": 3}
 LORA = {"type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": ["q", "v"]}
@@ -38,7 +39,7 @@ def test_none_is_the_base_itself(context: Make) -> None:
     record = train(context("baseline"), "none")
     assert record["total_parameters"] == models.count_parameters(models.load("base", "cpu").model)[1]
     assert not differ(weights("baseline"), weights("base"))
-    assert artifacts.weights_digest("baseline") == artifacts.weights_digest("base")
+    assert manifest.weights_digest("baseline") == manifest.weights_digest("base")
 
 
 def test_full_fine_tuning_moves_every_matrix_and_keeps_the_head_untied(context: Make) -> None:
@@ -47,7 +48,7 @@ def test_full_fine_tuning_moves_every_matrix_and_keeps_the_head_untied(context: 
     moved = differ(weights("base"), after)
     assert {"shared.weight", "lm_head.weight"} <= moved
     assert not torch.equal(after["shared.weight"], after["lm_head.weight"])
-    assert artifacts.read_json(artifacts.model_path("full") / "config.json")["tie_word_embeddings"] is False
+    assert storage.read_json(paths.model_path("full") / "config.json")["tie_word_embeddings"] is False
     assert record["trainable_parameters"] == record["total_parameters"]
 
 
@@ -80,7 +81,7 @@ def test_an_adapter_is_refused_on_other_weights(context: Make) -> None:
     train(context("lora"), "sft", optim=OPTIM, adapter=LORA)
     train(context("full"), "sft", optim=OPTIM)
     models.load("lora", "cpu")
-    base, full = artifacts.model_path("base"), artifacts.model_path("full")
+    base, full = paths.model_path("base"), paths.model_path("full")
     (base / "model.safetensors").write_bytes((full / "model.safetensors").read_bytes())
     with pytest.raises(UserError, match="other weights"):
         models.load("lora", "cpu")
@@ -90,7 +91,7 @@ def test_an_adapter_is_refused_on_other_weights(context: Make) -> None:
 def test_ppo_starts_at_its_reference(context: Make, adapter: dict[str, Any] | None) -> None:
     ctx = context("ppo", learns_from="models/reward")
     record = train(ctx, "ppo", iterations=2, batch_size=8, minibatch_size=4, max_new_tokens=8, adapter=adapter)
-    header, first, *_ = artifacts.curve_path("ppo").read_text().splitlines()
+    header, first, *_ = paths.curve_path("ppo").read_text().splitlines()
     row = dict(zip(header.split(","), map(float, first.split(",")), strict=True))
     assert row["kl"] == 0.0
     assert all(math.isfinite(value) for value in row.values())
@@ -104,7 +105,7 @@ def test_ppo_from_an_adapter_carries_it_on_against_a_frozen_copy(context: Make) 
     ctx = context("ppo", init="lora", learns_from="models/reward")
     record = train(ctx, "ppo", iterations=2, batch_size=8, minibatch_size=8, max_new_tokens=8)
     assert (record["kind"], record["parent"]) == ("adapter", "base")
-    rows = artifacts.curve_path("ppo").read_text().splitlines()
+    rows = paths.curve_path("ppo").read_text().splitlines()
     column = rows[0].split(",").index("kl")
     assert float(rows[1].split(",")[column]) == 0.0
     assert differ(weights("lora"), weights("ppo"))
@@ -122,7 +123,7 @@ def test_ppo_raises_the_reward(context: Make) -> None:
         kl_coefficient=0.0,
         max_new_tokens=6,
     )
-    rows = artifacts.curve_path("ppo").read_text().splitlines()
+    rows = paths.curve_path("ppo").read_text().splitlines()
     column = rows[0].split(",").index("reward")
     reward = [float(row.split(",")[column]) for row in rows[1:]]
     assert sum(reward[-5:]) > sum(reward[:5])
@@ -130,16 +131,17 @@ def test_ppo_raises_the_reward(context: Make) -> None:
 
 @pytest.mark.parametrize("method", ["dpo", "orpo"])
 def test_preference_methods_prefer_the_chosen(context: Make, method: str) -> None:
-    from bench.training import dpo, preferences
+    from bench.methods.dpo import loss
+    from bench.training import preferences
 
     ctx = context(method, learns_from="models/reward")
     record = train(ctx, method, optim=OPTIM | {"steps": 15}, pairs=PAIRS, beta=0.5)
     assert record["facts"]["pairs"] > 0
-    pairs = artifacts.read_rows(ctx.out / "pairs.jsonl", preferences.Pair)
+    pairs = storage.read_rows(ctx.out / "pairs.jsonl", preferences.Pair)
     assert all(pair.chosen_reward > pair.rejected_reward for pair in pairs)
 
     def margin(name: str) -> float:
-        rows = dpo.preference_rows(models.load(name, "cpu"), pairs, ctx.text, 4)
+        rows = loss.preference_rows(models.load(name, "cpu"), pairs, ctx.text, 4)
         return sum(row["reference"][0] - row["reference"][1] for row in rows)
 
     assert margin(method) > margin("base")
@@ -147,7 +149,7 @@ def test_preference_methods_prefer_the_chosen(context: Make, method: str) -> Non
 
 def test_dpo_starts_at_log_two(context: Make) -> None:
     train(context("dpo", learns_from="models/reward"), "dpo", optim=OPTIM | {"steps": 1}, pairs=PAIRS, beta=0.5)
-    header, first = artifacts.curve_path("dpo").read_text().splitlines()
+    header, first = paths.curve_path("dpo").read_text().splitlines()
     assert float(first.split(",")[header.split(",").index("loss")]) == pytest.approx(math.log(2), abs=1e-4)
 
 
@@ -168,10 +170,10 @@ def test_bfloat16_starts_where_the_start_is(context: Make, another_precision: No
     """Policy and reference run in one precision: KL is 0 and DPO's loss log 2 before the first step."""
     ctx = context("ppo", learns_from="models/reward", precision="bfloat16")
     train(ctx, "ppo", iterations=1, batch_size=8, minibatch_size=8, max_new_tokens=8)
-    names, first = (line.split(",") for line in artifacts.curve_path("ppo").read_text().splitlines())
+    names, first = (line.split(",") for line in paths.curve_path("ppo").read_text().splitlines())
     assert float(first[names.index("kl")]) == 0.0
     ctx = context("dpo", learns_from="models/reward", precision="bfloat16")
     train(ctx, "dpo", optim=OPTIM, pairs=PAIRS)
-    names, first, *_ = (line.split(",") for line in artifacts.curve_path("dpo").read_text().splitlines())
+    names, first, *_ = (line.split(",") for line in paths.curve_path("dpo").read_text().splitlines())
     assert float(first[names.index("loss")]) == pytest.approx(math.log(2), abs=2e-3)
     assert {value.dtype for value in weights("dpo").values()} == {torch.float32}

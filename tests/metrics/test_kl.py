@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench import generate, models, plugins
-from bench.context import ScoreContext
-from bench.schema import Example, GenerationConfig, Prediction, TextConfig, UserError
+from bench import generation
+from bench.core import plugins
+from bench.core.schema import Example, GenerationConfig, Prediction, TextConfig, UserError
+from bench.lm import models
+from bench.metrics import ScoreContext
 
 TEXT = TextConfig(max_source_tokens=40, max_target_tokens=8)
 EXAMPLES = [Example(id=c, dialogue_id=c, source=f"hello {c}", references=("a b",)) for c in "abc"]
@@ -21,10 +23,17 @@ def rows(variant: str, start: str, draws: int = 0) -> list:
     if draws:
         torch.manual_seed(0)
         loaded = models.load(variant, "cpu")
-        written = generate.predict(loaded, EXAMPLES, TEXT, GenerationConfig(max_new_tokens=4), draws)
-    context = ScoreContext(variant=variant, start=start, examples=EXAMPLES, predictions=written, text=TEXT,
-                           generation=GenerationConfig(), device="cpu")  # fmt: skip
-    return kl.score(context, kl.Config(batch_size=2))
+        written = generation.predict(loaded, EXAMPLES, TEXT, GenerationConfig(max_new_tokens=4), draws)
+    context = ScoreContext(
+        variant=variant,
+        start=start,
+        examples=EXAMPLES,
+        predictions=written,
+        text=TEXT,
+        generation=GenerationConfig(),
+        device="cpu",
+    )
+    return kl.score(kl.Config(batch_size=2), context)
 
 
 @pytest.fixture
@@ -79,9 +88,16 @@ def test_base_and_start_are_told_apart(shifted: str) -> None:
 
 def test_tokens_that_the_model_does_not_have_are_named(tiny_base: Path) -> None:
     odd = Prediction(id="b", dialogue_id="b", output="sample", draw=0, text="", token_ids=(5, 42, 1))
-    context = ScoreContext(variant="base", start="base", examples=EXAMPLES, predictions=[odd], text=TEXT,
-                           generation=GenerationConfig(), device="cpu")  # fmt: skip
+    context = ScoreContext(
+        variant="base",
+        start="base",
+        examples=EXAMPLES,
+        predictions=[odd],
+        text=TEXT,
+        generation=GenerationConfig(),
+        device="cpu",
+    )
     with pytest.raises(
         UserError, match=r"predictions/base\.jsonl: token_ids of 'b', draw 0: 42 is beyond the model's 42"
     ):
-        kl.score(context, kl.Config())
+        kl.score(kl.Config(), context)

@@ -14,9 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from bench.context import ScoreContext
-from bench.metrics import rouge
-from bench.schema import Example, GenerationConfig, Prediction, TextConfig
+from bench.core.schema import Example, GenerationConfig, Prediction, TextConfig
+from bench.metrics import ScoreContext, rouge
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -74,7 +73,7 @@ def context(texts, references):
 
 @pytest.mark.parametrize("case", rouge.EXAMPLES, ids=lambda case: case["from"])
 def test_examples(case):
-    (row,) = rouge.score(context([case["prediction"]], [case["references"]]), rouge.Config(**case["config"]))
+    (row,) = rouge.score(rouge.Config(**case["config"]), context([case["prediction"]], [case["references"]]))
     assert {key: row.values[key] for key in case["values"]} == pytest.approx(case["values"], abs=1e-12)
     assert (row.output, row.metric, row.id) == ("greedy", "rouge", "0")
 

@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.context import ScoreContext
-from bench.metrics import text
-from bench.schema import Example, GenerationConfig, Prediction, TextConfig
+from bench.core.schema import Example, GenerationConfig, Prediction, TextConfig
+from bench.metrics import ScoreContext, text
 
 
 def context(rows):
@@ -23,7 +22,7 @@ def context(rows):
 
 
 def values(rows):
-    return [row.values for row in text.score(context(rows), text.Config())]
+    return [row.values for row in text.score(text.Config(), context(rows))]
 
 
 @pytest.mark.parametrize("case", text.EXAMPLES, ids=lambda case: case["from"])
@@ -78,4 +77,4 @@ def test_columns_and_signature():
     }
     assert not any(column.higher_is_better for column in columns.values())
     assert text.signature(text.Config(), context([])) == {key: f"{key}|bench-text-1" for key in columns}
-    assert text.score(context([]), text.Config()) == []
+    assert text.score(text.Config(), context([])) == []

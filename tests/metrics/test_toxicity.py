@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.context import ScoreContext
-from bench.metrics import toxicity
-from bench.schema import Example, GenerationConfig, Prediction, TextConfig, UserError
+from bench.core.schema import Example, GenerationConfig, Prediction, TextConfig, UserError
+from bench.metrics import ScoreContext, toxicity
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "you", "are", "an", "idiot", "nice", "person", "he", "thanks", "him", "."]
 LABELS = ("nothate", "hate")
@@ -77,11 +76,11 @@ TEXTS = ["you are an idiot .", "he thanks him .", ""]
 
 
 def test_by_name_and_not_by_position():
-    rows = toxicity.score(context(TEXTS), config())
+    rows = toxicity.score(config(), context(TEXTS))
     for row in rows:
         end = "_input" if row.output == "dialogue" else ""
         assert row.values[f"toxicity_reward{end}"] == pytest.approx(row.values[f"toxicity_judge{end}"], abs=1e-6)
-    other = toxicity.score(context(TEXTS), config("swapped", "straight"))
+    other = toxicity.score(config("swapped", "straight"), context(TEXTS))
     for row, same in zip(rows, other, strict=True):
         assert row.values == pytest.approx(same.values, abs=1e-5)
     # The classifiers do tell the labels apart, so that an index by position could not have passed.
@@ -97,7 +96,7 @@ def test_values_by_hand():
     model = AutoModelForSequenceClassification.from_pretrained("models/straight").eval()
     with torch.no_grad():
         nothate, hate = model(**tokenizer(TEXTS[0], return_tensors="pt")).logits[0].tolist()
-    row = toxicity.score(context(TEXTS), config())[0]
+    row = toxicity.score(config(), context(TEXTS))[0]
     assert row.values["reward"] == pytest.approx(nothate, abs=1e-5)
     assert row.values["toxicity_judge"] == pytest.approx(np.exp(hate) / (np.exp(hate) + np.exp(nothate)), abs=1e-6)
 
@@ -105,7 +104,7 @@ def test_values_by_hand():
 def test_rows():
     """Every prediction once with the summary's own text, then every dialogue once, without a reward."""
     ours = context(TEXTS)
-    rows = toxicity.score(ours, config())
+    rows = toxicity.score(config(), ours)
     assert [(r.id, r.output) for r in rows] == [(p.id, p.output) for p in ours.predictions] + [
         ("t0", "dialogue"),
         ("t2", "dialogue"),
@@ -122,14 +121,14 @@ def test_rows():
 
 
 def test_yardsticks_have_greedy_rows_alone():
-    rows = toxicity.score(context(TEXTS, start=None, samples=False), config())
+    rows = toxicity.score(config(), context(TEXTS, start=None, samples=False))
     assert [row.output for row in rows] == ["greedy"] * 3 + ["dialogue"] * 2
 
 
 def test_without_a_reward_classifier():
     only = toxicity.Config(classifiers={"judge": {"checkpoint": "swapped"}})
     assert "reward" not in toxicity.columns(only)
-    assert set(toxicity.score(context(TEXTS), only)[0].values) == {"toxicity_judge"}
+    assert set(toxicity.score(only, context(TEXTS))[0].values) == {"toxicity_judge"}
 
 
 def test_columns():
@@ -153,9 +152,9 @@ def test_signature_names_classifier_and_label():
 
 
 def test_refuses_wrong_labels():
-    for work in (toxicity.score, lambda ours, block: toxicity.signature(block, ours)):
+    for work in (toxicity.score, toxicity.signature):
         with pytest.raises(UserError, match="'straight' has no label 'good'"):
-            work(context(TEXTS), config(reward_label="good"))
+            work(config(reward_label="good"), context(TEXTS))
 
 
 def test_refuses_to_reward_the_toxic_label():
@@ -166,4 +165,4 @@ def test_refuses_to_reward_the_toxic_label():
 def test_refuses_an_unknown_toxic_label():
     wrong = toxicity.Config(classifiers={"judge": {"checkpoint": "swapped", "toxic": "profane"}})
     with pytest.raises(UserError, match=r"'swapped' has no label 'profane'; .*hate, nothate"):
-        toxicity.score(context(TEXTS), wrong)
+        toxicity.score(wrong, context(TEXTS))

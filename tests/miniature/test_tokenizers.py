@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from bench.core.schema import TextConfig
 from bench.miniature import dialogues, tasks, tokenizers
-from bench.schema import TextConfig
 
 MAKERS = {"t5": tokenizers.t5, "roberta": tokenizers.roberta, "bert": tokenizers.bert}
 

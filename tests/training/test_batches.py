@@ -21,18 +21,18 @@ def padding(order: list[int], size: int) -> int:
 @pytest.mark.parametrize("passes", [1, 3])
 def test_each_pass_takes_every_example_once(passes: int) -> None:
     steps = passes * 29  # 203 = 29 x 7
-    found = Counter(batches.plan(LENGTHS, 7, steps, seed=1))
+    found = Counter(batches.batch_order(LENGTHS, 7, steps, seed=1))
     assert found == dict.fromkeys(range(203), passes)
 
 
 def test_a_pass_that_ends_within_a_batch_is_followed_by_the_next() -> None:
-    found = Counter(batches.plan(LENGTHS, 8, 51, seed=1))  # 408 places for 203 examples: two passes and two more
+    found = Counter(batches.batch_order(LENGTHS, 8, 51, seed=1))  # 408 places for 203 examples: two passes and two more
     assert sum(found.values()) == 408 and set(found) == set(range(203))
     assert set(found.values()) == {2, 3} and sum(count == 3 for count in found.values()) == 2
 
 
 def test_like_lengths_share_a_batch_and_the_batches_are_mixed() -> None:
-    order = batches.plan(LENGTHS, 7, 29, seed=1)
+    order = batches.batch_order(LENGTHS, 7, 29, seed=1)
     shuffled = random.Random(0).sample(range(203), 203)
     assert padding(order, 7) < padding(shuffled, 7) / 5
     longest = [max(LENGTHS[i] for i in order[at : at + 7]) for at in range(0, 203, 7)]
@@ -40,5 +40,5 @@ def test_like_lengths_share_a_batch_and_the_batches_are_mixed() -> None:
 
 
 def test_the_seed_alone_decides() -> None:
-    assert batches.plan(LENGTHS, 7, 29, seed=1) == batches.plan(LENGTHS, 7, 29, seed=1)
-    assert batches.plan(LENGTHS, 7, 29, seed=1) != batches.plan(LENGTHS, 7, 29, seed=2)
+    assert batches.batch_order(LENGTHS, 7, 29, seed=1) == batches.batch_order(LENGTHS, 7, 29, seed=1)
+    assert batches.batch_order(LENGTHS, 7, 29, seed=1) != batches.batch_order(LENGTHS, 7, 29, seed=2)

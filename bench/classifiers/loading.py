@@ -1,0 +1,223 @@
+"""Text classifiers (the reward, the judge): one face over Hugging Face folders and alt-profanity-check."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bench.classifiers import profanity
+from bench.core import paths, storage, untrusted
+from bench.core.schema import UserError
+from bench.lm import batching
+
+if TYPE_CHECKING:
+    import torch
+
+LONGEST = 512  # tokens, where neither tokenizer nor model states a limit
+
+Score = Callable[[Sequence[str]], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A text classifier whose labels are found by name, never by place.
+
+    `name` is the checkpoint's name in params.yaml, `labels` the label of each column, `identity` what a signature
+    says of it: the kind of model and eight digits of its weights' digest, or a library and its version.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    identity: str
+    score: Score = field(repr=False)
+
+    def logits(self, texts: Sequence[str]) -> np.ndarray:
+        """Compute the unnormalised scores, float64 `[texts, labels]`, in the order of `texts`; equal texts, equal scores."""
+        # Whatever a tokenizer cannot encode becomes U+FFFD: half a surrogate pair from a broken decoder must not
+        # end a run of hours.
+        clean = [text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for text in texts]
+        distinct = {text: row for row, text in enumerate(dict.fromkeys(clean))}
+        if not distinct:
+            return np.zeros((0, len(self.labels)))
+        return self.score(list(distinct))[[distinct[text] for text in clean]]
+
+    def probabilities(self, texts: Sequence[str]) -> np.ndarray:
+        """Compute the softmax of `logits`, float64 `[texts, labels]`; each row sums to 1."""
+        return softmax(self.logits(texts))
+
+    def column(self, label: str) -> int:
+        """Return the column of the label called `label`.
+
+        Raises:
+            UserError: this classifier has no such label.
+        """
+        if label not in self.labels:
+            raise UserError(
+                f"checkpoint '{self.name}' has no label '{label}'; name one of its labels in params.yaml: "
+                f"{', '.join(self.labels)}."
+            )
+        return self.labels.index(label)
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Compute probabilities of unnormalised scores along the last axis."""
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True, initial=-np.inf))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+def load(name: str, device: str) -> Classifier:
+    """Load the classifier in models/<name>/ on `device` (`cpu` or `cuda`), in eval mode and float32.
+
+    Raises:
+        UserError: the folder is missing, or holds no classifier with one softmax over at least two labels.
+    """
+    folder = paths.model_path(name)
+    if (folder / "classifier.json").is_file():
+        return _profanity(name, folder / "classifier.json")
+    if (folder / "config.json").is_file():
+        return _transformer(name, folder, device)
+    raise UserError(
+        f"{folder} holds no classifier (neither config.json nor classifier.json); run `dvc repro` to build "
+        f"checkpoint '{name}'."
+    )
+
+
+def _profanity(name: str, path: Path) -> Classifier:
+    """alt-profanity-check, a linear model over hashed words: its weights are part of the installed package."""
+    facts = storage.read_json(path)
+    wanted, labels = (facts.get("version"), tuple(facts.get("labels", ()))) if isinstance(facts, dict) else (None, ())
+    if wanted is None or facts.get("library") != profanity.NAME or labels != profanity.LABELS:
+        raise UserError(
+            f"{path} does not describe {profanity.NAME} with the labels {', '.join(profanity.LABELS)}; run `dvc repro` to "
+            f"build checkpoint '{name}' again."
+        )
+    profanity.check_version(wanted, str(path))
+
+    def score(texts: Sequence[str]) -> np.ndarray:
+        from profanity_check import predict_prob
+
+        # The library gives probabilities alone; their logarithms are logits whose softmax is the same again.
+        profane = np.clip(np.asarray(predict_prob(list(texts)), dtype=np.float64), 1e-12, 1 - 1e-12)
+        return np.log(np.stack([1 - profane, profane], axis=1))
+
+    return Classifier(name, labels, f"{profanity.NAME}-{wanted}", score)
+
+
+def _transformer(name: str, folder: Path, device: str) -> Classifier:
+    """A Hugging Face sequence classifier with safetensors weights."""
+    if not any(folder.glob("*.safetensors")):
+        raise UserError(f"{folder} holds no .safetensors weights; save the model again with `save_pretrained`.")
+    untrusted.check_folder(folder)
+    _check_head(folder / "config.json")
+    with untrusted.loading(folder):
+        tokenizer, model = _from_folder(folder)
+    labels = tuple(str(model.config.id2label[i]) for i in range(model.config.num_labels))
+    if len(set(labels)) < len(labels):
+        raise UserError(f"{folder}/config.json: id2label: two columns share a name ({', '.join(labels)}); rename one.")
+    if tokenizer.pad_token_id is None:
+        raise UserError(f"{folder}: the tokenizer has no padding token; set pad_token in its tokenizer_config.json.")
+    untrusted.check_vocabulary(folder, tokenizer, model)
+    model = model.to(device).eval().requires_grad_(False)
+    _hasten(model)
+    identity = f"{model.config.model_type}@{storage.sha256_folder(folder, ('.safetensors',))[:8]}"
+    return Classifier(name, labels, identity, _Scorer(tokenizer, model, device))
+
+
+def _from_folder(folder: Path) -> tuple[Any, Any]:
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    model, report = AutoModelForSequenceClassification.from_pretrained(
+        folder,
+        trust_remote_code=False,
+        local_files_only=True,
+        use_safetensors=True,
+        dtype=torch.float32,
+        output_loading_info=True,
+    )
+    untrusted.check_keys(folder, set(report["missing_keys"]), set(report["unexpected_keys"]))
+    return tokenizer, model
+
+
+def _hasten(model: Any) -> None:
+    """Leave out what a model that only scores need not do; the logits stay the same but for rounding."""
+    from bench.classifiers import first_token
+    from bench.lm import prepack  # torch, which a caller of the other kind of classifier does without
+
+    first_token.first_token_only(model)
+    prepack.prepack(model)
+
+
+def _check_head(path: Path) -> None:
+    """Only one softmax over two or more labels gives probabilities that compare between classifiers."""
+    config = storage.read_object(path)
+    kind = config.get("problem_type") or "single_label_classification"
+    if kind != "single_label_classification":
+        raise UserError(
+            f"{path}: problem_type: '{kind}' is not supported; use a classifier with a softmax over its "
+            "labels (single_label_classification)."
+        )
+    names = config.get("id2label", dict.fromkeys(map(str, range(config.get("num_labels", 2)))))
+    if not isinstance(names, dict) or set(names) != set(map(str, range(len(names)))):
+        raise UserError(f"{path}: id2label: must name the columns '0', '1', … in turn; write the labels' names there.")
+    if len(names) < 2:
+        raise UserError(
+            f"{path}: id2label: a head with a single logit is not supported; use a classifier with two or more labels."
+        )
+
+
+class _Scorer:
+    """Logits of one model. Texts of like length share a batch, so that little is spent on padding."""
+
+    def __init__(self, tokenizer: Any, model: Any, device: str) -> None:
+        self.tokenizer, self.model, self.device = tokenizer, model, device
+        self.padding = {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id}
+        self.longest = _longest(tokenizer, model)
+
+    def __call__(self, texts: Sequence[str]) -> np.ndarray:
+        import torch
+
+        encoded = self._encode(texts)
+        lengths = [len(ids) for ids in encoded["input_ids"]]
+        out = np.empty((len(texts), self.model.config.num_labels))
+        with torch.inference_mode():
+            for rows in batching.by_length(lengths, batching.TOKENS[self.device]):
+                width = max(lengths[row] for row in rows)
+                # On the right: positions count from the first token in most encoders.
+                batch = {
+                    key: torch.tensor(
+                        [values[row] + [self.padding.get(key, 0)] * (width - lengths[row]) for row in rows]
+                    )
+                    for key, values in encoded.items()
+                }
+                logits = self.model(**{key: value.to(self.device) for key, value in batch.items()}).logits
+                out[rows] = logits.to(device="cpu", dtype=torch.float64).numpy()
+        return out
+
+    def _encode(self, texts: Sequence[str]) -> dict[str, list[list[int]]]:
+        """Token ids and their masks. Padding comes later, batch by batch."""
+        encoded = dict(self.tokenizer(list(texts), truncation=True, max_length=self.longest))
+        unknown = self.tokenizer.unk_token_id
+        filler = {"input_ids": self.tokenizer.pad_token_id if unknown is None else unknown, "attention_mask": 1}
+        for row, ids in enumerate(encoded["input_ids"]):
+            if not ids:  # the empty text, to a tokenizer that adds no special tokens: a model needs one token
+                for key, values in encoded.items():
+                    values[row] = [filler.get(key, 0)]
+        return encoded
+
+
+def _longest(tokenizer: Any, model: torch.nn.Module) -> int:
+    """The most tokens a text may have: the tokenizer's limit and that of the model's position table."""
+    import torch
+
+    limits = [int(tokenizer.model_max_length)] if tokenizer.model_max_length < 10**6 else []
+    for key, module in model.named_modules():
+        if key.endswith("position_embeddings") and isinstance(module, torch.nn.Embedding):
+            # RoBERTa and its kin start counting after the padding index.
+            limits.append(module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1))
+    return min(limits, default=LONGEST)

@@ -1,0 +1,190 @@
+"""`bench doctor`: what this machine is, and what each study still lacks on it, with the fix. Asks; changes nothing."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bench import config
+from bench.commands import Command
+from bench.core import hub, paths
+from bench.core.schema import CheckpointConfig, ComputeConfig, DatasetConfig, UserError
+
+LOCK = Path("requirements.lock")
+ROOM = 10 * 2**30  # bytes: flan-t5-base, a classifier and a fully tuned variant, in the hub's cache, in DVC's and here
+SHOWN = 5  # packages named before the rest is counted
+
+
+class Fact(NamedTuple):
+    """One property of the machine; `fix` says what to do where it may stand in the way."""
+
+    what: str
+    found: str
+    fix: str = ""
+
+
+class GPU(NamedTuple):
+    """A GPU that torch sees; memory in bytes."""
+
+    name: str
+    memory: int
+    bfloat16: bool
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    parser.add_argument("--study", help="look at this study alone; exit with 1 when it lacks something")
+    parser.add_argument("--json", action="store_true", help="write JSON in place of tables")
+
+
+def run(given: argparse.Namespace) -> int:
+    """Print machine and studies."""
+    cards = gpus()
+    files = [paths.study_path(given.study)] if given.study else sorted(paths.STUDIES.glob("*.yaml"))
+    facts, studies = machine(cards), {path.stem: lacking(path, cards) for path in files}
+    print(_json(facts, studies) if given.json else _tables(facts, studies))
+    return int(bool(given.study and studies[given.study]))
+
+
+def gpus() -> list[GPU]:
+    """List the GPUs that torch sees; bfloat16 counts where the hardware computes in it."""
+    try:
+        import torch
+    except ImportError:
+        return []
+    found = []
+    for index in range(torch.cuda.device_count()):
+        card = torch.cuda.get_device_properties(index)
+        found.append(GPU(card.name, card.total_memory, card.major >= 8))
+    return found
+
+
+def machine(cards: list[GPU]) -> list[Fact]:
+    """Describe what a run here has at its disposal."""
+    import psutil
+
+    away = hub.unreachable()
+    memory, free = psutil.virtual_memory(), shutil.disk_usage(Path.cwd()).free
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return [
+        Fact("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
+        _packages(),
+        Fact("cores", str(cores)),
+        Fact("memory", f"{_size(memory.total)}, {_size(memory.available)} free"),
+        Fact(
+            "disk", f"{_size(free)} free", "" if free >= ROOM else f"a study of flan-t5-base takes up to {_size(ROOM)}"
+        ),
+        _gpu(cards),
+        Fact(
+            "hub",
+            f"{hub.address()} answers" if away is None else f"{hub.address()} cannot be reached ({away})",
+            ""
+            if away is None
+            else "a study of local files needs none; for others copy the cache of a machine that reaches it",
+        ),
+        Fact(
+            "token",
+            "there is one" if _has_token() else "none",
+            "" if _has_token() else "only gated or private models and data need one: `hf auth login`",
+        ),
+    ]
+
+
+def lacking(path: Path, cards: list[GPU]) -> list[str]:
+    """List what stands in the way of a study on this machine, each with its fix; nothing when it can run."""
+    try:
+        params = config.read(path)
+    except UserError as error:
+        return [str(error)]
+    found = _compute(params.compute, cards)
+    blocks: list[DatasetConfig | CheckpointConfig] = [params.data, *params.checkpoints.values()]
+    for block in blocks:
+        try:
+            block.check()
+        except UserError as error:
+            found.append(str(error).removeprefix(f"{paths.PARAMS}: "))
+    return found
+
+
+def _compute(compute: ComputeConfig, cards: list[GPU]) -> list[str]:
+    if compute.device == "cuda" and not cards:
+        return [
+            "compute.device: 'cuda' is asked for and torch sees no GPU; run it where there is one, or write 'auto'."
+        ]
+    if compute.precision == "bfloat16" and compute.device != "cpu" and cards and not cards[0].bfloat16:
+        return [f"compute.precision: {cards[0].name} does not compute in bfloat16; write 'float32'."]
+    return []
+
+
+def _packages() -> Fact:
+    """Installed packages against the lock."""
+    from packaging.requirements import Requirement
+
+    if not LOCK.exists():
+        return Fact("packages", f"there is no {LOCK} here", "run the command at the project's root")
+    pins = [Requirement(line) for line in LOCK.read_text(encoding="utf-8").splitlines() if line and line[0] != "#"]
+    wanted, other = [pin for pin in pins if pin.marker is None or pin.marker.evaluate()], []
+    for pin in wanted:
+        try:
+            version = metadata.version(pin.name)
+        except metadata.PackageNotFoundError:
+            version = "missing"
+        # A build's own suffix (2.13.0+cpu) does not count; `contains` knows as much.
+        if version == "missing" or not pin.specifier.contains(version, prereleases=True):
+            other.append(f"{pin.name} {version} (locked {str(pin.specifier).removeprefix('==')})")
+    if not other:
+        return Fact("packages", f"all {len(wanted)} as in {LOCK}")
+    named = ", ".join(other[:SHOWN]) + (f" and {len(other) - SHOWN} more" if len(other) > SHOWN else "")
+    return Fact(
+        "packages", f"{len(other)} of {len(wanted)} are not as locked: {named}", "`python3 run.py` installs them"
+    )
+
+
+def _gpu(cards: list[GPU]) -> Fact:
+    if cards:
+        return Fact("GPU", "; ".join(f"{c.name}, {_size(c.memory)}{', bfloat16' * c.bfloat16}" for c in cards))
+    if shutil.which("nvidia-smi"):
+        return Fact("GPU", "torch sees none, though nvidia-smi is here", "install a CUDA build of torch into .venv")
+    return Fact("GPU", "none", "miniature and dialogsum-small-cut are made for a CPU, the other studies for a GPU")
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB"
+
+
+def _has_token() -> bool:
+    from huggingface_hub import get_token
+
+    return get_token() is not None
+
+
+def _json(facts: list[Fact], studies: dict[str, list[str]]) -> str:
+    about = {fact.what: {"found": fact.found, "fix": fact.fix or None} for fact in facts}
+    ready = {name: {"ready": not lacks, "lacks": lacks} for name, lacks in studies.items()}
+    return json.dumps({"machine": about, "studies": ready}, indent=2, ensure_ascii=False)
+
+
+def _tables(facts: list[Fact], studies: dict[str, list[str]]) -> str:
+    from tabulate import tabulate
+
+    width = max(shutil.get_terminal_size((120, 40)).columns, 80)
+    rows: list[Any] = [
+        [name, "no" if lacks else "yes", lack] if index == 0 else ["", "", lack]
+        for name, lacks in studies.items()
+        for index, lack in enumerate(lacks or [""])
+    ]
+    return "\n\n".join(
+        [
+            tabulate(facts, ["this machine", "found", "note"], maxcolwidths=[None, width // 2 - 10, width // 2 - 10]),
+            tabulate(rows, ["study", "can run", "what it lacks, and the fix"], maxcolwidths=[None, None, width - 35]),
+        ]
+    )
+
+
+COMMAND = Command("what this machine can run, and what each study still needs", add_arguments, run)

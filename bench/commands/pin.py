@@ -1,0 +1,76 @@
+"""`bench pin`: the commit behind each name that a study takes from the hub, written into the study's file."""
+
+from __future__ import annotations
+
+import argparse
+import io
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from bench import config
+from bench.commands import Command
+from bench.core import hub, parameters, paths, storage
+
+
+def of_the_hub(params: parameters.Params) -> dict[str, Any]:
+    """Find the blocks that name a repository of the hub, by their place in the file: `data`, `checkpoints.base`."""
+    blocks = {"data": params.data} | {f"checkpoints.{name}": block for name, block in params.checkpoints.items()}
+    return {where: block for where, block in blocks.items() if getattr(block, "repo", None) is not None}
+
+
+def unpinned(params: parameters.Params) -> dict[str, Any]:
+    """Find those of them that name no commit."""
+    return {where: block for where, block in of_the_hub(params).items() if not hub.is_commit(block.revision)}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    parser.add_argument(
+        "study", nargs="?", help="the name of a file in studies/, without .yaml; the active one if absent"
+    )
+
+
+def run(given: argparse.Namespace) -> int:
+    """Look up every name that is no commit and write what it stands for; a commit that is there stays.
+
+    Raises:
+        UserError: the study is not right, or one of its names cannot be looked up; then nothing is written.
+    """
+    path = paths.study_path(given.study or config.read().study)
+    params, text = config.read(path), path.read_text(encoding="utf-8")
+    found = {}
+    for where, block in unpinned(params).items():
+        commit, files = hub.resolve("dataset" if where == "data" else "model", block.repo, block.revision)
+        block.check_files(files)
+        found[where] = commit
+        print(f"{where}: {block.repo} at {block.revision} is {commit}")
+    if not found:
+        print(f"{path}: nothing to pin; {len(of_the_hub(params))} from the hub, each at a commit")
+        return 0
+    pinned = write(text, found)
+    active = paths.PARAMS.exists() and paths.PARAMS.read_text(encoding="utf-8") == text
+    for file in [path, paths.PARAMS] if active else [path]:
+        storage.write_text(file, pinned)
+    print(f"{path} is pinned" + (", and so is params.yaml" if active else f"; `bench use {path.stem}` makes it active"))
+    return 0
+
+
+def write(text: str, commits: dict[str, str]) -> str:
+    """Write the revisions into the study's text; comments, order and layout stay."""
+    layout = YAML()
+    layout.preserve_quotes, layout.width = True, 1_000_000  # no line is broken
+    tree = layout.load(text)
+    for where, commit in commits.items():
+        block = tree
+        for key in where.split("."):
+            block = block[key]
+        if "revision" not in block:
+            block.insert(list(block).index("repo") + 1, "revision", commit)
+        block["revision"] = commit
+    out = io.StringIO()
+    layout.dump(tree, out)
+    return out.getvalue()
+
+
+COMMAND = Command("write the commit of everything that a study takes from the hub", add_arguments, run)

@@ -1,0 +1,96 @@
+"""How much training again moves a score, as the rows of variants with several seeds tell it, or several runs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bench import stats
+from bench.compare.pairs import fields
+from bench.compare.snapshot import Snapshot, rows_of, seeds_of
+
+
+@dataclass(frozen=True)
+class SeedVariance:
+    """Seed variance in a difference of two states' means.
+
+    `sd` of one training, in the column's own unit, with its degrees of freedom; `before` and `after` are how many
+    trainings the states' means are over.
+    """
+
+    sd: float
+    df: int
+    before: int
+    after: int
+
+    @property
+    def error(self) -> float:
+        """Its standard error in the difference."""
+        return self.sd * math.sqrt(1 / self.before + 1 / self.after)
+
+    def half_width(self, confidence: float) -> float:
+        """Return how far it moves the difference, one-sided."""
+        return stats.seed_half_width(self.error, 1, self.df, confidence)
+
+
+def measured(old: Snapshot, new: Snapshot, variant: str, column: str) -> SeedVariance | None:
+    """Estimate seed variance, pooled over the states whose variant has seeds; None where neither has."""
+    tables = [by_training(state, variant, column) for state in (old, new)]
+    told = [table for table in tables if table.shape[1] > 1]
+    if not told:
+        return None
+    dfs = [table.shape[1] - 1 for table in told]
+    variances = [stats.crossed(table).sd_training ** 2 for table in told]
+    sd = math.sqrt(float(np.average(variances, weights=dfs)))
+    return SeedVariance(sd, sum(dfs), tables[0].shape[1], tables[1].shape[1])
+
+
+def by_training(state: Snapshot, variant: str, column: str) -> stats.Floats:
+    """Return the means (n, S) of each dialogue by training, one column where there is one training."""
+    values = state.values[variant][column]
+    apart = [{key: value for key, value in values.items() if key.seed == seed} for seed in seeds_of(values)]
+    return np.stack([stats.cluster_means(rows_of(some, state.dialogues)) for some in apart], axis=1)
+
+
+@dataclass(frozen=True)
+class SeedSpread:
+    """What is known of one column beforehand: the standard deviation of each variant's trainings, in its own unit."""
+
+    by_variant: dict[str, float]
+    source: str
+
+    @property
+    def pooled(self) -> float:
+        """The root of the mean variance."""
+        return math.sqrt(float(np.mean(np.square(list(self.by_variant.values())))))
+
+
+def of_seeds(state: Snapshot, column: str) -> SeedSpread | None:
+    """Estimate from the variants with seeds; None where there is none."""
+    tables = {
+        name: by_training(state, name, column)
+        for name, columns in state.values.items()
+        if len(seeds_of(columns.get(column, {}))) > 1
+    }
+    found = {name: stats.crossed(table).sd_training for name, table in tables.items()}
+    return SeedSpread(found, "its variants with several seeds") if found else None
+
+
+def of_runs(runs: dict[str, dict[str, Any]], column: str) -> SeedSpread | None:
+    """Estimate from the metrics of whole runs with other seeds; None where they have no such column of a trained variant.
+
+    What each run's own dialogues add is taken off, so the runs must not share them: else the plain spread is given.
+    """
+    found, shared = {}, False
+    for variant in set.intersection(*(set(run["changes"]) for run in runs.values())):
+        entries = [run["variants"][variant].get(column) for run in runs.values()]
+        if all(entries):
+            shared = len({fields(entry["signature"]).get("data") for entry in entries}) < len(entries)
+            errors = [0.0 if shared else entry["se"] for entry in entries]
+            found[variant] = stats.between_runs([entry["value"] for entry in entries], errors)
+    order = [name for name in next(iter(runs.values()))["variants"] if name in found]
+    source = f"{len(runs)} runs with other seeds{'' if shared else ', also of data and models'}: {', '.join(runs)}"
+    return SeedSpread({name: found[name] for name in order}, source) if found else None

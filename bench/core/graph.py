@@ -1,0 +1,147 @@
+"""What each stage of dvc.yaml is made of: its settings as they were read, and the code that it runs.
+
+The stage `params` writes one file a stage and item, `checked/stages/train/lora.json`, and that stage depends on it. So a
+stage is stale when its own settings or code change and at no other time: code is followed from import to import, from
+the stage's script and the plugins that the settings name. Settings hold what params.yaml leaves to a default. The room
+`bench/core` is left out: it reads, writes and finds, and what it does to a result is seen in the files that DVC compares.
+Comments and docstrings change no result and do not count.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import io
+import json
+import tokenize
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.core import paths
+from bench.core.parameters import Params
+from bench.core.storage import sha256_text
+
+ROOT = Path(__file__).resolve().parents[2]  # the folder that holds bench/ and stages/
+LEFT_OUT = Path("bench", "core")
+STAGES = paths.CHECKED / "stages"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage's settings, and the files of code that its imports start from, relative to the project's root."""
+
+    settings: dict[str, Any]
+    start: tuple[Path, ...]
+
+    def text(self, root: Path = ROOT) -> str:
+        """Return the file that the stage depends on: settings, and a digest of each file of code."""
+        code = {path.as_posix(): digest(root / path) for path in closure(self.start, root)}
+        return json.dumps({"settings": self.settings, "code": code}, indent=1, ensure_ascii=False) + "\n"
+
+
+def inputs_path(stage: str, item: str | None = None) -> Path:
+    """Return the file that a stage (of an item: a variant or checkpoint) depends on."""
+    return STAGES / f"{stage}.json" if item is None else STAGES / stage / f"{item}.json"
+
+
+def stages(params: Params) -> dict[Path, Stage]:
+    """Return every stage of a study by the file that it depends on."""
+    found = {inputs_path("data"): _stage("data", {"data": params.data}, _plugin("datasets", params.data.dataset))}
+    compute = params.compute.model_dump(mode="json", exclude={"save_seconds"})  # when states are saved changes none
+    shared = {"text": params.text, "compute": compute}
+    metrics = [path for name in params.metrics for path in _plugin("metrics", name)]
+    scored = shared | {"metrics": params.metrics, "generation": params.generation, "dataset": params.data.dataset}
+    checked = {"checkpoints": params.checkpoints, "variants": params.variants, "metrics": params.metrics}
+    checked |= {"text": params.text, "generation": params.generation}
+    for name, source in params.checkpoints.items():
+        own = {"checkpoint": source, "compute": compute}
+        found[inputs_path("checkpoint", name)] = _stage("checkpoint", own, _plugin("checkpoints", source.source))
+    found[inputs_path("check")] = _stage("check", checked, metrics)
+    for name, block in params.variants.items():
+        own = {"start": params.start_of(name), "trainings": params.trainings_of(name)}
+        trained = shared | own | {"variant": block}
+        found[inputs_path("train", name)] = _stage("train", trained, _plugin("methods", block.method))
+        found[inputs_path("generate", name)] = _stage("generate", shared | own | {"generation": params.generation})
+        found[inputs_path("score", name)] = _stage("score", scored | own, metrics)
+    found[inputs_path("yardsticks")] = _stage("yardsticks", scored, metrics)
+    whole = {key: getattr(params, key) for key in type(params).model_fields if key != "gate"}
+    found[inputs_path("report")] = _stage("report", whole, metrics)
+    return found
+
+
+def _stage(name: str, settings: dict[str, Any], plugins: Iterable[Path] = ()) -> Stage:
+    plain = json.loads(json.dumps(settings, default=lambda value: value.model_dump(mode="json")))
+    return Stage(plain, (Path("stages", f"{name}.py"), *plugins))
+
+
+def _plugin(folder: str, name: str) -> list[Path]:
+    """The file of a plugin, or the files of its folder."""
+    at = Path("bench", folder, name)
+    return [at / "__init__.py"] if (ROOT / at).is_dir() else [at.with_suffix(".py")]
+
+
+def closure(start: Iterable[Path], root: Path = ROOT) -> list[Path]:
+    """Return every file of bench and stages that running the files of `start` can load, sorted; imports in functions count."""
+    seen, queue = set[Path](), list(start)
+    while queue:
+        path = queue.pop()
+        if path not in seen and not path.is_relative_to(LEFT_OUT):
+            seen.add(path)
+            queue += imported(root / path, root)
+    return sorted(seen)
+
+
+@functools.cache
+def imported(path: Path, root: Path) -> tuple[Path, ...]:
+    """Return the files of bench that a file imports, relative to `root`; what stands under TYPE_CHECKING is never run."""
+    found: set[Path] = set()
+    for node in _running(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        for name in names:
+            if name.partition(".")[0] == "bench":
+                found |= _files(name, root)
+    return tuple(sorted(found))
+
+
+def _running(tree: ast.AST) -> Iterator[ast.AST]:
+    """Every node but those that only type checkers read."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            continue
+        yield node
+        yield from _running(node)
+
+
+def _files(name: str, root: Path) -> set[Path]:
+    """The file that a dotted name stands for and the packages round it; none where it is no module."""
+    at = Path(*name.split("."))
+    parts = {at.with_suffix(".py"), *(parent / "__init__.py" for parent in (at, *at.parents) if parent != Path())}
+    return {path for path in parts if (root / path).is_file()}
+
+
+@functools.cache
+def digest(path: Path) -> str:
+    """Return sixteen hex digits of a file's code, without comments, docstrings and blank lines."""
+    source = path.read_text(encoding="utf-8")
+    lines = source.split("\n")
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
+                for number in range(first.lineno, (first.end_lineno or first.lineno) + 1):
+                    lines[number - 1] = ""
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT and lines[token.start[0] - 1]:
+            lines[token.start[0] - 1] = lines[token.start[0] - 1][: token.start[1]]
+    return sha256_text("\n".join(line.rstrip() for line in lines if line.strip()))[:16]

@@ -1,0 +1,110 @@
+"""How the weights in a model's folder are stored, what they stand on, and their digest.
+
+`manifest.json` beside the weights says `kind` (full, adapter, alias) and, for the latter two, the `parent`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+from bench.core.paths import model_path
+from bench.core.schema import UserError
+from bench.core.storage import read_object, sha256_folder, sha256_text
+
+WEIGHTS = (".safetensors",)  # pickles are never read
+KINDS = ("full", "adapter", "alias")
+
+
+def read_manifest(name: str) -> dict[str, Any]:
+    """Read how the weights of `models/<name>` are stored; an untouched checkpoint counts as a full model without parent.
+
+    Raises:
+        UserError: the manifest is broken, or its parents lead back to it.
+    """
+    own = _manifest(name)
+    seen, parent = [name], own["parent"]
+    while parent is not None:
+        if parent in seen:
+            raise UserError(
+                f"{_manifest_path(name)}: parent: leads back to '{parent}'; run `dvc repro` to train it again."
+            )
+        seen.append(parent)
+        parent = _manifest(parent)["parent"]
+    return own
+
+
+def _manifest_path(name: str) -> Path:
+    return model_path(name) / "manifest.json"
+
+
+def _manifest(name: str) -> dict[str, Any]:
+    """One manifest, its kind and its parent checked: a parent is a name, never a path."""
+    path = _manifest_path(name)
+    found = {"kind": "full", "parent": None} | (read_object(path) if path.exists() else {})
+    kind, parent = found["kind"], found["parent"]
+    if kind not in KINDS:
+        raise UserError(f"{path}: kind: must be one of {', '.join(KINDS)}; run `dvc repro` to train '{name}' again.")
+    named = isinstance(parent, str) and re.fullmatch(r"[a-z0-9][a-z0-9_-]*", parent)
+    if (parent is not None and not named) or (kind == "full") != (parent is None):
+        raise UserError(
+            f"{path}: parent: must name the model it was made from; run `dvc repro` to train '{name}' again."
+        )
+    if kind == "adapter" and not isinstance(found.get("parent_digest"), str):
+        raise UserError(f"{path}: parent_digest: missing; run `dvc repro` to train '{name}' again.")
+    return found
+
+
+def lineage(name: str) -> list[Path]:
+    """Return the folder of `name` and those of the weights it stands on."""
+    parent = read_manifest(name)["parent"]
+    return [model_path(name), *(lineage(parent) if parent else [])]
+
+
+def weights_digest(name: str) -> str:
+    """Return identity of the weights that `name` stands for: a sha256 over its own files and its parent's identity."""
+    facts = read_manifest(name)
+    if facts["kind"] == "alias":
+        return weights_digest(facts["parent"])
+    own = sha256_folder(model_path(name), WEIGHTS)
+    return own if facts["parent"] is None else sha256_text(own + weights_digest(facts["parent"]))
+
+
+def tensor_shapes(path: Path) -> dict[str, list[int]]:
+    """Read names and shapes from the header of a safetensors file, which must account for every byte of the file."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "numpy") as file:
+            return {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118 - it is no mapping
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path} is no whole safetensors file ({error}); restore it or save the model again.") from None
+
+
+def stored_parameters(name: str) -> int:
+    """Count the parameters in the safetensors files of `models/<name>` and its parents, from their headers alone."""
+    facts = read_manifest(name)
+    shapes = [shape for path in model_path(name).glob("*.safetensors") for shape in tensor_shapes(path).values()]
+    own = sum(map(math.prod, shapes))
+    return own if facts["parent"] is None else own + stored_parameters(facts["parent"])
+
+
+def stored_bytes(name: str) -> int:
+    """Count the bytes of the weights that `models/<name>` itself holds: an adapter's are its own, an alias has none."""
+    return sum(path.stat().st_size for path in model_path(name).glob("*.safetensors"))
+
+
+def sizes(name: str) -> dict[str, int]:
+    """Return `checkpoint_bytes` of a trained variant, and `trainable_parameters` and `total_parameters` as its manifest has them.
+
+    Raises:
+        UserError: its manifest holds something else than a count.
+    """
+    found = read_manifest(name)
+    counts = {key: found[key] for key in ("trainable_parameters", "total_parameters") if key in found}
+    for key, count in counts.items():
+        if type(count) is not int or count < 0:
+            raise UserError(f"{_manifest_path(name)}: {key}: must be a count; run `dvc repro` to train '{name}' again.")
+    return counts | {"checkpoint_bytes": stored_bytes(name)}

@@ -1,0 +1,218 @@
+"""params.yaml -> typed Params. Every block is checked with its plugin's own Config before anything runs."""
+
+from __future__ import annotations
+
+import re
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, Field, ValidationError
+
+from bench.core import parsing, paths, plugins
+from bench.core.schema import (
+    CheckpointConfig,
+    ComputeConfig,
+    DatasetConfig,
+    GenerationConfig,
+    MethodConfig,
+    Seed,
+    Strict,
+    TextConfig,
+    UserError,
+)
+
+SURROGATE = re.compile(r"(?i)\\u(0000)?d[89a-f][0-9a-f]{2}")  # as YAML's escapes spell it
+
+
+class ReportConfig(Strict):
+    """What the report claims and shows. `texts: false` keeps every dialogue and summary out of it (licences)."""
+
+    primary: str = "rouge1"
+    confidence: float = Field(0.95, gt=0.5, lt=1)
+    resamples: int = Field(10_000, ge=100, le=1_000_000)
+    seed: Seed = 0
+    examples: int = Field(4, ge=0)
+    texts: bool = True
+
+
+class Training(NamedTuple):
+    """One training of a variant: the folder of its weights below models/, its seed, and the seed that its rows carry."""
+
+    name: str
+    seed: int
+    mark: int | None
+
+
+class Params(Strict):
+    """A whole study."""
+
+    study: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)
+    about: str = ""
+    seed: Seed = 0
+    compute: ComputeConfig = ComputeConfig()
+    text: TextConfig = TextConfig()
+    data: DatasetConfig
+    checkpoints: dict[str, CheckpointConfig]
+    generation: GenerationConfig = GenerationConfig()
+    variants: dict[str, MethodConfig] = Field(min_length=1)
+    metrics: dict[str, Strict] = Field(min_length=1)
+    report: ReportConfig = ReportConfig()
+    gate: dict[str, Any] = Field(default_factory=dict)  # typed where it is used: bench/config/gate.py
+
+    def variant(self, name: str) -> MethodConfig:
+        """Return the block of a variant; an unknown name is the user's error."""
+        if name not in self.variants:
+            raise UserError(
+                f"params.yaml: variants: there is no '{name}'; {plugins.nearest(name, list(self.variants))}"
+            )
+        return self.variants[name]
+
+    def checkpoint(self, name: str) -> CheckpointConfig:
+        """Return the block of a checkpoint; an unknown name is the user's error."""
+        if name not in self.checkpoints:
+            known = plugins.nearest(name, list(self.checkpoints))
+            raise UserError(f"params.yaml: checkpoints: there is no '{name}'; {known}")
+        return self.checkpoints[name]
+
+    def trainings_of(self, variant: str) -> list[Training]:
+        """List a variant's trainings: one with its seed or the study's, or one with each of its `seeds`."""
+        block = self.variant(variant)
+        if block.seeds is None:
+            return [Training(variant, self.seed if block.seed is None else block.seed, None)]
+        names = [variant, *(paths.training_name(variant, seed) for seed in block.seeds[1:])]
+        return [Training(name, seed, seed) for name, seed in zip(names, block.seeds, strict=True)]
+
+    def start_of(self, variant: str) -> str:
+        """Return the name of the checkpoint or variant that `variant` was trained from."""
+        return self.variant(variant).init
+
+    def root_of(self, variant: str) -> str:
+        """Return the checkpoint that `variant` goes back to."""
+        at = self.start_of(variant)
+        return self.root_of(at) if at in self.variants else at
+
+    @property
+    def labels(self) -> dict[str, tuple[str, str]]:
+        """The classifier's labels that the study counts on: field of params -> (checkpoint, label)."""
+        found = {
+            f"metrics.{name}.{field}": asked
+            for name, block in self.metrics.items()
+            for field, asked in getattr(plugins.find("metric", name), "labels", lambda _: {})(block).items()
+        }
+        for name, block in self.variants.items():
+            if (reward := getattr(block, "reward", None)) is not None:
+                found[f"variants.{name}.reward.label"] = (Path(block.learns_from).name, reward.label)
+        return found
+
+
+def read(path: Path | str = paths.PARAMS) -> Params:
+    """Read and check a params file.
+
+    Raises:
+        UserError: the file is missing, is not YAML, or one field is wrong; the message names file and field.
+    """
+    path = Path(path)
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(
+            f"{path} does not exist; `bench use miniature` makes one from studies/miniature.yaml."
+        ) from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); make it a readable file.") from None
+    raw = parsing.parse_yaml(content, str(path), "see studies/miniature.yaml")
+    half = SURROGATE.search(content.decode())
+    if half:
+        raise UserError(f"{path}: {half[0]} is half a character, which no file can hold; write the character itself.")
+    return parse(raw, str(path))
+
+
+def parse(raw: dict[str, Any], name: str = "params.yaml") -> Params:
+    """Check a study given as a plain mapping; `name` stands for the file in messages."""
+    typed = dict(raw)
+    typed["data"] = _block(raw, "data", "dataset", "dataset", name)
+    for part, kind, key in (("checkpoints", "checkpoint", "source"), ("variants", "method", "method")):
+        blocks = _named(raw, part, name)
+        typed[part] = {k: _block(blocks, k, kind, key, name, f"{part}.") for k in blocks}
+    typed["metrics"] = {
+        k: _typed("metric", k, {} if v is None else v, f"metrics.{k}", name)
+        for k, v in _named(raw, "metrics", name).items()
+    }
+    params: Params = validated(Params, typed, "", name)
+    return params
+
+
+def _named(raw: dict[str, Any], part: str, name: str) -> dict[str, Any]:
+    """The named blocks below `part`."""
+    blocks = raw.get(part)
+    if not isinstance(blocks, dict):
+        raise UserError(f"{name}: {part}: must be a mapping of named blocks; see studies/miniature.yaml.")
+    odd = [key for key in blocks if not isinstance(key, str)]
+    if odd:
+        raise UserError(
+            f"{name}: {part}.{odd[0]}: a name must be text, and YAML makes {_shown(odd[0])} of it; quote it."
+        )
+    return blocks
+
+
+def _block(blocks: dict[str, Any], key: str, kind: str, field: str, name: str, prefix: str = "") -> Strict:
+    """The block `key`, typed by the plugin that its `field` names."""
+    where, value = f"{prefix}{key}", blocks.get(key)
+    if not isinstance(value, dict) or not isinstance(value.get(field), str):
+        raise UserError(f"{name}: {where}.{field}: missing; name one of: {', '.join(plugins.names(kind))}.")
+    return _typed(kind, value[field], value, where, name)
+
+
+def _typed(kind: str, plugin: str, value: Any, where: str, name: str) -> Strict:
+    try:
+        module = plugins.find(kind, plugin)
+    except UserError as error:
+        raise UserError(f"{name}: {where}: {error}") from None
+    return validated(module.Config, value, where, name)
+
+
+def validated(model: type[Strict], value: Any, where: str, name: str) -> Any:
+    """Type `value` as a `model`; `where` is its dotted place in the file that messages call `name`.
+
+    Raises:
+        UserError: a field is wrong; one sentence names it.
+    """
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        errors = error.errors()  # a misspelt key is also a missing one, and the spelling is what helps
+        first = next((each for each in errors if each["type"] == "extra_forbidden"), errors[0])
+        loc = [str(part) for part in first["loc"]]
+        field = ".".join(([where] if where else []) + loc)
+        if first["type"] == "extra_forbidden":
+            known = sorted(_model_at(model, loc[:-1]).model_fields)
+            raise UserError(f"{name}: {field}: unknown key; {plugins.nearest(loc[-1], known)}") from None
+        if first["type"] == "missing":
+            raise UserError(f"{name}: {field}: missing; add it (see studies/ for working files).") from None
+        raise UserError(f"{name}: {field}: {first['msg']}, got {_shown(first['input'])}; correct it.") from None
+
+
+def _shown(value: Any) -> str:
+    """A value as messages quote it."""
+    try:
+        return f"{value!r:.80}"
+    except (ValueError, RecursionError):  # an integer of thousands of digits, a list that holds itself
+        return f"{type(value).__name__} that cannot be shown"
+
+
+def _model_at(model: type[BaseModel], loc: list[str]) -> type[BaseModel]:
+    """The model that a nested location lies in, through optional, union and mapping types."""
+    for part in loc:
+        if part in model.model_fields:  # else the tag of a union, an index, or the key of a mapping
+            model = next(_models_in(model.model_fields[part].annotation), model)
+    return model
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models that a type holds, however deep."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in typing.get_args(annotation):
+        yield from _models_in(inner)

@@ -1,0 +1,76 @@
+"""Where every file of a study lies, relative to the project's root."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.core.schema import UserError
+
+SPLITS = ("train", "validation", "test")
+DATA, MODELS, CURVES, PREDICTIONS, SCORES, COSTS, CHECKED = (
+    Path(name) for name in ("data", "models", "curves", "predictions", "scores", "costs", "checked")
+)
+REPORTS, STUDIES, PARAMS = Path("reports"), Path("studies"), Path("params.yaml")
+
+# Rows of the table that no model wrote: the first three turns, and one human reference held against the others.
+YARDSTICKS = ("lead-3", "human")
+
+
+def split_path(split: str) -> Path:
+    """Return where the examples of one split lie."""
+    return DATA / f"{split}.jsonl"
+
+
+def model_path(name: str) -> Path:
+    """Return the folder of a checkpoint or a trained variant."""
+    return MODELS / name
+
+
+def training_name(variant: str, seed: int) -> str:
+    """Return what a variant's further training with `seed` is called: its folder lies in that of the first training."""
+    return f"{variant}/seed-{seed}"
+
+
+def curve_path(name: str) -> Path:
+    """Return where the training curve of a variant lies. A further training's lies beside its folder of weights."""
+    return (MODELS if "/" in name else CURVES) / f"{name}.csv"
+
+
+def predictions_path(variant: str) -> Path:
+    """Return where the summaries of a variant lie."""
+    return PREDICTIONS / f"{variant}.jsonl"
+
+
+def scores_path(variant: str) -> Path:
+    """Return where the score rows of a variant lie, all metrics in one file."""
+    return SCORES / f"{variant}.jsonl"
+
+
+def signatures_path(variant: str) -> Path:
+    """Return where the signature of each column of a variant's scores lies, and the sizes of its model."""
+    return SCORES / f"{variant}.meta.json"
+
+
+def counts_path() -> Path:
+    """Return where the dialogues of each split, and those dropped from it, are counted."""
+    return DATA / "counts.json"
+
+
+def lengths_path() -> Path:
+    """Return where the dialogues and references that the token limits truncate are counted, by start and split."""
+    return CHECKED / "lengths.json"
+
+
+def report_dir(study: str) -> Path:
+    """Return the folder in git that holds a study's report."""
+    return REPORTS / study
+
+
+def study_path(study: str) -> Path:
+    """Return the file of a study; a missing one is the user's error, which names those that are there."""
+    path = STUDIES / f"{study}.yaml"
+    known = sorted(file.stem for file in STUDIES.glob("*.yaml"))
+    if study not in known:  # which no path is
+        shown = ", ".join(known) or "none here"
+        raise UserError(f"{path} does not exist; studies: {shown}. Run the command at the project's root.")
+    return path

@@ -1,0 +1,141 @@
+"""A model's folder before a library opens it: strangers' files may be broken, lie about their size, or ask to run code."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bench.core import manifest, storage
+from bench.core.schema import UNREADABLE, UserError
+
+# Keys by which a configuration names code to be imported or downloaded. Nothing here follows them; a model that needs
+# its own code would be another model without it, so it is refused instead of being loaded as something else.
+CODE = ("auto_map", "custom_pipelines", "custom_generate", "trust_remote_code")
+KERNELS = ("attn_implementation", "_attn_implementation", "_attn_implementation_internal", "experts_implementation")
+VOCABULARIES = ("vocab.json", "added_tokens.json")
+LAYER = re.compile(r"\.\d+\.")
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder of weights that is not whole, or whose settings ask for code or do not belong to the weights.
+
+    Raises:
+        UserError: it names the file, the field and the fix.
+    """
+    tensors = 0
+    for path in sorted(folder.glob("*.safetensors")):
+        tensors += len(manifest.tensor_shapes(path))
+    for path in sorted(folder.glob("*.json")):
+        _check_settings(path, storage.read_json(path), tensors)
+
+
+def _check_settings(path: Path, settings: Any, tensors: int) -> None:
+    needed = ("config.json", "adapter_config.json", "tokenizer_config.json", "generation_config.json", "tokenizer.json")
+    if path.name in needed and not isinstance(settings, dict):
+        raise UserError(f"{path} must hold a JSON object; save the model again with save_pretrained.")
+    if path.name in VOCABULARIES:  # words, not settings
+        return
+    for key, value in _entries(settings):
+        if UNREADABLE.search(key):  # libraries print the keys they do not know
+            raise UserError(f"{path}: {key!r:.60}: a key with control characters; restore the file.")
+        if (key in CODE and value) or (key in KERNELS and not re.fullmatch(r"\w+", str(value))):
+            raise UserError(
+                f"{path}: {key}: the model asks to run code of its own, which is never done; name a model that "
+                "transformers knows."
+            )
+    if path.name != "config.json":
+        return
+    if settings.get("quantization_config"):
+        raise UserError(
+            f"{path}: quantization_config: quantised weights are not read; save the model in full precision."
+        )
+    for key, value in settings.items():
+        if "layers" in key and isinstance(value, int) and not 0 <= value <= tensors:
+            raise UserError(
+                f"{path}: {key}: {value} layers, and the weights beside it are {tensors} tensors; restore the file."
+            )
+
+
+def _entries(value: Any) -> Iterator[tuple[str, Any]]:
+    """Every key with its value, at every depth. A vocabulary is data, and its words are no settings."""
+    todo = [value]
+    while todo:
+        at = todo.pop()
+        if isinstance(at, dict):
+            yield from at.items()
+            todo += [inner for key, inner in at.items() if key != "vocab"]
+        elif isinstance(at, list):
+            todo += at
+
+
+@contextmanager
+def loading(folder: Path) -> Iterator[None]:
+    """Turn whatever a library says of a folder it cannot load into the user's error.
+
+    Their errors cannot be listed: one loader calls many packages, and their own checks raise types of their own.
+    """
+    try:
+        yield
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        raise UserError(
+            f"{folder} cannot be loaded ({reason}); restore the folder, or run `dvc repro` to make it again."
+        ) from None
+
+
+def check_keys(folder: Path, missing: set[str], unexpected: set[str]) -> None:
+    """Refuse weights that are not those of the architecture: a library fills gaps with random numbers and goes on.
+
+    What is beside the architecture is refused where it is a layer's; heads of other tasks are common and harmless.
+    """
+    gaps, beyond = sorted(missing), sorted(key for key in unexpected if LAYER.search(key))
+    if gaps or beyond:
+        verb, some, has = ("lacks", gaps, "has") if gaps else ("holds", beyond, "has not")
+        raise UserError(
+            f"{folder} {verb} {len(some)} weights that the architecture in its config.json {has} "
+            f"({', '.join(some[:3])}); restore the folder, or name a model that is whole and made for this task."
+        )
+
+
+def check_tokenizer(folder: Path, tokenizer: Any, model: Any) -> None:
+    """Check that the tokenizer knows padding and end, and gives no token that the model has no embedding for."""
+    if tokenizer.pad_token_id is None or tokenizer.eos_token_id is None:
+        which = "pad_token" if tokenizer.pad_token_id is None else "eos_token"
+        raise UserError(f"{folder}: the tokenizer has no {which}; set it in its tokenizer_config.json.")
+    check_vocabulary(folder, tokenizer, model)
+    if not tokenizer.is_fast:
+        raise UserError(
+            f"{folder}: the tokenizer has no tokenizer.json, which tells where its tokens stand; save it so."
+        )
+
+
+def check_decoder_start(folder: Path, model: Any) -> None:
+    """Check that an encoder-decoder names the token that its decoder starts with."""
+    first, rows = model.generation_config.decoder_start_token_id, model.get_input_embeddings().num_embeddings
+    if type(first) is not int or not 0 <= first < rows:
+        raise UserError(
+            f"{folder}/config.json: decoder_start_token_id: {first!r:.40} is no token of the model; write there the one "
+            "that summaries start with."
+        )
+
+
+def check_vocabulary(folder: Path, tokenizer: Any, model: Any) -> None:
+    """Check that every token has an embedding, and that the longest text is a length."""
+    longest = tokenizer.model_max_length
+    if not isinstance(longest, int | float) or longest < 1 or int(longest) != longest:
+        raise UserError(
+            f"{folder}/tokenizer_config.json: model_max_length: {longest!r:.40} is no number of tokens; correct it."
+        )
+    # The post-processor adds tokens by numbers of its own, which the vocabulary need not hold.
+    known, added = tokenizer.get_vocab().values(), tokenizer("a", truncation=False, verbose=False)["input_ids"]
+    last, rows = max([*known, *added], default=-1), model.get_input_embeddings().num_embeddings
+    if not 0 <= last < rows:
+        raise UserError(
+            f"{folder}: the tokenizer's last token is {last} and the model has embeddings for {rows}; they do not "
+            "belong together, so restore the tokenizer that came with the model."
+        )

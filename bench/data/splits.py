@@ -1,0 +1,60 @@
+"""What must hold of a dataset's splits before anything learns from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from bench.core import paths
+from bench.core.schema import DatasetConfig, Example, UserError
+
+Splits = Mapping[str, Sequence[Example]]
+
+
+def checked(splits: Splits, config: DatasetConfig) -> tuple[dict[str, list[Example]], dict[str, int]]:
+    """Check the splits and drop dialogues that a later one holds too; also count what was dropped from each.
+
+    Of two splits with the same dialogue, test keeps it before validation, and validation before train.
+
+    Raises:
+        UserError: a split is empty, an id stands twice, a text is too long, or a dialogue stands in two splits and
+            `overlap` does not say that it may be dropped.
+    """
+    kept: dict[str, list[Example]] = {}
+    dropped: dict[str, int] = {}
+    seen: dict[str, str] = {}
+    for split in reversed(paths.SPLITS):
+        _check_rows(split, splits[split], config)
+        doubles = [example for example in splits[split] if _words(example) in seen]
+        if doubles and config.overlap == "refuse":
+            first = doubles[0]
+            raise UserError(
+                f"params.yaml: data.{split}: {len(doubles)} dialogues stand in another split too, the first is "
+                f"'{first.id}', which is '{seen[_words(first)]}' as well; remove them, or write data.overlap: drop."
+            )
+        left_out = {example.id for example in doubles}
+        kept[split] = [example for example in splits[split] if example.id not in left_out]
+        if not kept[split]:
+            raise UserError(f"params.yaml: data.{split}: no dialogue is left; name a split that holds others.")
+        dropped[split] = len(doubles)
+        seen |= {_words(example): f"{example.id} of {split}" for example in kept[split]}
+    return {split: kept[split] for split in paths.SPLITS}, {s: dropped[s] for s in paths.SPLITS if dropped[s]}
+
+
+def _check_rows(split: str, examples: Sequence[Example], config: DatasetConfig) -> None:
+    """Ids are unique, and no text is longer than anything that people say."""
+    seen = set[str]()
+    for example in examples:
+        if example.id in seen:
+            raise UserError(f"params.yaml: data.{split}: the id '{example.id}' stands twice; give each row its own.")
+        seen.add(example.id)
+        longest = max(map(len, (example.source, *example.references)))
+        if longest > config.max_characters:
+            raise UserError(
+                f"params.yaml: data.{split}: '{example.id}' holds a text of {longest:,} characters, and "
+                f"data.max_characters allows {config.max_characters:,}; mend that row or raise the limit."
+            )
+
+
+def _words(example: Example) -> str:
+    """The dialogue, less what copying changes: white space and case."""
+    return " ".join(example.source.split()).casefold()

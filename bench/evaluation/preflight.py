@@ -1,0 +1,85 @@
+"""What would otherwise be found after hours: a label that a classifier lacks, an adapter that fits no module, a prompt
+that does not fit. Everything is loaded as the stages load it, on the CPU, and let go again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from bench.core.parameters import Params
+from bench.core.schema import Example, Lengths, UserError
+
+if TYPE_CHECKING:
+    from bench.lm import models
+
+
+def check_classifiers(params: Params) -> None:
+    """Check that every label that metrics and rewards name is one of its classifier's.
+
+    Raises:
+        UserError: it names the field of params.yaml, or the folder that is no classifier.
+    """
+    from bench.classifiers import loading
+
+    loaded: dict[str, loading.Classifier] = {}
+    for field, (checkpoint, label) in params.labels.items():
+        if checkpoint not in loaded:
+            loaded[checkpoint] = loading.load(checkpoint, "cpu")
+        if label not in loaded[checkpoint].labels:
+            known = ", ".join(loaded[checkpoint].labels)
+            raise UserError(f"params.yaml: {field}: checkpoint '{checkpoint}' has no label '{label}'; one of: {known}.")
+
+
+def check_starts(params: Params, splits: Mapping[str, Sequence[Example]]) -> dict[str, dict[str, Lengths]]:
+    """Check that every start loads, every adapter fits its start, and the prompt leaves room for the dialogue.
+
+    Returns:
+        For each start and split how many dialogues lose their end to fit, and how many first references.
+
+    Raises:
+        UserError: it names the field of params.yaml, or the folder that cannot be a start.
+    """
+    from bench.lm import models
+
+    found: dict[str, dict[str, Lengths]] = {}
+    for name, block in params.variants.items():
+        root, adapter = params.root_of(name), getattr(block, "adapter", None)
+        if root not in found:
+            found[root] = _lengths(models.load(root, "cpu"), params, splits)
+        if adapter is not None:  # a model of its own, for an adapter stays on what it was put on
+            models.with_adapter(models.load(root, "cpu"), adapter, f"variants.{name}.adapter")
+    return found
+
+
+def _check_room(start: models.Loaded, params: Params) -> None:
+    from bench.lm import architectures
+
+    room = architectures.of(start.model).max_positions(start.model)
+    longest = max(params.text.max_target_tokens, params.generation.max_new_tokens)
+    if room is not None and params.text.max_source_tokens + longest > room:
+        raise UserError(
+            f"params.yaml: text.max_source_tokens: {params.text.max_source_tokens} tokens of a prompt and {longest} of a "
+            f"summary are more than the {room} that models/{start.name} has positions for; lower one of them."
+        )
+
+
+def _lengths(start: models.Loaded, params: Params, splits: Mapping[str, Sequence[Example]]) -> dict[str, Lengths]:
+    from bench.lm import models
+
+    _check_room(start, params)
+
+    def tokens(texts: list[str]) -> list[int]:
+        return [len(ids) for ids in start.tokenizer(texts, truncation=False, verbose=False)["input_ids"]]
+
+    found = {}
+    for split, examples in splits.items():
+        sources = [len(models.prompt_ids(start.tokenizer, example.source, params.text)) for example in examples]
+        targets = tokens([example.references[0] for example in examples])
+        longest = examples[max(range(len(examples)), key=sources.__getitem__)]
+        models.encode_source(start.tokenizer, longest.source, params.text)
+        found[split] = Lengths(
+            rows=len(examples),
+            sources_cut=sum(length > params.text.max_source_tokens for length in sources),
+            references_cut=sum(length > params.text.max_target_tokens for length in targets),
+        )
+    return found

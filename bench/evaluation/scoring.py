@@ -1,0 +1,143 @@
+"""All metrics of one variant, or of a yardstick -> scores/<name>.jsonl and the signature of each column."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from bench import metrics
+from bench.core import manifest, paths, resume, storage
+from bench.core.parameters import Params
+from bench.core.schema import Example, Prediction, ScoreRow, UserError
+from bench.data import predictions
+from bench.metrics import Column, ScoreContext, column_of
+
+
+def contexts(params: Params, variant: str, device: str) -> list[ScoreContext]:
+    """Make what the metrics need of a variant, one context a training; their models are loaded once for all."""
+    examples, predictions = storage.read_split("test"), storage.read_predictions(variant)
+    loaded, start = dict[tuple[str, str], Any](), params.start_of(variant)
+    inputs = [paths.split_path("test"), paths.predictions_path(variant)]
+    inputs += [folder for name in (*params.checkpoints, start) for folder in manifest.lineage(name)]
+    settings = [params.metrics, params.generation, params.text]
+    return [
+        ScoreContext(
+            variant=name,
+            start=start,
+            examples=examples,
+            predictions=[row for row in predictions if row.seed == mark],
+            text=params.text,
+            generation=params.generation,
+            device=device,
+            seed=mark,
+            work=resume.Work.of("score", name, settings, params.compute, [*inputs, *manifest.lineage(name)]),
+            loaded=loaded,
+        )
+        for name, _, mark in params.trainings_of(variant)
+    ]
+
+
+def score(params: Params, context: ScoreContext) -> list[ScoreRow]:
+    """Score by every metric of the study, each in the order of the examples."""
+    rows = [row for name in params.metrics for row in _of_metric(name, params, context)]
+    return rows if context.seed is None else [row.model_copy(update={"seed": context.seed}) for row in rows]
+
+
+def _of_metric(name: str, params: Params, context: ScoreContext) -> list[ScoreRow]:
+    """The rows of one metric; done once, also when the metric after it is interrupted."""
+    kept = context.work and context.work.folder / f"{name}.jsonl"
+    if kept and kept.exists():
+        return storage.read_rows(kept, ScoreRow)
+    rows: list[ScoreRow] = metrics.find(name).score(params.metrics[name], context)
+    if kept:
+        storage.write_rows(kept, rows)
+    return rows
+
+
+def score_and_write(params: Params, *contexts: ScoreContext) -> list[ScoreRow]:
+    """Score the contexts of one variant; store the rows and, for each column among them, its signature.
+
+    What is about the dialogue and not about what was written counts once, however many contexts there are; unless each
+    is a training of its own, whose KL stands on the dialogue.
+    """
+    context = contexts[0]
+    rows = []
+    for each in contexts:
+        if each.has_model:
+            predictions.check(each.variant, each.examples, each.predictions, each.generation.samples)
+        once = each is not context and each.seed is None
+        rows += [row for row in score(params, each) if not (once and row.output == "dialogue")]
+        each.forget()
+    _check_finite(context.variant, rows)
+    data = f"{params.data.dataset}@{storage.sha256_file(paths.split_path('test'))[:8]}"
+    present = {column_of(row, key) for row in rows for key in row.values}
+    signatures = {}
+    for name, block in params.metrics.items():
+        metric = metrics.find(name)
+        columns = metric.columns(block)
+        for column, text in metric.signature(block, context).items():
+            if column in present:
+                decoding = _decoding(params, context, columns[column])
+                signatures[column] = f"{text}|data:{data}|split:test|{decoding}"
+    storage.write_rows(paths.scores_path(context.variant), rows)
+    about: dict[str, Any] = {"signatures": signatures}
+    if context.has_model:
+        about["model"] = manifest.sizes(context.variant)
+    storage.write_json(paths.signatures_path(context.variant), about)
+    return rows
+
+
+def _check_finite(variant: str, rows: Sequence[ScoreRow]) -> None:
+    """A score that is no number comes from a broken model or classifier, and would spoil every mean."""
+    for row in rows:
+        for key, value in row.values.items():
+            if not math.isfinite(value):
+                raise UserError(
+                    f"variant '{variant}': metric '{row.metric}' gives {value} as {key} of '{row.id}'; the model or the "
+                    "classifier is broken, so train or restore it."
+                )
+
+
+def _decoding(params: Params, context: ScoreContext, column: Column) -> str:
+    """How what a column is about was decoded; a yardstick was written by no model."""
+    if not context.has_model:
+        return f"gen:none,{context.variant}"
+    limit = params.generation.max_new_tokens
+    if column.sampled:
+        return f"gen:sample,T1,draws{params.generation.samples},seed{params.generation.seed},max{limit}"
+    return f"gen:greedy,max{limit}"
+
+
+def lead_3(examples: Sequence[Example]) -> list[Prediction]:
+    """Take the first three turns of each dialogue: what a summariser must beat."""
+    return [
+        Prediction(
+            id=e.id, dialogue_id=e.dialogue_id, output="greedy", draw=0, text="\n".join(e.source.split("\n")[:3])
+        )
+        for e in examples
+    ]
+
+
+def human(context: ScoreContext) -> list[ScoreContext]:
+    """Hold each reference against the others of its dialogue, one context a reference; none where there is but one.
+
+    Row `draw` k is reference k. Averaged within the dialogue as everywhere, this is the mean over all pairs.
+    """
+    contexts = []
+    for k in range(max(len(example.references) for example in context.examples)):
+        held = [e for e in context.examples if len(e.references) > max(k, 1)]
+        others = [e.model_copy(update={"references": e.references[:k] + e.references[k + 1 :]}) for e in held]
+        written = [
+            Prediction(id=e.id, dialogue_id=e.dialogue_id, output="greedy", draw=k, text=e.references[k]) for e in held
+        ]
+        contexts.append(dataclasses.replace(context, examples=others, predictions=written))
+    return [each for each in contexts if each.examples]
+
+
+def headline(params: Params, rows: Sequence[ScoreRow]) -> str:
+    """Format the study's primary metric, averaged over rows; the report has it with its interval."""
+    key = params.report.primary
+    values = [row.values[key] for row in rows if key in row.values]
+    return f"{key} {sum(values) / len(values):.4f} over {len(values)} rows" if values else f"no {key}"

@@ -1,0 +1,91 @@
+"""What an architecture offers, and the batch that goes through it. Shapes: B sources of S tokens, targets of T, V words."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+IGNORE_INDEX = -100
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Padded on the right: `input_ids`, `attention_mask` (B, S); `labels` (B, T), -100 where there is no target."""
+
+    input_ids: torch.Tensor
+    attention_mask: torch.Tensor
+    labels: torch.Tensor
+
+    def rows(self, index: torch.Tensor | slice) -> Batch:
+        """Select some of its rows, as wide as before."""
+        return Batch(self.input_ids[index], self.attention_mask[index], self.labels[index])
+
+
+def collate(
+    sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]], pad: int, device: torch.device | str
+) -> Batch:
+    """Pad to the longest of the batch, on the right."""
+
+    def padded(rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:
+        width = max(len(row) for row in rows)
+        return torch.tensor([[*row, *[value] * (width - len(row))] for row in rows], dtype=torch.long)
+
+    mask = padded([[1] * len(row) for row in sources], 0)
+    return Batch(padded(sources, pad).to(device), mask.to(device), padded(targets, IGNORE_INDEX).to(device))
+
+
+class DecodeState(ABC):
+    """Rows that are being written, and what the model keeps of each."""
+
+    @abstractmethod
+    def step(self, last: torch.Tensor | None) -> torch.Tensor:
+        """Compute logits (R, V) of each row's next token, after the `last` (R, 1) that were chosen; None before the first."""
+
+    @abstractmethod
+    def repeat_interleave(self, times: int) -> None:
+        """Repeat every row `times` times, side by side."""
+
+    @abstractmethod
+    def select(self, rows: torch.Tensor) -> None:
+        """Keep these rows alone, (R',) indices."""
+
+
+class Architecture(ABC):
+    """One family of models.
+
+    `auto_class` loads its weights, `peft_task` is what peft calls it, `supports_prompt_learning` says whether peft gives
+    its prompt learners positions.
+    """
+
+    auto_class: Any
+    peft_task: str
+    supports_prompt_learning: bool
+
+    @abstractmethod
+    def prepare(self, folder: Path, tokenizer: Any, model: Any) -> None:
+        """Refuse with a UserError what the rest of this class could not work with; fill in what follows by itself."""
+
+    @abstractmethod
+    def max_positions(self, model: Any) -> int | None:
+        """Return how many tokens a prompt and its summary may have together; None where each has room of its own."""
+
+    @abstractmethod
+    def loss(self, model: Any, batch: Batch) -> torch.Tensor:
+        """Compute the mean cross-entropy a target token, (), nats."""
+
+    @abstractmethod
+    def logits(self, model: Any, batch: Batch, each: int = 1) -> torch.Tensor:
+        """Compute what is predicted for `labels` at the same position, (B * each, T, V); `labels` holds `each` rows a source."""
+
+    @abstractmethod
+    def logits_and_states(self, model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Compute the same with the last hidden states (B, T, D) that they come from."""
+
+    @abstractmethod
+    def start_decoding(self, model: Any, sources: Sequence[Sequence[int]], pad: int) -> DecodeState:
+        """Read the sources, each once; a row for each."""

@@ -1,0 +1,127 @@
+"""What every stage took: read from where it was measured, written as costs.json."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.core import costs, paths, storage
+from bench.core.costs import AT, INPUTS
+from bench.core.parameters import Params
+from bench.core.schema import UserError
+from bench.report.estimates import finite, rounded
+from bench.report.inputs import Study
+from bench.report.markdown import cell
+
+LARGEST = 1e18  # bytes or seconds
+SINGLE = ("data", "check", "yardsticks")
+OF_VARIANT = ("train", "generate", "score")
+EXACT = ("trainable_parameters", "total_parameters", "checkpoint_bytes")
+Places = dict[str, dict[str, Any]]  # "train/lora", or "data" for a stage that has no items -> what it took
+
+
+def read(params: Params) -> Places:
+    """Read what each stage took with its present settings and code: measured here, else as the committed report has it.
+
+    Raises:
+        UserError: a file is broken.
+    """
+    earlier = _earlier(params)
+    found: Places = {}
+    for stage, item in _runs(params):
+        place = stage if item is None else f"{stage}/{item}"
+        measured = costs.recorded(stage, item)
+        if measured is not None:
+            _check(measured, str(costs.path_of(stage, item)))
+            found[place] = measured
+        elif earlier.get(place, {}).get(INPUTS) == costs.identity(stage, item):
+            found[place] = earlier[place]
+    return found
+
+
+def _runs(params: Params) -> list[tuple[str, str | None]]:
+    found: list[tuple[str, str | None]] = [(stage, None) for stage in SINGLE]
+    found += [("checkpoint", name) for name in params.checkpoints]
+    return found + [(stage, name) for stage in OF_VARIANT for name in params.variants]
+
+
+def _earlier(params: Params) -> Places:
+    """The records of the report that this one replaces; nothing where it is missing or was written by other code."""
+    path = paths.report_dir(params.study) / "costs.json"
+    try:
+        known = storage.read_object(path)
+        found = {place: dict(facts) for place, facts in known["measured"].items()}
+        for place, facts in found.items():
+            stage, _, item = place.partition("/")
+            facts |= {"wall_seconds": known["stages"][place]} | known["variants"].get(item, {}).get(stage, {})
+            _check(facts, str(path))
+    except (UserError, KeyError, TypeError, ValueError, AttributeError):
+        return {}
+    return found
+
+
+def _check(facts: dict[str, Any], where: str) -> None:
+    for key, value in facts.items():
+        if key.endswith(("_seconds", "_bytes", "_per_second")) and (
+            isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < LARGEST
+        ):
+            raise UserError(f"{where}: {key}: must be a number of at least 0; remove the file, or measure it again.")
+
+
+def document(study: Study) -> dict[str, Any]:
+    """Build the contents of costs.json: sizes, seconds and bytes of each variant, wall seconds of every stage, when and where."""
+    variants: dict[str, Any] = {}
+    for name in study.params.variants:
+        sizes = study.sizes.get(name, {})
+        trainable, total = (sizes.get(key) for key in EXACT[:2])
+        known = {
+            "trainable_parameters": trainable,
+            "total_parameters": total,
+            "trainable_share": trainable / total if total and trainable is not None else None,
+            "checkpoint_bytes": sizes.get("checkpoint_bytes"),
+        }
+        variants[name] = finite(known) | {stage: _part(study.costs.get(f"{stage}/{name}", {})) for stage in OF_VARIANT}
+    stages = {place: facts["wall_seconds"] for place, facts in study.costs.items() if "wall_seconds" in facts}
+    return {
+        "variants": variants,
+        "stages": stages,
+        "total_wall_seconds": rounded(float(sum(stages.values()))),
+        "measured": {
+            place: {AT: facts.get(AT, ""), "on": _machine(facts), INPUTS: facts.get(INPUTS, "")}
+            for place, facts in study.costs.items()
+            if place in stages
+        },
+    }
+
+
+def measured(contents: dict[str, Any]) -> str:
+    """Say when and where the costs of costs.json were measured, and of which stages there are none."""
+    places: dict[str, list[str]] = {}
+    for facts in contents["measured"].values():
+        places.setdefault(facts["on"], []).append(facts[AT][:10])
+    told = [f"Measured {_days(days)} on {cell(machine)}." for machine, days in places.items()]
+    stages = [f"{stage}/{name}" for name in contents["variants"] for stage in OF_VARIANT]
+    missing = [place for place in (*SINGLE[:1], *stages) if place not in contents["measured"]]
+    if missing:
+        told.append(f"Not measured on this machine: {cell(', '.join(missing))}.")
+    return " ".join(told)
+
+
+def _days(days: list[str]) -> str:
+    first, last = min(days), max(days)
+    return first if first == last else f"{first} to {last}"
+
+
+def _part(facts: dict[str, Any]) -> dict[str, Any]:
+    """Seconds, rates and bytes, and the machine they hold for."""
+    numbers = finite({k: v for k, v in sorted(facts.items()) if isinstance(v, int | float) and not isinstance(v, bool)})
+    machine = facts.get("machine")
+    return numbers | ({"machine": machine} if isinstance(machine, dict) else {})
+
+
+def _machine(facts: dict[str, Any]) -> str:
+    """The processor or GPU, in words."""
+    machine = facts.get("machine")
+    if not isinstance(machine, dict):
+        return str(facts.get("on", "an unknown machine"))
+    gpu = machine.get("gpu", "none")
+    return str(gpu) if gpu != "none" else f"{machine.get('cpu', 'unknown')}, {machine.get('threads', 1)} threads"

@@ -1,0 +1,65 @@
+"""What stands beside the metrics: scores.csv with every single value, predictions.jsonl with every text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from bench.core import storage
+from bench.core.schema import Strict, TrainedBy
+from bench.metrics import SAMPLED
+from bench.report.estimates import DIGITS
+from bench.report.inputs import Study
+
+
+class Summary(Strict):
+    """One line of predictions.jsonl: a greedy summary with the variant that wrote it."""
+
+    variant: str
+    id: str
+    dialogue_id: str
+    output: str
+    draw: int
+    text: str
+    seed: TrainedBy = None
+
+
+def score_rows(study: Study) -> list[dict[str, Any]]:
+    """Build the rows of scores.csv: one a system, example, kind of output, draw and seed, with every value it was given."""
+    merged: dict[tuple[str, str, str, int, int | None], dict[str, Any]] = {}
+    keys = list(dict.fromkeys(key.removesuffix(SAMPLED) for key in study.columns))
+    several = any(block.seeds for block in study.params.variants.values())
+    dialogue_of = {example.id: example.dialogue_id for example in study.examples}
+    for name, system in study.systems.items():
+        for row in system.raw:
+            place = (name, row.id, row.output, row.draw, row.seed)
+            blank = {
+                "variant": name,
+                "id": row.id,
+                "dialogue_id": dialogue_of[row.id],
+                "output": row.output,
+                "draw": row.draw,
+                **({"seed": "" if row.seed is None else row.seed} if several else {}),
+            } | dict.fromkeys(keys, "")
+            found = merged.setdefault(place, blank)
+            found |= {key: f"{value:.{DIGITS}g}" for key, value in row.values.items()}
+    return list(merged.values())
+
+
+def summaries(study: Study) -> list[Summary]:
+    """List every greedy summary: variants as params.yaml has them, then the order of the test split."""
+    place = {example.id: k for k, example in enumerate(study.examples)}
+    return [
+        Summary(variant=name, **row.model_dump(include={"id", "dialogue_id", "output", "draw", "text", "seed"}))
+        for name in study.params.variants
+        for row in sorted(study.predictions[name], key=lambda row: place.get(row.id, len(place)))
+        if row.output == "greedy"
+    ]
+
+
+def write_summaries(study: Study, path: Path) -> None:
+    """Write predictions.jsonl, or remove it where the study keeps texts out of its report."""
+    if study.params.report.texts:
+        storage.write_rows(path, summaries(study))
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,307 @@
+"""Everything the report is made of, read and checked."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass, field
+from functools import reduce
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import Field, TypeAdapter, ValidationError
+
+from bench import methods, metrics, stats
+from bench.core import paths, plugins, storage
+from bench.core.parameters import Params
+from bench.core.schema import Example, Lengths, Prediction, ScoreRow, UserError, first_error
+from bench.data import predictions
+from bench.metrics import Column, Role, column_of
+
+Curve = list[dict[str, float]]
+LENGTHS = TypeAdapter(dict[str, dict[str, Lengths]])  # start -> split -> what the check stage counted
+COUNTS = TypeAdapter(dict[str, dict[str, Annotated[int, Field(ge=0)]]])  # split -> rows and dropped
+SIZES = TypeAdapter(dict[str, Annotated[int, Field(ge=0)]])
+LARGEST = 1e12  # of a score; squares and sums of what lies below stay finite
+
+
+@dataclass(frozen=True)
+class SystemScores:
+    """The scores of one system (a variant or a yardstick): raw rows, one `stats.Rows` a column, signatures.
+
+    `by_seed` has a column's rows of each training apart, where the variant has `seeds`.
+    """
+
+    raw: list[ScoreRow]
+    columns: dict[str, stats.Rows]
+    signatures: dict[str, str]
+    by_seed: dict[str, dict[int, stats.Rows]] = field(default_factory=dict)
+
+    def greedy(self, key: str, seed: int | None = None) -> dict[str, float]:
+        """Return the value of a column by example id, samples left out, of one training."""
+        rows = [row for row in self.raw if row.output != "sample" and key in row.values and row.seed == seed]
+        return {row.id: row.values[key] for row in rows}
+
+    def crossed(self, key: str) -> stats.Floats:
+        """Return the means (n, S) of the dialogues that every training has, by training."""
+        apart = list(self.by_seed[key].values())
+        shared = reduce(np.intersect1d, [column.members for column in apart])
+        return np.stack([stats.cluster_means(stats.restrict(column, shared)) for column in apart], axis=1)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A whole study as it lies on disk. `systems` holds the yardsticks that exist first, then the variants."""
+
+    params: Params
+    examples: list[Example]
+    columns: dict[str, Column]
+    metric_of: dict[str, str]
+    systems: dict[str, SystemScores]
+    predictions: dict[str, list[Prediction]]
+    curves: dict[str, Curve]
+    costs: dict[str, dict[str, Any]]
+    warnings: list[str]
+    sizes: dict[str, dict[str, int]] = field(default_factory=dict)
+    lengths: dict[str, dict[str, Lengths]] = field(default_factory=dict)
+    dropped: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def dialogues(self) -> list[str]:
+        """The dialogues in the order of the test split; their positions are the clusters of every statistic."""
+        return list(dict.fromkeys(example.dialogue_id for example in self.examples))
+
+    def keys(self, *roles: Role, sampled: bool | None = False, detail: bool = True) -> list[str]:
+        """List the columns of these roles, about what was written, that some system has.
+
+        `sampled` picks those of greedy summaries, of samples or (None) of both; `detail` keeps finer cuts of others.
+        """
+        return [
+            key
+            for key, column in self.columns.items()
+            if column.role in roles
+            and not column.of_source
+            and (sampled is None or column.sampled == sampled)
+            and (detail or not column.detail)
+            and any(key in system.columns for system in self.systems.values())
+        ]
+
+    @property
+    def teachers(self) -> set[str]:
+        """The classifiers that some variant was trained against."""
+        return {Path(self.params.variants[name].learns_from).name for name in self.aligned}
+
+    @property
+    def judge_key(self) -> str | None:
+        """The greedy safety column of the judge: the checkpoint of that name, else one that no training followed."""
+        known = sorted(
+            self.keys("safety"),
+            key=lambda key: (self.columns[key].classifier != "judge", self.columns[key].classifier in self.teachers),
+        )
+        return known[0] if known else None
+
+    def followed_key(self, variant: str) -> str | None:
+        """Return the greedy safety column of the classifier that `variant` was trained against."""
+        teacher = Path(self.params.variants[variant].learns_from).name
+        return next((key for key in self.keys("safety") if self.columns[key].classifier == teacher), None)
+
+    def start(self, variant: str) -> str | None:
+        """Return the variant that `variant` started from; for a checkpoint, the untrained variant of it if there is one."""
+        block = self.params.variants[variant]
+        if block.method == "none":
+            return None
+        if block.init in self.params.variants:
+            return block.init
+        untrained = (
+            name for name, other in self.params.variants.items() if other.method == "none" and other.init == block.init
+        )
+        return next(untrained, None)
+
+    def greedy(self, variant: str, key: str) -> dict[str, float]:
+        """Return the value of a column by example id, for the summaries that `summaries` shows."""
+        return self.systems[variant].greedy(key, self.params.trainings_of(variant)[0].mark)
+
+    def summaries(self, variant: str) -> dict[str, str]:
+        """Return the greedy summary of each example; the first training's, where a variant has several."""
+        mark = self.params.trainings_of(variant)[0].mark
+        return {row.id: row.text for row in self.predictions[variant] if row.output == "greedy" and row.seed == mark}
+
+    @property
+    def aligned(self) -> list[str]:
+        """The variants that followed a classifier."""
+        blocks = self.params.variants.items()
+        return [name for name, block in blocks if methods.find(block.method).LEARNS_FROM == "reward"]
+
+
+def read(params: Params, costs: dict[str, dict[str, Any]] | None = None) -> Study:
+    """Read a study; `costs` is what its stages took.
+
+    Raises:
+        UserError: a file is missing or broken, or its rows are not those of the test split.
+    """
+    examples, warnings = storage.read_split("test"), _strangers(params)
+    columns: dict[str, Column] = {}
+    metric_of: dict[str, str] = {}
+    for metric, config in params.metrics.items():
+        found = metrics.find(metric).columns(config)
+        columns |= found
+        metric_of |= dict.fromkeys(found, metric)
+    # The human yardstick does not exist where every dialogue has a single reference.
+    yardsticks = [name for name in paths.YARDSTICKS if name != "human" or paths.scores_path(name).exists()]
+    systems, sizes = {}, {}
+    for name in (*reversed(yardsticks), *params.variants):
+        scored, odd = _read_scores(name, examples, metric_of)
+        warnings += odd
+        if scored.columns:
+            systems[name] = scored
+        if name in params.variants:
+            sizes[name] = _read_sizes(name)
+            _check_complete(name, scored, examples, metric_of, params)
+    if params.report.primary not in columns:
+        raise UserError(
+            f"params.yaml: report.primary: no metric has a column '{params.report.primary}'; "
+            f"{plugins.nearest(params.report.primary, sorted(columns))}"
+        )
+    variants = list(params.variants)
+    return Study(
+        params=params,
+        examples=examples,
+        columns=columns,
+        metric_of=metric_of,
+        systems=systems,
+        predictions={name: _read_predictions(name, examples, params) for name in variants},
+        curves={name: curve for name in variants if (curve := _read_curve(name))},
+        sizes=sizes,
+        lengths=_read_counts(paths.lengths_path(), LENGTHS),
+        dropped={
+            split: counts.get("dropped", 0) for split, counts in _read_counts(paths.counts_path(), COUNTS).items()
+        },
+        costs=costs or {},
+        warnings=warnings,
+    )
+
+
+def _read_predictions(name: str, examples: list[Example], params: Params) -> list[Prediction]:
+    """The summaries of a variant, of each training one greedy summary a dialogue."""
+    found = storage.read_predictions(name)
+    for training in params.trainings_of(name):
+        predictions.check(name, examples, [row for row in found if row.seed == training.mark])
+    return found
+
+
+def _strangers(params: Params) -> list[str]:
+    """A warning for each scores file that params does not name: a removed variant leaves its files behind."""
+    known = {*params.variants, *paths.YARDSTICKS}
+    return [
+        f"{path} belongs to no variant of params.yaml and was left out; delete it."
+        for path in sorted(paths.SCORES.glob("*.jsonl"))
+        if path.stem not in known
+    ]
+
+
+def _read_scores(name: str, examples: list[Example], metric_of: dict[str, str]) -> tuple[SystemScores, list[str]]:
+    """The scores of one system, and warnings about rows of metrics that params does not name."""
+    path = paths.scores_path(name)
+    order = {dialogue: k for k, dialogue in enumerate(dict.fromkeys(example.dialogue_id for example in examples))}
+    cluster = {example.id: order[example.dialogue_id] for example in examples}
+    collected: dict[str, dict[int | None, tuple[list[int], list[float]]]] = {}
+    rows, odd = [], set()
+    for row in storage.read_rows(path, ScoreRow):
+        if row.metric not in metric_of.values():
+            odd.add(row.metric)
+            continue
+        if row.id not in cluster:
+            raise UserError(f"{path}: row '{row.id}' is not in {paths.split_path('test')}; run `dvc repro`.")
+        huge = next((key for key, value in row.values.items() if abs(value) > LARGEST), None)
+        if huge is not None:
+            raise UserError(f"{path}: row '{row.id}': {huge}: {row.values[huge]:g} is no score; run `dvc repro`.")
+        rows.append(row)
+        for key, value in row.values.items():
+            column = column_of(row, key)
+            if column not in metric_of:
+                raise UserError(f"{path}: metric '{row.metric}' has no column '{column}'; add it to its columns().")
+            for part in {None, row.seed}:  # all rows together, and those of each seed
+                codes, values = collected.setdefault(column, {}).setdefault(part, ([], []))
+                codes.append(cluster[row.id])
+                values.append(value)
+    made = {
+        key: {part: stats.rows(*held) for part, held in collected[key].items()} for key in metric_of if key in collected
+    }
+    columns = {key: parts[None] for key, parts in made.items()}
+    by_seed = {key: {seed: column for seed, column in parts.items() if seed is not None} for key, parts in made.items()}
+    return SystemScores(rows, columns, _read_signatures(name, columns), by_seed), [
+        f"{path}: rows of '{metric}' were left out, params.yaml does not name that metric." for metric in sorted(odd)
+    ]
+
+
+def _read_signatures(name: str, columns: dict[str, stats.Rows]) -> dict[str, str]:
+    """The signature of each column, completed with the number of dialogues behind it."""
+    path = paths.signatures_path(name)
+    known = storage.read_object(path).get("signatures", {}) if columns else {}
+    missing = [key for key in columns if not isinstance(known, dict) or not isinstance(known.get(key), str)]
+    if missing:
+        raise UserError(f"{path}: signatures.{missing[0]}: missing; run `dvc repro` to score '{name}' again.")
+    return {key: f"{known[key]}|n:{column.n}" for key, column in columns.items()}
+
+
+def _read_sizes(name: str) -> dict[str, int]:
+    """Parameters and bytes of a variant's model."""
+    path = paths.signatures_path(name)
+    try:
+        return SIZES.validate_python(storage.read_object(path).get("model", {}), strict=True)
+    except ValidationError as error:
+        raise UserError(f"{path}: {first_error(error, 'model')}; run `dvc repro` to score '{name}' again.") from None
+
+
+def _check_complete(
+    name: str, scored: SystemScores, examples: list[Example], metric_of: dict[str, str], params: Params
+) -> None:
+    """A variant must have every metric, and scores for all examples of the test split."""
+    path = paths.scores_path(name)
+    absent = set(params.metrics) - {metric_of[key] for key in scored.columns}
+    if absent:
+        raise UserError(f"{path}: no rows of metric '{min(absent)}', which params.yaml names; run `dvc repro`.")
+    marks = [training.mark for training in params.trainings_of(name)]
+    odd = {row.seed for row in scored.raw} - set(marks)
+    if odd:
+        raise UserError(f"{path}: rows of seed {odd.pop()}, which params.yaml does not give '{name}'; run `dvc repro`.")
+    for mark in marks:
+        greedy: dict[str, set[str]] = {"": set()}
+        for row in (row for row in scored.raw if row.seed == mark):
+            greedy[""].add(row.id)
+            if row.output == "greedy" and row.values:
+                greedy.setdefault(row.metric, set()).add(row.id)
+        for metric, ids in greedy.items():
+            missing = {example.id for example in examples} - ids
+            if missing:
+                of = (f" of metric '{metric}'" if metric else "") + ("" if mark is None else f" with seed {mark}")
+                raise UserError(
+                    f"{path}: no row{of} for '{min(missing)}' of {paths.split_path('test')}; run `dvc repro`."
+                )
+
+
+def _read_curve(name: str) -> Curve:
+    """The training curve of a variant; empty where nothing was trained."""
+    path = paths.curve_path(name)
+    if not path.exists():
+        return []
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            curve = [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
+    except (TypeError, ValueError, OSError, csv.Error) as error:
+        raise UserError(f"{path} is not a table of numbers ({error}); train '{name}' again.") from None
+    for line, row in enumerate(curve, 2):
+        odd = next((key for key, value in row.items() if not abs(value) <= LARGEST), None)
+        if odd is not None:
+            raise UserError(f"{path} line {line}: {odd}: {row[odd]} is no number to draw; train '{name}' again.")
+    return curve
+
+
+def _read_counts(path: Path, kind: TypeAdapter[Any]) -> Any:
+    """What an earlier stage counted; a study run without it has nothing to tell."""
+    if not path.exists():
+        return {}
+    try:
+        return kind.validate_python(storage.read_object(path), strict=True)
+    except ValidationError as error:
+        raise UserError(f"{path}: {first_error(error)}; run `dvc repro` to count again.") from None

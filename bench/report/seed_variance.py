@@ -1,0 +1,112 @@
+"""Variance over training seeds: for variants with `seeds`, how much of a number is the chance of training and how much the dialogues'.
+
+`stats.crossed` has the model. `low` and `high` hold both parts: the bootstrap over dialogues, widened by the half-width of
+seed variance. A change is given the start as it was trained.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench import stats
+from bench.report.estimates import finite, rounded
+from bench.report.inputs import Study
+from bench.report.markdown import cell, section, table
+from bench.report.view import View
+
+NAME = "trainings"  # of the block in metrics.json
+
+
+def measure(study: Study, metrics: dict[str, Any]) -> dict[str, Any]:
+    """Compute what metrics.json holds of it, from its values and changes; nothing where no variant has `seeds`.
+
+    A collapsed variant is left out: its mean says nothing.
+    """
+    found = {
+        name: {
+            key: _parts(study, name, key, entry, metrics["changes"].get(name, {}).get(key))
+            for key, entry in metrics["variants"][name].items()
+            if not study.columns[key].of_source and entry["n"] > 1
+        }
+        for name, block in study.params.variants.items()
+        if block.seeds and name not in metrics["collapsed"]
+    }
+    return {NAME: found} if found else {}
+
+
+def _parts(study: Study, name: str, key: str, entry: dict[str, Any], change: dict[str, Any] | None) -> dict[str, Any]:
+    """One value of one variant."""
+    values = study.systems[name].crossed(key)
+    parts, seeds = stats.crossed(values), values.shape[1]
+    half_width = stats.seed_half_width(parts.sd_training, seeds, seeds - 1, (1 + study.params.report.confidence) / 2)
+    means = zip(study.systems[name].by_seed[key], values.mean(axis=0).tolist(), strict=True)
+    found = _widened(entry, "value", half_width) | finite(parts._asdict())
+    found["by_seed"] = {str(seed): rounded(mean) for seed, mean in means}
+    return found | (
+        {"change": {"against": change["against"]} | _widened(change, "difference", half_width)} if change else {}
+    )
+
+
+def _widened(entry: dict[str, Any], name: str, half_width: float) -> dict[str, Any]:
+    """A number with its interval over dialogues, widened."""
+    both = stats.widen(stats.Estimate(entry[name], entry["low"], entry["high"]), half_width)
+    return finite(dict(zip((name, "low", "high"), both, strict=True)))
+
+
+def trainings(view: View) -> str:
+    """Write the section; empty where no variant has `seeds`."""
+    known = view.metrics.get(NAME, {})
+    if not known:
+        return ""
+    said = [f"`{name}` was trained with the seeds {_seeds(view, name)}" for name in known]
+    note = (
+        f"{'; '.join(said)}. Every table "
+        "holds the mean over them; single texts are the first seed's, from which other variants start too. `se, dialogues` is "
+        "the standard error by the choice of dialogues; `sd, seeds` the spread of the means by seed; `sd, training` that "
+        "spread without what so few dialogues add to it (two-way random effects; 0 where nothing is left). The "
+        f"{view.per_cent} intervals here hold both, with Student's t for so few trainings; the change is given the start as "
+        "it was trained."
+    )
+    return section("Variance over training seeds", _table(view, known), note)
+
+
+def _seeds(view: View, variant: str) -> str:
+    return ", ".join(str(training.seed) for training in view.study.params.trainings_of(variant))
+
+
+def _table(view: View, known: dict[str, Any]) -> str:
+    study = view.study
+    keys = dict.fromkeys([view.primary, *study.keys("quality"), *study.keys("safety", sampled=None)])
+    rows = []
+    for name, columns in known.items():
+        for key in (key for key in keys if key in columns):
+            found, change = columns[key], columns[key].get("change", {})
+            by_seed = ", ".join(view.number(key, value) for value in found["by_seed"].values())
+            spreads = [view.finer(key, found[part]) for part in ("se_dialogues", "sd_seeds", "sd_training")]
+            against = f" against {cell(change['against'])}" if change else ""
+            changed = view.bounded(key, change, "difference", sign=True) + against
+            rows.append([cell(name), view.heading(key), view.bounded(key, found), by_seed, *spreads, changed])
+    headers = ["variant", "measure", "mean", "by seed", "se, dialogues", "sd, seeds", "sd, training", "change"]
+    return table(headers, rows, text_columns=2)
+
+
+def left_out(view: View) -> str:
+    """Say what the intervals of the other tables leave out."""
+    known = view.metrics.get(NAME, {})
+    if not known:
+        return "One training run a variant: variance over training seeds is not in these intervals."
+    return f"Variance over training seeds is not in these intervals; below, for {_named(view)}, it is."
+
+
+def summed(view: View) -> str:
+    """Say whose costs are those of several trainings."""
+    if NAME not in view.metrics:
+        return ""
+    return (
+        f"Times of {_named(view)} are sums over the seeds, rates and peaks hold for all of them together, and what is stored "
+        "is one training's."
+    )
+
+
+def _named(view: View) -> str:
+    return ", ".join(f"`{name}`" for name in view.metrics[NAME])

@@ -1,0 +1,103 @@
+"""What the texts of a system show beside the metrics: sameness, variety, and whether the reward follows length."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from statistics import NormalDist, fmean
+
+import numpy as np
+
+from bench import stats
+from bench.report.inputs import Study
+
+COLLAPSE = 0.9  # share of dialogues with one and the same summary (or none) from which on a model says nothing
+_WORD = re.compile(r"\w+(?:['’]\w+)*")
+
+
+def greedy(study: Study, system: str) -> list[tuple[str, str]]:
+    """Return (dialogue, summary) of every greedy prediction."""
+    return [(row.dialogue_id, row.text) for row in study.predictions[system] if row.output == "greedy"]
+
+
+def corpora(study: Study, system: str) -> list[list[tuple[str, str]]]:
+    """Return the pairs of `greedy` for each training apart: what is about a whole corpus is the mean over these."""
+    marks = [training.mark for training in study.params.trainings_of(system)]
+    rows = [row for row in study.predictions[system] if row.output == "greedy"]
+    return [[(row.dialogue_id, row.text) for row in rows if row.seed == mark] for mark in marks]
+
+
+def same_text(pairs: Sequence[tuple[str, str]]) -> float:
+    """Return the share of dialogues whose summary is the most frequent one, white space evened out; nan for one dialogue."""
+    folded = {(" ".join(text.split()), dialogue) for dialogue, text in pairs}
+    dialogues = len({dialogue for _, dialogue in folded})
+    return max(Counter(text for text, _ in folded).values()) / dialogues if dialogues > 1 else math.nan
+
+
+def collapsed(study: Study) -> dict[str, float]:
+    """Find the trained variants that say nothing any more, each with its share of dialogues that got the same text.
+
+    One collapsed training among several seeds is enough: a mean over it would mean nothing.
+    """
+    trained = [name for name, block in study.params.variants.items() if block.method != "none"]
+    worst = {name: max(map(same_text, corpora(study, name))) for name in trained}
+    return {name: share for name, share in worst.items() if share >= COLLAPSE}
+
+
+def distinct(texts: Sequence[str], n: int) -> float:
+    """Compute distinct-n: different runs of `n` words over all runs (Li et al. 2016); nan where there is none."""
+    words = [_WORD.findall(text.lower()) for text in texts]
+    runs = [run for some in words for run in zip(*(some[k:] for k in range(n)), strict=False)]
+    return len(set(runs)) / len(runs) if runs else math.nan
+
+
+def spearman(x: stats.Floats, y: stats.Floats, confidence: float) -> stats.Estimate:
+    """Compute Spearman's correlation with the interval of Bonett and Wright 2000; nan below 5 dialogues."""
+    nothing = stats.Estimate(math.nan, math.nan, math.nan)
+    if len(x) < 5 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return nothing
+    value = float(np.corrcoef(_ranks(x), _ranks(y))[0, 1])
+    if abs(value) > 1 - 1e-9:
+        return stats.Estimate(value, math.nan, math.nan)
+    half_width = NormalDist().inv_cdf((1 + confidence) / 2) * math.sqrt((1 + value**2 / 2) / (len(x) - 3))
+    return stats.Estimate(value, math.tanh(math.atanh(value) - half_width), math.tanh(math.atanh(value) + half_width))
+
+
+def _ranks(values: stats.Floats) -> stats.Floats:
+    """Ranks from 1; equal values share the mean of theirs."""
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: stats.Floats = (np.cumsum(counts) - (counts - 1) / 2)[places]
+    return ranks
+
+
+def reward_and_words(
+    study: Study, systems: Mapping[str, str], key: str
+) -> dict[str, tuple[stats.Floats, stats.Floats]]:
+    """Return (reward, words) by dialogue for each system, by its name here; `gain` is the last less the first of two, where they
+    differ.
+
+    All over the dialogues that every system has.
+    """
+    rewards, words = [], []
+    for system in systems.values():
+        column = study.systems[system].columns.get(key)
+        if column is None:
+            return {}
+        means = zip(column.members, stats.cluster_means(column), strict=True)
+        rewards.append({study.dialogues[k]: float(value) for k, value in means})
+        counts: dict[str, list[int]] = {}
+        for dialogue, text in greedy(study, system):
+            counts.setdefault(dialogue, []).append(len(_WORD.findall(text)))
+        words.append({dialogue: fmean(some) for dialogue, some in counts.items()})
+    shared = [d for d in study.dialogues if all(d in known for known in (*rewards, *words))]
+    found = {
+        when: (np.array([reward[d] for d in shared]), np.array([count[d] for d in shared]))
+        for when, reward, count in zip(systems, rewards, words, strict=True)
+    }
+    if len(found) == 2:
+        (x, m), (y, n) = found.values()
+        moved = (y != x) | (n != m)  # unchanged summaries would tie at 0 and drown the others
+        found["gain"] = (y - x)[moved], (n - m)[moved]
+    return found

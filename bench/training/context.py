@@ -1,0 +1,43 @@
+"""What a training method is handed beside its own block."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.core import paths, resume, runtime
+from bench.core.schema import ComputeConfig, Example, TextConfig
+
+if TYPE_CHECKING:
+    from bench.lm.models import Loaded
+
+
+@dataclass(frozen=True)
+class TrainContext:
+    """Everything a method needs beside its own block: its name, its start, what it learns from, and the examples."""
+
+    variant: str
+    init: str
+    learns_from: str
+    seed: int
+    text: TextConfig
+    compute: ComputeConfig
+    device: str
+    train: Sequence[Example]
+    validation: Sequence[Example]
+    meter: runtime.Meter
+    work: resume.Work
+    progress: runtime.Progress = runtime.progress
+
+    @property
+    def out(self) -> Path:
+        """The folder that the trained variant is written to."""
+        return paths.model_path(self.variant)
+
+    def start(self) -> Loaded:
+        """Load a fresh copy of the model that training starts from."""
+        from bench.lm import models
+
+        return models.load(self.init, self.device)

@@ -1,0 +1,162 @@
+"""Rollouts: summaries that a policy samples, with their rewards and their KL to the start. Every online method's data.
+
+Shapes: B sequences, T tokens, V vocabulary. `mask` is 1 on generated tokens, end-of-sequence included.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from bench import generation
+from bench.core import distributed
+from bench.core.schema import Example, UserError
+from bench.lm import models
+from bench.lm.models import Batch, Loaded, exact_kl
+from bench.training.context import TrainContext
+from bench.training.rewards import Reward
+from bench.training.settings import OnlineConfig
+
+Tensors = dict[str, torch.Tensor]
+Forward = Callable[[Batch], tuple[torch.Tensor, Tensors]]
+
+
+def kl_penalty(kind: str, logprobs: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+    """Compute the penalty a token (B, T), nats, of leaving the reference.
+
+    `kl` (k1), `abs` and `mse` (k2) take the log-probabilities (B, T) of the generated tokens; `full` takes those of the
+    whole vocabulary (B, T, V) and gives the exact KL(policy || reference).
+    """
+    if kind == "full":
+        return exact_kl(logprobs, reference)
+    difference = logprobs - reference
+    return {"kl": difference, "abs": difference.abs(), "mse": 0.5 * difference**2}[kind]
+
+
+class AdaptiveKL:
+    """The KL penalty's coefficient, steered towards a target (nats a sequence): Ziegler et al. 2019, section 2.2."""
+
+    def __init__(self, coefficient: float, target: float | None, horizon: int) -> None:
+        self.coefficient, self.target, self.horizon = coefficient, target, horizon
+
+    def update(self, kl: float, sequences: int) -> None:
+        """Raise it when KL is above the target, lower it below; at most 20 % of `sequences / horizon`."""
+        if self.target is not None:
+            error = min(max(kl / self.target - 1, -0.2), 0.2)
+            self.coefficient *= 1 + error * sequences / self.horizon
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """A batch of samples; tensors (B, T) but `rewards` and `shaped_rewards` (B,).
+
+    `extras` holds what the method's own forward pass gave beside logits, (B, T) each: a critic's values, for example.
+    """
+
+    batch: Batch
+    mask: torch.Tensor
+    logprobs: torch.Tensor
+    kl: torch.Tensor
+    rewards: np.ndarray
+    shaped_rewards: torch.Tensor
+    extras: Tensors
+
+    def rows(self, index: torch.Tensor) -> Rollout:
+        """Select some of its sequences."""
+        return Rollout(
+            self.batch.rows(index),
+            self.mask[index],
+            self.logprobs[index],
+            self.kl[index],
+            self.rewards[index.cpu().numpy()],
+            self.shaped_rewards[index],
+            {name: extra[index] for name, extra in self.extras.items()},
+        )
+
+
+class Sampler:
+    """Samples from a policy, scores the samples and measures their KL to the reference."""
+
+    def __init__(
+        self,
+        policy: Loaded,
+        reference: Any | None,
+        reward: Reward,
+        config: OnlineConfig,
+        context: TrainContext,
+        forward: Forward,
+        autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    ) -> None:
+        """`forward` gives logits (B, T, V) and extras of a batch. Without `reference` it is the policy less its adapter."""
+        self.policy, self.reference, self.reward = policy, reference, reward
+        self.config, self.context = config, context
+        self.forward, self.autocast = forward, autocast
+        self.tokens = 0
+
+    @torch.no_grad()
+    def sample(self, examples: Sequence[Example], step: int) -> Rollout:
+        """Write one summary a dialogue at temperature 1; score it; measure KL to the reference.
+
+        Each of several processes does that for its share of the rows; all of them then hold the whole.
+
+        Raises:
+            UserError: nothing can be learnt any more from what the policy writes.
+        """
+        tokenizer = self.policy.tokenizer
+        sources = [models.encode_source(tokenizer, example.source, self.context.text)[0] for example in examples]
+        samples = generation.generate(self.policy, sources, self.config.max_new_tokens, draws=1, shared=True)
+        ids = [sample.token_ids for (sample,) in samples]
+        self.tokens += sum(map(len, ids))
+        batch = models.collate(sources, ids, int(tokenizer.pad_token_id), self.policy.device)
+        texts, own = [generation.text_of(self.policy, sample) for (sample,) in samples], distributed.shard(len(ids))
+        part = batch.rows(slice(own.start, own.stop))
+        logits, extras = self.forward(part)
+        with self.autocast():  # the precision of the policy, or KL would not start at 0
+            reference = self.reference_logits(part)
+        logprobs, mask = models.token_logprobs(logits, part.labels)
+        if self.config.kl_penalty == "full":
+            kl = kl_penalty("full", logits.float().log_softmax(-1), reference.float().log_softmax(-1))
+        else:
+            kl = kl_penalty(self.config.kl_penalty, logprobs, models.token_logprobs(reference, part.labels)[0])
+        rewards = torch.as_tensor(self.reward.raw([texts[i] for i in own]), device=logits.device)
+        shards = {"logprobs": logprobs, "kl": kl * mask, "rewards": rewards}
+        shards |= {name: extra.float() for name, extra in extras.items()}
+        gathered = {name: distributed.all_gather(shard, len(ids)) for name, shard in shards.items()}
+        logprobs, kl, raw = gathered.pop("logprobs"), gathered.pop("kl"), gathered.pop("rewards").cpu().numpy()
+        self.refuse_collapse(texts, raw, float(kl.sum(1).mean()), step)
+        shaped = torch.as_tensor(self.reward.shaped(raw), dtype=torch.float32, device=logits.device)
+        return Rollout(batch, (batch.labels != models.IGNORE_INDEX).float(), logprobs, kl, raw, shaped, gathered)
+
+    def reference_logits(self, batch: Batch) -> torch.Tensor:
+        """Compute what the start would predict, (B, T, V)."""
+        with self.policy.model.disable_adapter() if self.reference is None else nullcontext():
+            return models.target_logits(self.reference if self.reference is not None else self.policy.model, batch)
+
+    def refuse_collapse(self, texts: Sequence[str], rewards: np.ndarray, kl: float, step: int) -> None:
+        """End the training when nothing can be learnt any more from what the policy writes.
+
+        Raises:
+            UserError: the KL exceeds `kl_limit`, all summaries are empty or the same, or the rewards are constant.
+        """
+        cause = None
+        if not math.isfinite(kl) or kl > self.config.kl_limit:
+            cause = f"the KL to the start is {kl:.4g} nats a sequence (kl_limit {self.config.kl_limit:g})"
+        elif not any(text.strip() for text in texts):
+            cause = "every summary of the policy is empty"
+        elif len(texts) > 2 and len(set(texts)) == 1:
+            cause = f"every summary of the policy is the same, {texts[0]!r:.60}"
+        elif not np.isfinite(rewards).all():
+            cause = "a reward is not a finite number"
+        elif len(texts) > 2 and np.ptp(rewards) == 0:
+            cause = f"the reward is the same, {rewards[0]:.4g}, for all {len(texts)} summaries"
+        if cause:
+            raise UserError(
+                f"variants.{self.context.variant}: at step {step} {cause}; the last good state is kept in "
+                f"{self.context.work.folder}; lower learning_rate, raise kl_coefficient, or check the reward's model."
+            )

@@ -1,0 +1,193 @@
+"""The gate as CI runs it, in real repositories: exit codes, rules, margins, files."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from markdown_it import MarkdownIt
+
+Bench = Callable[..., tuple[int, str, str]]
+Refused = Callable[..., None]
+
+
+def test_the_same_commit_passes(project: Any, bench: Bench) -> None:
+    code, out, err = bench("gate", "--against", "HEAD")
+    assert (code, err) == (0, "")
+    assert "gate: PASS" in out
+    assert "every row is equal" in out
+
+
+def test_a_planted_drop_of_three_points_fails(project: Any, bench: Bench) -> None:
+    project.drop("lora", 3)
+    project.commit()
+    code, out, _ = bench("gate", "--against", "HEAD~1")
+    assert code == 1
+    [line] = [line for line in out.splitlines() if "FAIL " in line and "gate:" not in line]
+    assert line.startswith("lora")
+    assert "rouge1" in line
+
+
+def test_a_rise_passes_and_more_toxicity_fails(project: Any, bench: Bench) -> None:
+    project.drop("lora", -3)
+    project.commit()
+    assert bench("gate", "--against", "HEAD~1")[0] == 0
+    project.drop("lora", -4, "toxicity_judge")
+    project.write()
+    code, out, _ = bench("gate", "--against", "HEAD")
+    assert code == 1
+    assert "toxicity_judge" in out
+
+
+def test_what_is_inconclusive_warns_or_fails_and_names_the_n(project: Any, bench: Bench) -> None:
+    rng = np.random.default_rng(3)
+    project.values["lora"]["rouge1"] = np.clip(project.values["lora"]["rouge1"] + rng.normal(0, 0.1, 60), 0, 1).round(6)
+    project.write()
+    code, out, _ = bench("gate", "--against", "HEAD")
+    assert code == 0
+    assert "INCONCLUSIVE" in out
+    assert "dialogues would decide, here are 60; smallest detectable" in out
+    assert bench("gate", "--against", "HEAD", "--strict")[0] == 1
+
+
+def test_a_baseline_may_be_a_file_or_a_folder(project: Any, bench: Bench, tmp_path: Path) -> None:
+    shutil.copytree(project.report, tmp_path / "kept")
+    project.drop("lora", 3)
+    project.write()
+    assert bench("gate", "--against", str(tmp_path / "kept"))[0] == 1
+    assert bench("gate", "--against", str(tmp_path / "kept" / "metrics.json"))[0] == 1
+
+
+def test_the_rows_may_stand_in_another_order(project: Any, bench: Bench) -> None:
+    header, *rows = project.scores().splitlines()
+    (project.report / "scores.csv").write_text("\n".join([header, *reversed(rows)]) + "\n")
+    project.lock()
+    code, out, _ = bench("gate", "--against", "HEAD", "--rule", "same-predictions")
+    assert code == 0, out
+    assert "6 columns are equal in every row" in out
+
+
+def test_one_changed_row_breaks_the_rule_of_same_predictions(project: Any, bench: Bench) -> None:
+    project.values["lora"]["words"][5] += 1
+    project.write()
+    assert bench("gate", "--against", "HEAD")[0] == 0
+    code, out, _ = bench("gate", "--against", "HEAD", "--rule", "same-predictions")
+    assert code == 1
+    assert "1 of 60 rows differ" in out
+
+
+def test_swapped_rows_keep_the_mean_and_are_still_caught(project: Any, bench: Bench) -> None:
+    held = project.values["lora"]["rouge1"]
+    held[3], held[4] = held[4], held[3]
+    project.write()
+    code, out, _ = bench("gate", "--against", "HEAD", "--rule", "same-predictions")
+    assert code == 1
+    assert "2 of 60 rows differ" in out
+
+
+def test_other_summaries_are_not_the_same_predictions(project: Any, bench: Bench, refused: Refused) -> None:
+    project.texts = {"lora": [f"summary {k}" for k in range(60)]}
+    project.commit()
+    project.texts["lora"][7] = "another"
+    project.write()
+    refused(bench("gate", "--against", "HEAD", "--rule", "same-predictions"), "summary 't7'", "--rule retrained")
+
+
+def test_tied_rows_pass_when_equal_and_fail_when_all_fall_alike(project: Any, bench: Bench) -> None:
+    project.values["lora"]["rouge1"][:] = 0.5
+    project.commit()
+    assert bench("gate", "--against", "HEAD")[0] == 0
+    project.values["lora"]["rouge1"][:] = 0.47
+    project.write()
+    assert bench("gate", "--against", "HEAD")[0] == 1
+
+
+def test_a_direction_that_contradicts_the_metric_is_refused(project: Any, bench: Bench, refused: Refused) -> None:
+    project.params["gate"] = {"metrics": {"rouge1": {"better": "lower"}}}
+    project.drop("lora", 3)
+    project.write()
+    refused(bench("gate", "--against", "HEAD"), "'rouge1' is better lower here, and the metric says higher")
+
+
+def test_margins_come_from_params(project: Any, bench: Bench) -> None:
+    project.drop("lora", 3)
+    project.params["gate"] = {"metrics": {"rouge*": {"fail_margin": 5, "pass_margin": 6}}}
+    project.write()
+    assert bench("gate", "--against", "HEAD")[0] == 0
+    project.params["gate"] = {"metrics": {"rouge1": {}, "words": {"better": "higher", "pass_margin": 1}}}
+    project.values["lora"]["rouge1"] = project.values["baseline"]["rouge1"] + 0.3
+    project.values["lora"]["words"] -= 3
+    project.write()
+    code, out, _ = bench("gate", "--against", "HEAD")
+    assert code == 1
+    assert "words" in out
+
+
+def test_a_removed_variant_in_the_lock_is_no_staleness(project: Any, bench: Bench) -> None:
+    text = (project.root / "dvc.lock").read_text()
+    ghost = "stages:\n  train@ghost:\n    params:\n      params.yaml:\n        variants.ghost: {method: sft}\n"
+    (project.root / "dvc.lock").write_text(text.replace("stages:\n", ghost, 1))
+    assert bench("gate", "--against", "HEAD")[0] == 0
+
+
+def test_a_new_variant_is_named_and_not_judged(project: Any, bench: Bench) -> None:
+    project.values["ppo"] = project.values["lora"]
+    project.params["variants"]["ppo"] = {"method": "ppo", "init": "lora", "learns_from": "models/reward"}
+    project.write()
+    code, out, _ = bench("gate", "--against", "HEAD")
+    assert code == 0
+    assert "HEAD" in out
+    assert "does not have it: ppo" in out
+    assert bench("gate", "--against", "HEAD", "--variant", "ppo")[0] == 2
+
+
+def test_one_variant_may_be_judged_alone(project: Any, bench: Bench) -> None:
+    project.drop("lora", 3)
+    project.write()
+    assert bench("gate", "--against", "HEAD", "--variant", "baseline")[0] == 0
+
+
+def test_the_files_for_ci(project: Any, bench: Bench, refused: Refused, tmp_path: Path) -> None:
+    project.drop("lora", 3)
+    project.write()
+    paths = {form: tmp_path / "out" / form for form in ("markdown", "json", "junit")}
+    arguments = [f"--{form}={path}" for form, path in paths.items()]
+    assert bench("gate", "--against", "HEAD", *arguments)[0] == 1
+    told = json.loads(paths["json"].read_text())
+    assert (told["outcome"], told["exit_code"]) == ("FAIL", 1)
+    [fail] = [each for each in told["verdicts"] if each["verdict"] == "FAIL"]
+    assert (fail["variant"], fail["measure"], fail["n"]) == ("lora", "rouge1", 60)
+    assert fail["gain"] == pytest.approx(-3, abs=0.01)
+    suites = ElementTree.parse(paths["junit"]).getroot()
+    assert [suite.get("name") for suite in suites] == ["baseline", "lora"]
+    assert [suite.get("failures") for suite in suites] == ["0", "1"]
+    assert len(suites.findall(".//failure")) == 1
+    text = paths["markdown"].read_text()
+    assert text.startswith("### Gate: FAIL\n")
+    assert "| lora | rouge1 | **FAIL** |" in text
+    assert "-0.00" not in text
+    kinds = [token.type for token in MarkdownIt().enable("table").parse(text)]
+    assert kinds.count("tr_open") == 5
+    refused(bench("gate", "--against", "nowhere", *arguments))
+    assert json.loads(paths["json"].read_text())["exit_code"] == 2
+    assert ElementTree.parse(paths["junit"]).getroot().find(".//error") is not None
+    assert "NOT COMPARABLE" in paths["markdown"].read_text()
+
+
+def test_the_gate_is_light() -> None:
+    code = (
+        "import sys, time; start = time.process_time(); from bench import cli; "
+        "assert not {'torch', 'transformers', 'dvc', 'pandas', 'matplotlib', 'scipy'} & set(sys.modules); "
+        "print(time.process_time() - start)"
+    )
+    root = Path(__file__).resolve().parents[3]
+    done = subprocess.run([sys.executable, "-c", code], check=True, cwd=root, capture_output=True, text=True)
+    assert float(done.stdout) < 2  # a second on an idle machine

@@ -1,0 +1,54 @@
+"""costs.json: what was measured, when and where."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from bench import report
+from bench.core import parameters, paths, storage
+from tests.report.toy import AT, Built, section_of
+
+
+def test_costs_hold_sizes_and_times(built: Built) -> None:
+    found = json.loads((built[0] / "costs.json").read_text())
+    assert found["variants"]["lora"]["trainable_share"] == 0.08
+    assert found["variants"]["lora"]["train"]["training_seconds"] == 61.5
+    assert found["variants"]["lora"]["generate"]["generation_tokens_per_second"] == 900.5
+    assert found["total_wall_seconds"] == pytest.approx(5 * 83 + 1)
+    time_table = section_of(built[2], "Where the time went")
+    assert "train/full" in time_table
+    assert "16.8 %" in time_table
+
+
+def test_it_says_when_and_where_each_stage_was_measured(built: Built) -> None:
+    found = json.loads((built[0] / "costs.json").read_text())["measured"]
+    assert found["train/lora"] == {"measured_at": AT, "on": "Toy CPU, 2 threads", "inputs": "00000000"}
+    note = section_of(built[2], "Cost")
+    assert "Measured 2026-01-02 on Toy CPU, 2 threads" in note
+
+
+def test_what_was_not_measured_here_keeps_the_record_of_the_last_report(study: parameters.Params) -> None:
+    report.build(study)
+    path = paths.report_dir("toy") / "costs.json"
+    before = path.read_bytes()
+    shutil.rmtree("costs/train/lora")
+    shutil.rmtree("costs/data")
+    report.build(study)
+    assert path.read_bytes() == before
+    path.unlink()
+    report.build(study)
+    after = json.loads(path.read_text())
+    assert "train/lora" not in after["measured"] and after["variants"]["lora"]["train"] == {}
+    text = (paths.report_dir("toy") / "report.md").read_text()
+    assert "Not measured on this machine: data, train/lora." in text
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"measured": 3}', '{"measured": {"data": {}}, "stages": {}}'])
+def test_a_last_report_that_cannot_be_read_is_no_record(study: parameters.Params, content: str) -> None:
+    storage.write_text(paths.report_dir("toy") / "costs.json", content)
+    shutil.rmtree("costs/train/lora")
+    report.build(study)
+    assert "train/lora" not in json.loads((paths.report_dir("toy") / "costs.json").read_text())["measured"]

@@ -1,0 +1,90 @@
+"""Every number of metrics.json against naive arithmetic."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from bench import stats
+from bench.core import parameters, paths, storage
+from bench.report import estimates, inputs
+from tests.report.toy import Built, column
+
+
+@pytest.mark.parametrize("key", ["rouge1", "toxicity_judge", "toxicity_judge_sampled"])
+def test_values_are_means_of_dialogue_means_with_clustered_errors(built: Built, key: str) -> None:
+    for system, found in (built[1]["variants"] | built[1]["yardsticks"]).items():
+        if key not in found:
+            assert system in paths.YARDSTICKS
+            continue
+        values = column(system, key)
+        assert found[key]["value"] == pytest.approx(values.mean(), rel=1e-5)
+        assert found[key]["se"] == pytest.approx(values.std(ddof=1) / np.sqrt(24), rel=1e-5)
+        assert found[key]["low"] < found[key]["value"] < found[key]["high"]
+        assert found[key]["n"] == 24
+        assert found[key]["signature"] == f"{key}|tool-1|n:24"
+
+
+def test_further_statistics_stand_where_the_column_lists_them(built: Built) -> None:
+    found, values = built[1]["variants"]["full"]["toxicity_judge"], column("full", "toxicity_judge")
+    assert found["std"] == pytest.approx(values.std(ddof=1), rel=1e-5)
+    assert found["p95"] == pytest.approx(np.quantile(values, 0.95, method="inverted_cdf"), rel=1e-5)
+    assert found["max"] == pytest.approx(values.max(), rel=1e-5)
+    assert found["rate_50"] == pytest.approx((values > 0.5).mean(), abs=1e-6)
+    assert found["rate_10"] == pytest.approx((values > 0.1).mean(), rel=1e-5)
+    assert not {"std", "p95"} & built[1]["variants"]["full"]["rouge1"].keys()
+
+
+def test_changes_are_paired_against_the_variants_own_start(built: Built) -> None:
+    changes = built[1]["changes"]
+    assert {name: changes[name]["rouge1"]["against"] for name in changes} == {
+        "full": "baseline",
+        "lora": "baseline",
+        "ppo": "full",
+        "dpo": "full",
+    }
+    before, after = column("full", "toxicity_judge"), column("ppo", "toxicity_judge")
+    found = changes["ppo"]["toxicity_judge"]
+    expected = stats.paired_difference(before, after, count=400)
+    assert (found["difference"], found["low"], found["high"]) == pytest.approx(expected, rel=1e-5)
+    assert found["p"] == pytest.approx(stats.sign_flip(after - before, 400)[0], rel=1e-5)
+    assert found["smallest_detectable"] == pytest.approx(2.8 * (after - before).std(ddof=1) / np.sqrt(24), rel=1e-5)
+    assert found["mean_improvement"] == pytest.approx((before.mean() - after.mean()) / before.mean(), rel=1e-4)
+    assert found["std_improvement"] == pytest.approx(1 - after.std(ddof=1) / before.std(ddof=1), rel=1e-4)
+    assert found["mean_improvement_low"] < found["mean_improvement"] < found["mean_improvement_high"]
+    assert "mean_improvement" not in changes["ppo"]["rouge1"]
+
+
+def test_holm_corrects_over_the_variants_compared_on_a_column(built: Built) -> None:
+    found = [change["toxicity_judge"] for change in built[1]["changes"].values()]
+    expected = stats.holm([change["p"] for change in found])
+    assert [change["p_holm"] for change in found] == pytest.approx(expected, rel=1e-5)
+
+
+def test_columns_with_another_signature_are_not_compared(built: Built) -> None:
+    assert "kl_base" in built[1]["changes"]["ppo"]
+    assert "kl_start" not in built[1]["changes"]["ppo"]  # measured against full here, against base there
+    assert "toxicity_judge_input" not in built[1]["changes"]["ppo"]
+
+
+def test_metrics_hold_no_times_and_six_digits(built: Built) -> None:
+    text = (built[0] / "metrics.json").read_text()
+    assert "second" not in text and "bytes" not in text and "NaN" not in text
+    numbers = re.findall(r"-?\d+\.\d+(?:e-?\d+)?", re.sub(r'"signature": ".*"', "", text))
+    assert numbers
+    assert all(float(f"{float(number):.6g}") == float(number) for number in numbers)
+
+
+def test_a_column_that_lacks_dialogues_is_compared_on_the_common_ones(study: parameters.Params) -> None:
+    rows = storage.read_scores("ppo")
+    kept = [r for r in rows if not (r.metric == "kl" and r.output == "sample" and r.id in ("t1", "t2"))]
+    storage.write_rows(paths.scores_path("ppo"), kept)
+    metrics, _ = estimates.measure(inputs.read(study))
+    assert metrics["variants"]["ppo"]["kl_base_sampled"]["n"] == 22
+    found = metrics["changes"]["ppo"]["kl_base_sampled"]
+    kept_places = [k for k in range(24) if k not in (1, 2)]
+    gaps = column("ppo", "kl_base_sampled") - column("full", "kl_base_sampled")[kept_places]
+    assert found["n"] == 22
+    assert found["difference"] == pytest.approx(gaps.mean(), rel=1e-5)

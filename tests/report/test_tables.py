@@ -1,0 +1,35 @@
+"""The tables say what metrics.json says."""
+
+from __future__ import annotations
+
+from tests.report.toy import START, Built, column, section_of
+
+
+def test_every_quality_number_of_the_main_table_carries_its_interval(built: Built) -> None:
+    lines = section_of(built[2], "Results").splitlines()
+    rows = {line.split("|")[1].strip(): line for line in lines if line.startswith("|")}
+    assert list(rows)[2:] == ["human", "lead-3", *START]
+    for name in START:
+        found = built[1]["variants"][name]["rouge1"]
+        shown = f"{100 * found['value']:.1f} [{100 * found['low']:.1f}, {100 * found['high']:.1f}]"
+        assert shown in rows[name]
+    assert "8.0 %" in rows["lora"]  # 80,000 of 1,000,000
+
+
+def test_slices_by_tag(built: Built) -> None:
+    heated = column("full", "toxicity_judge")[::3]
+    lines = [line for line in section_of(built[2], "By slice").splitlines() if line.startswith("| heated")]
+    line = next(line for line in lines if "| full" in line)
+    assert f"{100 * heated.mean():.1f} [" in line
+    assert "| 8 |" in line  # dialogues
+
+
+def test_alignment_claims_only_what_the_interval_allows(built: Built) -> None:
+    lines = section_of(built[2], "What alignment changed").splitlines()
+    for name in ("ppo", "dpo"):
+        for key, title in (("rouge1", "ROUGE-1"), ("toxicity_judge", "Toxicity (judge) (%)")):
+            change = built[1]["changes"][name][key]
+            line = next(x for x in lines if x.startswith(f"| {name} ") and f"| {title} " in x)
+            excludes = change["low"] > 0 or change["high"] < 0
+            assert ("excludes 0" in line) == excludes
+            assert ("no change shown" in line) == (not excludes)
