@@ -51,6 +51,11 @@ class Project:
                 shutil.copy(ROOT / name, folder / name)
         self.params(tiny())
         subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+        for key, value in (
+            ("user.name", "t"),
+            ("user.email", "t@t"),
+        ):  # `dvc exp` asks for them; a machine may have none
+            subprocess.run(["git", "config", key, value], cwd=folder, check=True)
         self.commit("start")
 
     def commit(self, message: str) -> None:

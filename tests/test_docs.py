@@ -8,7 +8,7 @@ import importlib
 import re
 import shutil
 import sys
-import tarfile
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -31,7 +31,7 @@ from tests.report import toy
 
 ROOT = Path(__file__).resolve().parents[1]
 EXTENDING = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
-NAMES = {"metric": "speakers", "dataset": "tickets", "method": "shortest", "checkpoint": "tarred"}
+NAMES = {"metric": "speakers", "dataset": "tickets", "method": "shortest", "checkpoint": "zipped"}
 
 
 @pytest.fixture
@@ -115,13 +115,13 @@ def test_the_method_trains(added: dict[str, str], context: Callable[..., TrainCo
 
 
 def test_the_source_unpacks(added: dict[str, str], tiny_base: Path) -> None:
-    with tarfile.open("base.tar", "w") as tar:
+    with zipfile.ZipFile("base.zip", "w") as packed:
         for path in tiny_base.iterdir():
-            tar.add(path, path.name)
+            packed.write(path, path.name)
     digest = storage.sha256_folder(tiny_base, (".safetensors",))
     shutil.rmtree(tiny_base)
-    source = checkpoints.find("tarred")
-    block = source.Config.model_validate({"source": "tarred", "path": "base.tar", "name": "mine"})
+    source = checkpoints.find("zipped")
+    block = source.Config.model_validate({"source": "zipped", "path": "base.zip", "name": "mine"})
     assert source.build(block, BuildContext(tiny_base))["sha256"] == digest
     assert models.load("base", "cpu").kind == "full"
 

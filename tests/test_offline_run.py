@@ -289,6 +289,8 @@ def test_a_race_gets_the_rivals_options_and_the_carried_wheels(
 ) -> None:
     rival = here / "benchmarks" / "rival"
     rival.mkdir(parents=True)
+    for package in (rival.parent, rival):  # else the project's own would be found first where it is installed
+        (package / "__init__.py").touch()
     (rival / "__main__.py").write_text(RIVAL)
     race = ["race", "--store", "store", "--out", "out"]
     assert tool.main([*race, "--", "--races", "ppo"]) == 0
