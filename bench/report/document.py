@@ -116,10 +116,11 @@ def _gaming(view: View, keys: list[str]) -> list[str]:
 
 
 def _costs(view: View, pictures: dict[str, Path]) -> str:
+    measured = costs.measured(view.costs, costs.places(view.study.params))
     return "\n\n".join(
         part
         for part in (
-            section("Cost", tables.cost_table(view), seed_variance.summed(view), costs.measured(view.costs)),
+            section("Cost", tables.cost_table(view), seed_variance.summed(view), measured),
             section("Where the time went", tables.time_table(view)),
             section("Training curves", _picture(pictures, "curves", "training curves, one panel a quantity")),
         )
