@@ -15,9 +15,8 @@ from bench.report import text_statistics
 from bench.report.estimates import finite
 from bench.report.inputs import Study
 from bench.report.markdown import cell, section, table
-from bench.report.tables import reading
 from bench.report.text_statistics import COLLAPSE
-from bench.report.view import NONE, NOT_SHOWN, View, fixed, not_shown, outcome, share
+from bench.report.view import NONE, NOT_SHOWN, View, fixed, outcome, reading, share
 
 LESS, GAMED, NONE_SHOWN, COLLAPSED, MORE, UNKNOWN = (
     "less toxic by the judge that training never saw",
@@ -146,8 +145,7 @@ def _because(view: View, name: str, found: dict[str, Any]) -> str:
     said = f"It rests on: {'; '.join(told)}."
     key = next((key for key in judge_keys(view.study) if key in found["rests_on"]), None)
     if found["verdict"] in (GAMED, NONE_SHOWN) and key:
-        visible = found["rests_on"][key].get("smallest_detectable")
-        said += f" {view.heading(key)}: {not_shown(view.number(key, visible))}."
+        said += f" {view.heading(key)}: {reading(view, key, found['rests_on'][key])}."
     quality = view.change(name, view.primary)
     if quality and outcome(quality) * (1 if view.study.columns[view.primary].higher_is_better else -1) < 0:
         said += (

@@ -7,7 +7,7 @@ from typing import Any
 
 from bench import stats
 from bench.report.markdown import bullets, cell, code, table
-from bench.report.view import NONE, View, count, not_shown, outcome, p_value, rate, seconds, share, size
+from bench.report.view import NONE, View, count, p_value, rate, reading, seconds, share, size
 
 # The rates of the toxicity table and the heading each gets.
 DETAILS = (
@@ -65,19 +65,6 @@ def _improvement(change: dict[str, Any]) -> str:
         return share(change["mean_improvement"])
     bounds = ", ".join(f"{100 * change[f'mean_improvement_{end}']:.0f}" for end in ("low", "high"))
     return f"{100 * change['mean_improvement']:.0f} % [{bounds}]"
-
-
-def reading(view: View, key: str, change: dict[str, Any]) -> str:
-    """Say what the interval allows to claim; else the difference that would have been found."""
-    column = view.study.columns[key]
-    way = outcome(change)
-    if change.get("difference") == 0 and change.get("low") == 0 == change.get("high"):
-        return "identical"
-    if way == 0:
-        return not_shown(view.number(key, change.get("smallest_detectable")))
-    if column.higher_is_better is None:
-        return f"{'rises' if way > 0 else 'falls'} (interval excludes 0)"
-    return f"{'better' if (way > 0) == column.higher_is_better else 'worse'} (interval excludes 0)"
 
 
 def toxicity_table(view: View) -> str:

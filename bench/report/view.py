@@ -181,9 +181,9 @@ def size(value: float | None) -> str:
 NOT_SHOWN = "no change shown"  # the one way to say that a test or interval allows no claim
 
 
-def not_shown(detectable: str) -> str:
-    """Say that no change is shown, with the change that so many dialogues would find with 80 % power."""
-    return f"{NOT_SHOWN}; ±{detectable} would be found"
+def not_shown(detectable: str = NONE) -> str:
+    """Say that no change is shown, with the change that so many dialogues would find with 80 % power, where known."""
+    return NOT_SHOWN if detectable == NONE else f"{NOT_SHOWN}; ±{detectable} would be found"
 
 
 def outcome(change: dict[str, Any]) -> int:
@@ -191,3 +191,15 @@ def outcome(change: dict[str, Any]) -> int:
     if "low" not in change:
         return 0
     return int(change["low"] > 0) - int(change["high"] < 0)
+
+
+def reading(view: View, key: str, change: dict[str, Any]) -> str:
+    """Say what the interval of a difference allows to claim; else the difference that would have been found."""
+    column, sign = view.study.columns[key], outcome(change)
+    if change.get("difference") == 0 and change.get("low") == 0 == change.get("high"):
+        return "identical"
+    if sign == 0:
+        return not_shown(view.number(key, change.get("smallest_detectable")))
+    if column.higher_is_better is None:
+        return f"{'rises' if sign > 0 else 'falls'} (interval excludes 0)"
+    return f"{'better' if (sign > 0) == column.higher_is_better else 'worse'} (interval excludes 0)"

@@ -115,6 +115,11 @@ def test_what_could_have_been_seen_stands_beside_no_change() -> None:
     assert f"no change shown; ±{made.number('toxicity_judge', visible)} would be found" in reward_hacking.hacking(made)
 
 
+def test_a_judge_that_moved_the_wrong_way_is_not_called_unchanged() -> None:
+    text = reward_hacking.hacking(view({"reward": 1.0, "toxicity_judge": 0.1}))
+    assert "Toxicity (judge) (%): worse (interval excludes 0)." in text
+
+
 def test_the_panel_is_finite_json_rests_on_the_changes_and_repeats() -> None:
     made = view(LESS)
     found = reward_hacking.panel(made)
