@@ -88,8 +88,8 @@ def _check(facts: dict[str, Any], where: str) -> None:
 def document(study: Study) -> dict[str, Any]:
     """Build the contents of costs.json: sizes, seconds and bytes of each variant, wall seconds of every stage, when and where."""
     variants: dict[str, Any] = {}
-    for name in study.params.variants:
-        sizes = study.sizes.get(name, {})
+    for variant in study.params.variants:
+        sizes = study.sizes.get(variant, {})
         trainable, total = (sizes.get(key) for key in EXACT[:2])
         known = {
             "trainable_parameters": trainable,
@@ -97,7 +97,9 @@ def document(study: Study) -> dict[str, Any]:
             "trainable_share": trainable / total if total and trainable is not None else None,
             "checkpoint_bytes": sizes.get("checkpoint_bytes"),
         }
-        variants[name] = finite(known) | {stage: _part(study.costs.get(f"{stage}/{name}", {})) for stage in OF_VARIANT}
+        variants[variant] = finite(known) | {
+            stage: _part(study.costs.get(f"{stage}/{variant}", {})) for stage in OF_VARIANT
+        }
     stages = {place: facts["wall_seconds"] for place, facts in study.costs.items() if "wall_seconds" in facts}
     return {
         "variants": variants,
@@ -113,12 +115,12 @@ def document(study: Study) -> dict[str, Any]:
 
 def measured(contents: dict[str, Any], runs: Iterable[str]) -> str:
     """Say when and where the costs of costs.json were measured, and which of the study's stage runs have none."""
-    known = contents["measured"]
-    times = sorted(_utc(facts[AT]) for facts in known.values() if facts[AT])
-    machines = cell("; ".join(dict.fromkeys(facts["on"] for facts in known.values())))
+    records = contents["measured"]
+    times = sorted(_utc(facts[AT]) for facts in records.values() if facts[AT])
+    machines = cell("; ".join(dict.fromkeys(facts["on"] for facts in records.values())))
     span = f" {_span(times[0], times[-1])}" if times else ""
-    sentences = [f"Measured{span} on {machines}."] if known else []
-    missing = [place for place in runs if place not in known]
+    sentences = [f"Measured{span} on {machines}."] if records else []
+    missing = [place for place in runs if place not in records]
     return " ".join([*sentences, *([f"Without a measurement: {cell(', '.join(missing))}."] if missing else [])])
 
 

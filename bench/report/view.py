@@ -48,8 +48,8 @@ class View:
 
     def entry(self, system: str, key: str | None) -> dict[str, Any]:
         """Return the numbers of a column, empty where the system has none."""
-        found: dict[str, Any] = {**self.metrics["yardsticks"], **self.metrics["variants"]}.get(system, {}).get(key, {})
-        return found
+        entry: dict[str, Any] = {**self.metrics["yardsticks"], **self.metrics["variants"]}.get(system, {}).get(key, {})
+        return entry
 
     def result(self, system: str, key: str) -> str:
         """Format a value with its interval as a result; a collapsed variant has none."""
@@ -57,8 +57,8 @@ class View:
 
     def change(self, variant: str, key: str | None) -> dict[str, Any]:
         """Return the change of a column against the variant's start, empty where there is none."""
-        found: dict[str, Any] = self.metrics["changes"].get(variant, {}).get(key, {})
-        return found
+        change: dict[str, Any] = self.metrics["changes"].get(variant, {}).get(key, {})
+        return change
 
     def heading(self, key: str) -> str:
         """Return the title of a column with its unit."""
@@ -74,15 +74,15 @@ class View:
         """Format a spread in its column's unit, with a digit more than the values."""
         return self.format.number(key, value, finer=1)
 
-    def bounded(self, key: str, found: dict[str, Any], name: str = "value", sign: bool = False) -> str:
+    def bounded(self, key: str, entry: dict[str, Any], field: str = "value", sign: bool = False) -> str:
         """Format a value with its interval, `74.3 [72.9, 75.6]`."""
-        if name not in found:
+        if field not in entry:
             return NONE
-        low, high = ("low", "high") if name in ("value", "difference") else (f"{name}_low", f"{name}_high")
-        text = self.number(key, found[name], sign)
-        if low not in found:
+        low, high = ("low", "high") if field in ("value", "difference") else (f"{field}_low", f"{field}_high")
+        text = self.number(key, entry[field], sign)
+        if low not in entry:
             return text
-        return f"{text} [{self.number(key, found[low], sign)}, {self.number(key, found[high], sign)}]"
+        return f"{text} [{self.number(key, entry[low], sign)}, {self.number(key, entry[high], sign)}]"
 
 
 class ColumnFormat:
@@ -164,7 +164,7 @@ def count(value: float | None) -> str:
 
 
 def rate(value: float | None) -> str:
-    """Format a rate: whole above 100, else three digits."""
+    """Format a rate: without decimals above 100, else three digits."""
     return NONE if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
