@@ -15,19 +15,19 @@ UNTIMED = '{"measured": {"train/lora": {"measured_at": 3, "inputs": "00000000"}}
 
 
 def test_costs_hold_sizes_and_times(built: Built) -> None:
-    found = json.loads((built[0] / "costs.json").read_text())
-    assert found["variants"]["lora"]["trainable_share"] == 0.08
-    assert found["variants"]["lora"]["train"]["training_seconds"] == 61.5
-    assert found["variants"]["lora"]["generate"]["generation_tokens_per_second"] == 900.5
-    assert found["total_wall_seconds"] == pytest.approx(5 * 83 + 1)
+    contents = json.loads((built[0] / "costs.json").read_text())
+    assert contents["variants"]["lora"]["trainable_share"] == 0.08
+    assert contents["variants"]["lora"]["train"]["training_seconds"] == 61.5
+    assert contents["variants"]["lora"]["generate"]["generation_tokens_per_second"] == 900.5
+    assert contents["total_wall_seconds"] == pytest.approx(5 * 83 + 1)
     time_table = section_of(built[2], "Where the time went")
     assert "train/full" in time_table
     assert "16.8 %" in time_table
 
 
 def test_it_says_when_and_where_each_stage_was_measured(built: Built) -> None:
-    found = json.loads((built[0] / "costs.json").read_text())["measured"]
-    assert found["train/lora"] == {"measured_at": AT, "on": "Toy CPU, 2 threads", "inputs": "00000000"}
+    measured = json.loads((built[0] / "costs.json").read_text())["measured"]
+    assert measured["train/lora"] == {"measured_at": AT, "on": "Toy CPU, 2 threads", "inputs": "00000000"}
     note = section_of(built[2], "Cost")
     assert "Measured 2026-01-02 03:04 UTC on Toy CPU, 2 threads." in note
     assert "Without a measurement: check, yardsticks, checkpoint/base, checkpoint/reward, checkpoint/judge." in note

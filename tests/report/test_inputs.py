@@ -14,7 +14,7 @@ from bench.core.schema import UserError
 from bench.report import inputs
 
 
-def test_strangers_are_named_and_left_out(study: parameters.Params) -> None:
+def test_scores_of_unknown_variants_are_named_and_left_out(study: parameters.Params) -> None:
     rows = storage.read_scores("ppo")
     storage.write_rows(paths.scores_path("ghost"), rows)
     storage.write_json(costs.path_of("train", "ghost"), {"wall_seconds": 1e6})
