@@ -134,7 +134,7 @@ def _utc(time: str) -> datetime:
 
 def _span(first: datetime, last: datetime) -> str:
     texts = [f"{moment:%Y-%m-%d %H:%M}" for moment in (first, last)]
-    return f"{texts[0]} UTC" if texts[0] == texts[1] else f"from {texts[0]} to {texts[1]} UTC"
+    return f"{texts[0]} UTC" if texts[0] == texts[1] else f"{texts[0]} to {texts[1]} UTC"
 
 
 def _part(facts: dict[str, Any]) -> dict[str, Any]:

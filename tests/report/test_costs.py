@@ -40,7 +40,7 @@ def test_first_and_last_time_and_every_machine_are_said(study: parameters.Params
     report.build(study)
     note = section_of((paths.report_dir("toy") / "report.md").read_text(), "Cost")
     assert (
-        "Measured from 2026-01-02 03:04 to 2026-01-04 23:30 UTC on Toy CPU, 2 threads; Toy&#124;GPU; an unknown machine."
+        "Measured 2026-01-02 03:04 to 2026-01-04 23:30 UTC on Toy CPU, 2 threads; Toy&#124;GPU; an unknown machine."
         in note.replace("\\", "")
     )
     assert "Without a measurement: checkpoint/base, checkpoint/reward, checkpoint/judge." in note
