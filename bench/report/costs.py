@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any
 
 from bench.core import costs, paths, storage
@@ -26,22 +28,31 @@ def read(params: Params) -> Places:
         UserError: a file is broken.
     """
     earlier = _earlier(params)
-    found: Places = {}
+    known: Places = {}
     for stage, item in _runs(params):
-        place = stage if item is None else f"{stage}/{item}"
+        place = _place(stage, item)
         measured = costs.recorded(stage, item)
         if measured is not None:
             _check(measured, str(costs.path_of(stage, item)))
-            found[place] = measured
+            known[place] = measured
         elif earlier.get(place, {}).get(INPUTS) == costs.identity(stage, item):
-            found[place] = earlier[place]
-    return found
+            known[place] = earlier[place]
+    return known
+
+
+def places(params: Params) -> list[str]:
+    """List the stage runs of a study that have costs, as costs.json names them."""
+    return [_place(stage, item) for stage, item in _runs(params)]
+
+
+def _place(stage: str, item: str | None) -> str:
+    return stage if item is None else f"{stage}/{item}"
 
 
 def _runs(params: Params) -> list[tuple[str, str | None]]:
-    found: list[tuple[str, str | None]] = [(stage, None) for stage in SINGLE]
-    found += [("checkpoint", name) for name in params.checkpoints]
-    return found + [(stage, name) for stage in OF_VARIANT for name in params.variants]
+    runs: list[tuple[str, str | None]] = [(stage, None) for stage in SINGLE]
+    runs += [("checkpoint", name) for name in params.checkpoints]
+    return runs + [(stage, variant) for stage in OF_VARIANT for variant in params.variants]
 
 
 def _earlier(params: Params) -> Places:
@@ -49,17 +60,24 @@ def _earlier(params: Params) -> Places:
     path = paths.report_dir(params.study) / "costs.json"
     try:
         known = storage.read_object(path)
-        found = {place: dict(facts) for place, facts in known["measured"].items()}
-        for place, facts in found.items():
+        records = {place: dict(facts) for place, facts in known["measured"].items()}
+        for place, facts in records.items():
             stage, _, item = place.partition("/")
             facts |= {"wall_seconds": known["stages"][place]} | known["variants"].get(item, {}).get(stage, {})
             _check(facts, str(path))
     except (UserError, KeyError, TypeError, ValueError, AttributeError):
         return {}
-    return found
+    return records
 
 
 def _check(facts: dict[str, Any], where: str) -> None:
+    if facts.get(AT, "") != "":
+        try:
+            _utc(facts[AT])
+        except (TypeError, ValueError):
+            raise UserError(
+                f"{where}: {AT}: must be a time like 2026-01-02T03:04:05+00:00; remove the file, or measure it again."
+            ) from None
     for key, value in facts.items():
         if key.endswith(("_seconds", "_bytes", "_per_second")) and (
             isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < LARGEST
@@ -70,8 +88,8 @@ def _check(facts: dict[str, Any], where: str) -> None:
 def document(study: Study) -> dict[str, Any]:
     """Build the contents of costs.json: sizes, seconds and bytes of each variant, wall seconds of every stage, when and where."""
     variants: dict[str, Any] = {}
-    for name in study.params.variants:
-        sizes = study.sizes.get(name, {})
+    for variant in study.params.variants:
+        sizes = study.sizes.get(variant, {})
         trainable, total = (sizes.get(key) for key in EXACT[:2])
         known = {
             "trainable_parameters": trainable,
@@ -79,7 +97,9 @@ def document(study: Study) -> dict[str, Any]:
             "trainable_share": trainable / total if total and trainable is not None else None,
             "checkpoint_bytes": sizes.get("checkpoint_bytes"),
         }
-        variants[name] = finite(known) | {stage: _part(study.costs.get(f"{stage}/{name}", {})) for stage in OF_VARIANT}
+        variants[variant] = finite(known) | {
+            stage: _part(study.costs.get(f"{stage}/{variant}", {})) for stage in OF_VARIANT
+        }
     stages = {place: facts["wall_seconds"] for place, facts in study.costs.items() if "wall_seconds" in facts}
     return {
         "variants": variants,
@@ -93,26 +113,32 @@ def document(study: Study) -> dict[str, Any]:
     }
 
 
-def measured(contents: dict[str, Any]) -> str:
-    """Say when and where the costs of costs.json were measured, and of which stages there are none."""
-    places: dict[str, list[str]] = {}
-    for facts in contents["measured"].values():
-        places.setdefault(facts["on"], []).append(facts[AT][:10])
-    told = [f"Measured {_days(days)} on {cell(machine)}." for machine, days in places.items()]
-    stages = [f"{stage}/{name}" for name in contents["variants"] for stage in OF_VARIANT]
-    missing = [place for place in (*SINGLE[:1], *stages) if place not in contents["measured"]]
-    if missing:
-        told.append(f"Not measured on this machine: {cell(', '.join(missing))}.")
-    return " ".join(told)
+def measured(contents: dict[str, Any], runs: Iterable[str]) -> str:
+    """Say when and where the costs of costs.json were measured, and which of the study's stage runs have none."""
+    records = contents["measured"]
+    times = sorted(_utc(facts[AT]) for facts in records.values() if facts[AT])
+    machines = cell("; ".join(dict.fromkeys(facts["on"] for facts in records.values())))
+    span = f" {_span(times[0], times[-1])}" if times else ""
+    sentences = [f"Measured{span} on {machines}."] if records else []
+    missing = [place for place in runs if place not in records]
+    return " ".join([*sentences, *([f"Without a measurement: {cell(', '.join(missing))}."] if missing else [])])
 
 
-def _days(days: list[str]) -> str:
-    first, last = min(days), max(days)
-    return first if first == last else f"{first} to {last}"
+def _utc(time: str) -> datetime:
+    """A time as `record` writes it: one without an offset could not be compared."""
+    moment = datetime.fromisoformat(time)
+    if moment.tzinfo is None:
+        raise ValueError("no offset from UTC")
+    return moment.astimezone(UTC)
+
+
+def _span(first: datetime, last: datetime) -> str:
+    texts = [f"{moment:%Y-%m-%d %H:%M}" for moment in (first, last)]
+    return f"{texts[0]} UTC" if texts[0] == texts[1] else f"{texts[0]} to {texts[1]} UTC"
 
 
 def _part(facts: dict[str, Any]) -> dict[str, Any]:
-    """Seconds, rates and bytes, and the machine they hold for."""
+    """Select seconds, rates and bytes, and the machine they hold for."""
     numbers = finite({k: v for k, v in sorted(facts.items()) if isinstance(v, int | float) and not isinstance(v, bool)})
     machine = facts.get("machine")
     return numbers | ({"machine": machine} if isinstance(machine, dict) else {})

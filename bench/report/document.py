@@ -11,7 +11,7 @@ from bench.report.view import View, share
 
 
 def document(view: View, pictures: dict[str, Path]) -> str:
-    """Write the whole report as Markdown."""
+    """Write the report as Markdown."""
     parts = [
         f"# {cell(view.study.params.study)}: a summariser before and after tuning and alignment",
         summary.summary(view),
@@ -39,13 +39,13 @@ def document(view: View, pictures: dict[str, Path]) -> str:
 
 def warnings(view: View) -> str:
     """List what a reader must know before the numbers; empty when there is nothing."""
-    told = [cell(text) for text in view.study.warnings]
-    told += [
-        f"`{name}` collapsed: {share(part, 0)} of the dialogues got one and the same summary, or none. Its scores are no "
+    texts = [cell(text) for text in view.study.warnings]
+    texts += [
+        f"`{variant}` collapsed: {share(share_of_dialogues, 0)} of the dialogues got one and the same summary, or none. Its scores are no "
         "result; they stand in metrics.json and are left out of every comparison."
-        for name, part in view.metrics["collapsed"].items()
+        for variant, share_of_dialogues in view.metrics["collapsed"].items()
     ]
-    return "\n".join(f"> **Warning:** {text}\n>" for text in told).removesuffix("\n>")
+    return "\n".join(f"> **Warning:** {text}\n>" for text in texts).removesuffix("\n>")
 
 
 def _picture(pictures: dict[str, Path], name: str, words: str) -> str:
@@ -82,7 +82,7 @@ def _alignment(view: View) -> str:
 
 def _tuning(view: View) -> str:
     study = view.study
-    tuned = [name for name in study.params.variants if name not in study.aligned]
+    tuned = [variant for variant in study.params.variants if variant not in study.aligned]
     keys = list(dict.fromkeys([view.primary, *study.keys("quality", "safety")]))
     return section("What fine-tuning changed", tables.change_table(view, tuned, keys, improvement=False))
 
@@ -116,10 +116,11 @@ def _gaming(view: View, keys: list[str]) -> list[str]:
 
 
 def _costs(view: View, pictures: dict[str, Path]) -> str:
+    measured = costs.measured(view.costs, costs.places(view.study.params))
     return "\n\n".join(
         part
         for part in (
-            section("Cost", tables.cost_table(view), seed_variance.summed(view), costs.measured(view.costs)),
+            section("Cost", tables.cost_table(view), seed_variance.summed(view), measured),
             section("Where the time went", tables.time_table(view)),
             section("Training curves", _picture(pictures, "curves", "training curves, one panel a quantity")),
         )

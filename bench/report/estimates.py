@@ -40,7 +40,7 @@ class Resampled:
     def __init__(self, study: Study) -> None:
         self.study, self.settings = study, study.params.report
         self.wanted: dict[Place, tuple[stats.Rows, set[str]]] = {}
-        self.found: dict[Place, Draws] = {}
+        self.drawn: dict[Place, Draws] = {}
 
     def want(self, system: str, key: str, statistics: Iterable[str], members: stats.Ints | None = None) -> stats.Rows:
         """Note that these statistics are needed, over the dialogues `members` or all that the column has."""
@@ -61,11 +61,11 @@ class Resampled:
             columns = [self.wanted[place][0] for place in places]
             names = [sorted(self.wanted[place][1]) for place in places]
             drawn = stats.bootstrap(columns, names, self.settings.resamples, self.settings.seed)
-            self.found |= dict(zip(places, drawn, strict=True))
+            self.drawn |= dict(zip(places, drawn, strict=True))
 
     def draws(self, system: str, key: str, column: stats.Rows) -> Draws:
         """Look up the draws of a column that `want` returned."""
-        return self.found[system, key, column.members.tobytes()]
+        return self.drawn[system, key, column.members.tobytes()]
 
     def interval(self, draws: stats.Floats) -> tuple[float, float]:
         """Return the interval of draws at the study's confidence."""
@@ -76,32 +76,32 @@ def measure(study: Study) -> tuple[dict[str, Any], dict[str, Any]]:
     """Compute the contents of metrics.json, and the slices {tag: {system: {column: value}}} that only the report shows."""
     shared = Resampled(study)
     collapsed = text_statistics.collapsed(study)
-    whole = {
-        (name, key): shared.want(name, key, study.columns[key].statistics)
-        for name, system in study.systems.items()
-        for key in system.columns
+    complete = {
+        (system, key): shared.want(system, key, study.columns[key].statistics)
+        for system, scores in study.systems.items()
+        for key in scores.columns
     }
     paired = {(new, old, key): _pair(shared, new, old, key) for new, old, key in _comparable(study, collapsed)}
     sliced = {
-        (tag, name, key): shared.want(name, key, ["mean"], np.intersect1d(members, whole[name, key].members))
+        (tag, system, key): shared.want(system, key, ["mean"], np.intersect1d(members, complete[system, key].members))
         for tag, members in _tags(study).items()
-        for name, key in whole
-        if key in _sliced(study) and np.isin(members, whole[name, key].members).any()
+        for system, key in complete
+        if key in _sliced(study) and np.isin(members, complete[system, key].members).any()
     }
     shared.run()
-    values: dict[str, Any] = {name: {} for name in study.systems}
-    for (name, key), column in whole.items():
-        values[name][key] = _entry(shared, name, key, column, study.columns[key].statistics)
-        values[name][key]["signature"] = study.systems[name].signatures[key]
+    values: dict[str, Any] = {system: {} for system in study.systems}
+    for (system, key), column in complete.items():
+        values[system][key] = _entry(shared, system, key, column, study.columns[key].statistics)
+        values[system][key]["signature"] = study.systems[system].signatures[key]
     slices: dict[str, Any] = {}
-    for (tag, name, key), column in sliced.items():
-        slices.setdefault(tag, {}).setdefault(name, {})[key] = _entry(shared, name, key, column, ["mean"])
+    for (tag, system, key), column in sliced.items():
+        slices.setdefault(tag, {}).setdefault(system, {})[key] = _entry(shared, system, key, column, ["mean"])
     metrics = {
         "study": study.params.study,
         "n_dialogues": len(study.dialogues),
         "collapsed": finite(collapsed),
-        "variants": {name: values[name] for name in study.params.variants},
-        "yardsticks": {name: values[name] for name in values if name not in study.params.variants},
+        "variants": {variant: values[variant] for variant in study.params.variants},
+        "yardsticks": {system: values[system] for system in values if system not in study.params.variants},
         "changes": _changes(shared, paired),
     }
     return metrics, slices
@@ -114,17 +114,17 @@ def _sliced(study: Study) -> list[str]:
 def _tags(study: Study) -> dict[str, stats.Ints]:
     """The dialogues of each tag, where a tag splits the test split at all."""
     order = {dialogue: k for k, dialogue in enumerate(study.dialogues)}
-    found: dict[str, set[int]] = {}
+    members: dict[str, set[int]] = {}
     for example in study.examples:
         for tag in example.tags:
-            found.setdefault(tag, set()).add(order[example.dialogue_id])
-    return {tag: np.array(sorted(found[tag])) for tag in sorted(found) if 2 <= len(found[tag]) < len(order)}
+            members.setdefault(tag, set()).add(order[example.dialogue_id])
+    return {tag: np.array(sorted(members[tag])) for tag in sorted(members) if 2 <= len(members[tag]) < len(order)}
 
 
-def _entry(shared: Resampled, name: str, key: str, column: stats.Rows, statistics: Iterable[str]) -> dict[str, Any]:
-    draws = shared.draws(name, key, column)
+def _entry(shared: Resampled, system: str, key: str, column: stats.Rows, statistics: Iterable[str]) -> dict[str, Any]:
+    draws = shared.draws(system, key, column)
     low, high = shared.interval(draws["mean"])
-    found = {
+    entry = {
         "value": stats.statistic(column, "mean"),
         "low": low,
         "high": high,
@@ -133,26 +133,26 @@ def _entry(shared: Resampled, name: str, key: str, column: stats.Rows, statistic
     }
     for statistic in statistics:
         if statistic != "mean":
-            found[statistic] = stats.statistic(column, statistic)
+            entry[statistic] = stats.statistic(column, statistic)
         if statistic != "mean" and statistic in draws:
-            found[f"{statistic}_low"], found[f"{statistic}_high"] = shared.interval(draws[statistic])
-    return finite(found)
+            entry[f"{statistic}_low"], entry[f"{statistic}_high"] = shared.interval(draws[statistic])
+    return finite(entry)
 
 
 def _comparable(study: Study, collapsed: Container[str]) -> Iterator[tuple[str, str, str]]:
     """(variant, its start, column) wherever both have the column with the same signature; a collapsed variant's scores
     are no result to compare.
     """
-    for name in study.params.variants:
-        start = study.start(name)
-        if start is None or name in collapsed:
+    for variant in study.params.variants:
+        start = study.start(variant)
+        if start is None or variant in collapsed:
             continue
-        new, old = study.systems[name], study.systems[start]
+        new, old = study.systems[variant], study.systems[start]
         for key in new.columns:
             if study.columns[key].of_source:  # no variant changes the dialogues
                 continue
             if key in old.columns and _unsized(new.signatures[key]) == _unsized(old.signatures[key]):
-                yield name, start, key
+                yield variant, start, key
 
 
 def _unsized(signature: str) -> str:
@@ -175,10 +175,10 @@ def _changes(shared: Resampled, paired: dict[tuple[str, str, str], tuple[stats.R
     adjusted = dict(zip(gaps, stats.holm_within(tests, [key for _, _, key in gaps]), strict=True))
     changes: dict[str, Any] = {}
     for place, (new, old) in paired.items():
-        name, start, key = place
-        after, before = shared.draws(name, key, new), shared.draws(start, key, old)
+        variant, start, key = place
+        after, before = shared.draws(variant, key, new), shared.draws(start, key, old)
         low, high = shared.interval(after["mean"] - before["mean"])
-        found = {
+        change = {
             "against": start,
             "difference": float(gaps[place].mean()),
             "low": low,
@@ -189,8 +189,8 @@ def _changes(shared: Resampled, paired: dict[tuple[str, str, str], tuple[stats.R
             "n": new.n,
         }
         if shared.study.columns[key].role == "safety":
-            found |= _improvement(shared, old, new, before, after)
-        changes.setdefault(name, {})[key] = finite(found)
+            change |= _improvement(shared, old, new, before, after)
+        changes.setdefault(variant, {})[key] = finite(change)
     return changes
 
 

@@ -24,14 +24,14 @@ def chosen(study: Study) -> list[str]:
     falls: dict[str, float] = {}
     key = study.judge_key
     if key:
-        for name in study.aligned:
-            start = study.start(name)
+        for variant in study.aligned:
+            start = study.start(variant)
             if start is None:
                 continue
-            before, after = study.greedy(start, key), study.greedy(name, key)
-            for identity in before.keys() & after.keys():
-                falls[identity] = max(falls.get(identity, 0.0), before[identity] - after[identity])
-    ranked = sorted((identity for identity in falls if falls[identity] > 0), key=lambda i: (-falls[i], i))
+            before, after = study.greedy(start, key), study.greedy(variant, key)
+            for example_id in before.keys() & after.keys():
+                falls[example_id] = max(falls.get(example_id, 0.0), before[example_id] - after[example_id])
+    ranked = sorted((example_id for example_id in falls if falls[example_id] > 0), key=lambda i: (-falls[i], i))
     picked = ranked[: wanted // 2]
     rest = [example.id for example in study.examples if example.id not in picked]
     picked += random.Random(study.params.report.seed).sample(rest, wanted - len(picked))
@@ -46,23 +46,23 @@ def side_by_side(view: View) -> str:
     if not ids:
         return ""
     texts = study.params.report.texts
-    written = {name: study.summaries(name) for name in study.params.variants}
+    written = {variant: study.summaries(variant) for variant in study.params.variants}
     keys = [key for key in (view.primary, *study.keys("safety")) if key]
     parts = [RULE] if texts else [RULE, "The study keeps texts out of its report (`report.texts: false`)."]
     by_id = {example.id: example for example in study.examples}
-    for identity in ids:
-        example = by_id[identity]
+    for example_id in ids:
+        example = by_id[example_id]
         tags = f" ({cell(', '.join(example.tags))})" if example.tags else ""
         rows = [[f"reference {k}", *("" for _ in keys), cell(text)] for k, text in enumerate(example.references, 1)]
         rows = rows if texts else []
-        for name in study.params.variants:
-            numbers = [view.number(key, study.greedy(name, key).get(identity)) for key in keys]
-            rows.append([cell(name), *numbers] + ([cell(written[name].get(identity, ""))] if texts else []))
+        for variant in study.params.variants:
+            numbers = [view.number(key, study.greedy(variant, key).get(example_id)) for key in keys]
+            rows.append([cell(variant), *numbers] + ([cell(written[variant].get(example_id, ""))] if texts else []))
         headers = ["", *map(view.heading, keys)] + (["summary"] if texts else [])
         body = "\n".join(f"> {line(turn)}\\" for turn in example.source.splitlines() if turn.strip())
         parts.append(
             section(
-                f"Dialogue {cell(identity)}{tags}",
+                f"Dialogue {cell(example_id)}{tags}",
                 body.removesuffix("\\") if texts else "",
                 table(headers, rows, len(headers)),
                 level=3,
@@ -75,40 +75,43 @@ def reward_table(view: View) -> str:
     """Tabulate rewards of the first dialogues before and after alignment, as in the thesis's Table 4.2."""
     study, key = view.study, reward_key(view)
     starts: dict[str, list[str]] = {}
-    for name in study.aligned:
-        start = study.start(name)
-        if start and key and view.change(name, key):
-            starts.setdefault(start, []).append(name)
+    for variant in study.aligned:
+        start = study.start(variant)
+        if start and key and view.change(variant, key):
+            starts.setdefault(start, []).append(variant)
     parts = []
     for start, names in starts.items():
         if key is None:
             continue
-        means = {name: _by_dialogue(study, name, key) for name in (start, *names)}
-        shared = [d for d in study.dialogues if all(d in means[name] for name in means)]
+        means = {variant: _by_dialogue(study, variant, key) for variant in (start, *names)}
+        shared = [d for d in study.dialogues if all(d in means[variant] for variant in means)]
         rows = []
         for dialogue in shared[:REWARDED]:
             before = means[start][dialogue]
             row = [cell(dialogue), view.number(key, before)]
-            for name in names:
-                after = means[name][dialogue]
+            for variant in names:
+                after = means[variant][dialogue]
                 row += [view.number(key, after), view.number(key, after - before, sign=True)]
             rows.append(row)
         for label, some in (
             (f"**mean of these {len(rows)}**", shared[:REWARDED]),
             (f"**mean of all {len(shared)}**", shared),
         ):
-            average = {name: sum(means[name][d] for d in some) / len(some) for name in means}
+            average = {variant: sum(means[variant][d] for d in some) / len(some) for variant in means}
             row = [label, view.number(key, average[start])]
-            for name in names:
-                row += [view.number(key, average[name]), view.number(key, average[name] - average[start], sign=True)]
+            for variant in names:
+                row += [
+                    view.number(key, average[variant]),
+                    view.number(key, average[variant] - average[start], sign=True),
+                ]
             rows.append(row)
-        headers = ["dialogue", cell(start), *(h for name in names for h in (cell(name), "change"))]
+        headers = ["dialogue", cell(start), *(h for variant in names for h in (cell(variant), "change"))]
         parts.append(table(headers, rows))
     intro = "Greedy summaries, each dialogue before and after; the rows are the first dialogues of the test split."
     named = [f"{view.heading(str(key))}. {intro}"] if parts else []
     return section("Rewards before and after alignment", *named, *parts)
 
 
-def _by_dialogue(study: Study, name: str, key: str) -> dict[str, float]:
-    column, dialogues = study.systems[name].columns[key], study.dialogues
+def _by_dialogue(study: Study, system: str, key: str) -> dict[str, float]:
+    column, dialogues = study.systems[system].columns[key], study.dialogues
     return {dialogues[k]: float(v) for k, v in zip(column.members, stats.cluster_means(column), strict=True)}

@@ -30,19 +30,19 @@ def score_rows(study: Study) -> list[dict[str, Any]]:
     keys = list(dict.fromkeys(key.removesuffix(SAMPLED) for key in study.columns))
     several = any(block.seeds for block in study.params.variants.values())
     dialogue_of = {example.id: example.dialogue_id for example in study.examples}
-    for name, system in study.systems.items():
-        for row in system.raw:
-            place = (name, row.id, row.output, row.draw, row.seed)
+    for system, scores in study.systems.items():
+        for row in scores.raw:
+            place = (system, row.id, row.output, row.draw, row.seed)
             blank = {
-                "variant": name,
+                "variant": system,
                 "id": row.id,
                 "dialogue_id": dialogue_of[row.id],
                 "output": row.output,
                 "draw": row.draw,
                 **({"seed": "" if row.seed is None else row.seed} if several else {}),
             } | dict.fromkeys(keys, "")
-            found = merged.setdefault(place, blank)
-            found |= {key: f"{value:.{DIGITS}g}" for key, value in row.values.items()}
+            cells = merged.setdefault(place, blank)
+            cells |= {key: f"{value:.{DIGITS}g}" for key, value in row.values.items()}
     return list(merged.values())
 
 
@@ -50,9 +50,9 @@ def summaries(study: Study) -> list[Summary]:
     """List every greedy summary: variants as params.yaml has them, then the order of the test split."""
     place = {example.id: k for k, example in enumerate(study.examples)}
     return [
-        Summary(variant=name, **row.model_dump(include={"id", "dialogue_id", "output", "draw", "text", "seed"}))
-        for name in study.params.variants
-        for row in sorted(study.predictions[name], key=lambda row: place.get(row.id, len(place)))
+        Summary(variant=variant, **row.model_dump(include={"id", "dialogue_id", "output", "draw", "text", "seed"}))
+        for variant in study.params.variants
+        for row in sorted(study.predictions[variant], key=lambda row: place.get(row.id, len(place)))
         if row.output == "greedy"
     ]
 

@@ -27,7 +27,7 @@ LARGEST = 1e12  # of a score; squares and sums of what lies below stay finite
 
 @dataclass(frozen=True)
 class SystemScores:
-    """The scores of one system (a variant or a yardstick): raw rows, one `stats.Rows` a column, signatures.
+    """The scores of one system (a variant or a reference system): raw rows, one `stats.Rows` a column, signatures.
 
     `by_seed` has a column's rows of each training apart, where the variant has `seeds`.
     """
@@ -51,7 +51,7 @@ class SystemScores:
 
 @dataclass(frozen=True)
 class Study:
-    """A whole study as it lies on disk. `systems` holds the yardsticks that exist first, then the variants."""
+    """A study as it lies on disk. `systems` holds the reference systems that exist first, then the variants."""
 
     params: Params
     examples: list[Example]
@@ -89,7 +89,7 @@ class Study:
     @property
     def teachers(self) -> set[str]:
         """The classifiers that some variant was trained against."""
-        return {Path(self.params.variants[name].learns_from).name for name in self.aligned}
+        return {Path(self.params.variants[variant].learns_from).name for variant in self.aligned}
 
     @property
     def judge_key(self) -> str | None:
@@ -130,7 +130,7 @@ class Study:
     def aligned(self) -> list[str]:
         """The variants that followed a classifier."""
         blocks = self.params.variants.items()
-        return [name for name, block in blocks if methods.find(block.method).LEARNS_FROM == "reward"]
+        return [variant for variant, block in blocks if methods.find(block.method).LEARNS_FROM == "reward"]
 
 
 def read(params: Params, costs: dict[str, dict[str, Any]] | None = None) -> Study:
@@ -139,24 +139,26 @@ def read(params: Params, costs: dict[str, dict[str, Any]] | None = None) -> Stud
     Raises:
         UserError: a file is missing or broken, or its rows are not those of the test split.
     """
-    examples, warnings = storage.read_split("test"), _strangers(params)
+    examples, warnings = storage.read_split("test"), _unknown_scores(params)
     columns: dict[str, Column] = {}
     metric_of: dict[str, str] = {}
     for metric, config in params.metrics.items():
-        found = metrics.find(metric).columns(config)
-        columns |= found
-        metric_of |= dict.fromkeys(found, metric)
-    # The human yardstick does not exist where every dialogue has a single reference.
-    yardsticks = [name for name in paths.YARDSTICKS if name != "human" or paths.scores_path(name).exists()]
+        columns_of_metric = metrics.find(metric).columns(config)
+        columns |= columns_of_metric
+        metric_of |= dict.fromkeys(columns_of_metric, metric)
+    # The human reference does not exist where every dialogue has a single reference.
+    reference_systems = [
+        system for system in paths.YARDSTICKS if system != "human" or paths.scores_path(system).exists()
+    ]
     systems, sizes = {}, {}
-    for name in (*reversed(yardsticks), *params.variants):
-        scored, odd = _read_scores(name, examples, metric_of)
-        warnings += odd
-        if scored.columns:
-            systems[name] = scored
-        if name in params.variants:
-            sizes[name] = _read_sizes(name)
-            _check_complete(name, scored, examples, metric_of, params)
+    for system in (*reversed(reference_systems), *params.variants):
+        scores, unknown = _read_scores(system, examples, metric_of)
+        warnings += unknown
+        if scores.columns:
+            systems[system] = scores
+        if system in params.variants:
+            sizes[system] = _read_sizes(system)
+            _check_complete(system, scores, examples, metric_of, params)
     if params.report.primary not in columns:
         raise UserError(
             f"params.yaml: report.primary: no metric has a column '{params.report.primary}'; "
@@ -169,8 +171,8 @@ def read(params: Params, costs: dict[str, dict[str, Any]] | None = None) -> Stud
         columns=columns,
         metric_of=metric_of,
         systems=systems,
-        predictions={name: _read_predictions(name, examples, params) for name in variants},
-        curves={name: curve for name in variants if (curve := _read_curve(name))},
+        predictions={variant: _read_predictions(variant, examples, params) for variant in variants},
+        curves={variant: curve for variant in variants if (curve := _read_curve(variant))},
         sizes=sizes,
         lengths=_read_counts(paths.lengths_path(), LENGTHS),
         dropped={
@@ -181,15 +183,15 @@ def read(params: Params, costs: dict[str, dict[str, Any]] | None = None) -> Stud
     )
 
 
-def _read_predictions(name: str, examples: list[Example], params: Params) -> list[Prediction]:
+def _read_predictions(variant: str, examples: list[Example], params: Params) -> list[Prediction]:
     """The summaries of a variant, of each training one greedy summary a dialogue."""
-    found = storage.read_predictions(name)
-    for training in params.trainings_of(name):
-        predictions.check(name, examples, [row for row in found if row.seed == training.mark])
-    return found
+    rows = storage.read_predictions(variant)
+    for training in params.trainings_of(variant):
+        predictions.check(variant, examples, [row for row in rows if row.seed == training.mark])
+    return rows
 
 
-def _strangers(params: Params) -> list[str]:
+def _unknown_scores(params: Params) -> list[str]:
     """A warning for each scores file that params does not name: a removed variant leaves its files behind."""
     known = {*params.variants, *paths.YARDSTICKS}
     return [
@@ -199,16 +201,16 @@ def _strangers(params: Params) -> list[str]:
     ]
 
 
-def _read_scores(name: str, examples: list[Example], metric_of: dict[str, str]) -> tuple[SystemScores, list[str]]:
+def _read_scores(system: str, examples: list[Example], metric_of: dict[str, str]) -> tuple[SystemScores, list[str]]:
     """The scores of one system, and warnings about rows of metrics that params does not name."""
-    path = paths.scores_path(name)
+    path = paths.scores_path(system)
     order = {dialogue: k for k, dialogue in enumerate(dict.fromkeys(example.dialogue_id for example in examples))}
     cluster = {example.id: order[example.dialogue_id] for example in examples}
     collected: dict[str, dict[int | None, tuple[list[int], list[float]]]] = {}
-    rows, odd = [], set()
+    rows, unknown = [], set()
     for row in storage.read_rows(path, ScoreRow):
         if row.metric not in metric_of.values():
-            odd.add(row.metric)
+            unknown.add(row.metric)
             continue
         if row.id not in cluster:
             raise UserError(f"{path}: row '{row.id}' is not in {paths.split_path('test')}; run `dvc repro`.")
@@ -229,45 +231,48 @@ def _read_scores(name: str, examples: list[Example], metric_of: dict[str, str]) 
     }
     columns = {key: parts[None] for key, parts in made.items()}
     by_seed = {key: {seed: column for seed, column in parts.items() if seed is not None} for key, parts in made.items()}
-    return SystemScores(rows, columns, _read_signatures(name, columns), by_seed), [
-        f"{path}: rows of '{metric}' were left out, params.yaml does not name that metric." for metric in sorted(odd)
+    return SystemScores(rows, columns, _read_signatures(system, columns), by_seed), [
+        f"{path}: rows of '{metric}' were left out, params.yaml does not name that metric."
+        for metric in sorted(unknown)
     ]
 
 
-def _read_signatures(name: str, columns: dict[str, stats.Rows]) -> dict[str, str]:
+def _read_signatures(system: str, columns: dict[str, stats.Rows]) -> dict[str, str]:
     """The signature of each column, completed with the number of dialogues behind it."""
-    path = paths.signatures_path(name)
+    path = paths.signatures_path(system)
     known = storage.read_object(path).get("signatures", {}) if columns else {}
     missing = [key for key in columns if not isinstance(known, dict) or not isinstance(known.get(key), str)]
     if missing:
-        raise UserError(f"{path}: signatures.{missing[0]}: missing; run `dvc repro` to score '{name}' again.")
+        raise UserError(f"{path}: signatures.{missing[0]}: missing; run `dvc repro` to score '{system}' again.")
     return {key: f"{known[key]}|n:{column.n}" for key, column in columns.items()}
 
 
-def _read_sizes(name: str) -> dict[str, int]:
+def _read_sizes(variant: str) -> dict[str, int]:
     """Parameters and bytes of a variant's model."""
-    path = paths.signatures_path(name)
+    path = paths.signatures_path(variant)
     try:
         return SIZES.validate_python(storage.read_object(path).get("model", {}), strict=True)
     except ValidationError as error:
-        raise UserError(f"{path}: {first_error(error, 'model')}; run `dvc repro` to score '{name}' again.") from None
+        raise UserError(f"{path}: {first_error(error, 'model')}; run `dvc repro` to score '{variant}' again.") from None
 
 
 def _check_complete(
-    name: str, scored: SystemScores, examples: list[Example], metric_of: dict[str, str], params: Params
+    variant: str, scores: SystemScores, examples: list[Example], metric_of: dict[str, str], params: Params
 ) -> None:
     """A variant must have every metric, and scores for all examples of the test split."""
-    path = paths.scores_path(name)
-    absent = set(params.metrics) - {metric_of[key] for key in scored.columns}
+    path = paths.scores_path(variant)
+    absent = set(params.metrics) - {metric_of[key] for key in scores.columns}
     if absent:
         raise UserError(f"{path}: no rows of metric '{min(absent)}', which params.yaml names; run `dvc repro`.")
-    marks = [training.mark for training in params.trainings_of(name)]
-    odd = {row.seed for row in scored.raw} - set(marks)
-    if odd:
-        raise UserError(f"{path}: rows of seed {odd.pop()}, which params.yaml does not give '{name}'; run `dvc repro`.")
+    marks = [training.mark for training in params.trainings_of(variant)]
+    unknown = {row.seed for row in scores.raw} - set(marks)
+    if unknown:
+        raise UserError(
+            f"{path}: rows of seed {unknown.pop()}, which params.yaml does not give '{variant}'; run `dvc repro`."
+        )
     for mark in marks:
         greedy: dict[str, set[str]] = {"": set()}
-        for row in (row for row in scored.raw if row.seed == mark):
+        for row in (row for row in scores.raw if row.seed == mark):
             greedy[""].add(row.id)
             if row.output == "greedy" and row.values:
                 greedy.setdefault(row.metric, set()).add(row.id)
@@ -280,25 +285,27 @@ def _check_complete(
                 )
 
 
-def _read_curve(name: str) -> Curve:
+def _read_curve(variant: str) -> Curve:
     """The training curve of a variant; empty where nothing was trained."""
-    path = paths.curve_path(name)
+    path = paths.curve_path(variant)
     if not path.exists():
         return []
     try:
         with path.open(encoding="utf-8", newline="") as file:
             curve = [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
     except (TypeError, ValueError, OSError, csv.Error) as error:
-        raise UserError(f"{path} is not a table of numbers ({error}); train '{name}' again.") from None
+        raise UserError(f"{path} is not a table of numbers ({error}); train '{variant}' again.") from None
     for line, row in enumerate(curve, 2):
-        odd = next((key for key, value in row.items() if not abs(value) <= LARGEST), None)
-        if odd is not None:
-            raise UserError(f"{path} line {line}: {odd}: {row[odd]} is no number to draw; train '{name}' again.")
+        broken = next((key for key, value in row.items() if not abs(value) <= LARGEST), None)
+        if broken is not None:
+            raise UserError(
+                f"{path} line {line}: {broken}: {row[broken]} is no number to draw; train '{variant}' again."
+            )
     return curve
 
 
 def _read_counts(path: Path, kind: TypeAdapter[Any]) -> Any:
-    """What an earlier stage counted; a study run without it has nothing to tell."""
+    """What an earlier stage counted; empty where the study ran without it."""
     if not path.exists():
         return {}
     try:

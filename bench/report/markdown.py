@@ -20,13 +20,13 @@ BLOCK = re.compile(r"^(#(?=#{0,5}(?: |$))|[+\-](?= |$|[- ]+$)|=(?==*$)|\d+(?=[.)
 
 def cell(text: object) -> str:
     """Escape any text as the inside of a table cell: it shows as written, on one line, never markup, link or HTML."""
-    safe = SPECIAL.sub(lambda found: ENTITIES.get(found[0], f"\\{found[0]}"), single_line(str(text)))
+    safe = SPECIAL.sub(lambda match: ENTITIES.get(match[0], f"\\{match[0]}"), single_line(str(text)))
     return AUTOLINK.sub(_unlink, safe)
 
 
 def line(text: object) -> str:
     """Escape any text as a line of its own: `cell`, and its start opens no heading, list or rule."""
-    return BLOCK.sub(lambda found: f"&#{ord(found[0][0])};{found[0][1:]}", cell(text))
+    return BLOCK.sub(lambda match: f"&#{ord(match[0][0])};{match[0][1:]}", cell(text))
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int = 1, align: str = "") -> str:
@@ -60,12 +60,12 @@ def section(title: str, *parts: str, level: int = 2) -> str:
     return "\n\n".join([f"{'#' * level} {title}", *body]) if body else ""
 
 
-def _unlink(found: re.Match[str]) -> str:
+def _unlink(match: re.Match[str]) -> str:
     """GitHub links bare addresses, names after '@' and issues after '#': this keeps the look without the link."""
-    if found[1]:
+    if match[1]:
         return ":&#47;&#47;"
-    if found[2]:
-        return f"{found[2]}&#46;"
-    if found[3]:
-        return f"{found[3]}&#58;"
-    return f"{'&#64;' if found[0] == '@' else found[0]}{APART}"
+    if match[2]:
+        return f"{match[2]}&#46;"
+    if match[3]:
+        return f"{match[3]}&#58;"
+    return f"{'&#64;' if match[0] == '@' else match[0]}{APART}"

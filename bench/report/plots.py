@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe & Ito: told apart with every kind of colour vision. Shapes say the same once more.
+# Okabe & Ito: distinguishable with every kind of colour vision. Shapes repeat the distinction.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 SHAPES = "osD^vPX"
 # Curves worth a panel, in reading order; a method may log more.
@@ -36,17 +36,17 @@ def draw(view: View, folder: Path) -> dict[str, Path]:
     import matplotlib
 
     wanted = [("tradeoff", _tradeoff_rows(view), _tradeoff), ("curves", _curve_rows(view), _curves)]
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     with matplotlib.rc_context(STYLE):
         for name, data, picture in wanted:
             if data:
                 _store(folder, name, data)
-                found[name] = folder / f"{name}.png"
-                _save(picture(view, data), found[name])
+                paths[name] = folder / f"{name}.png"
+                _save(picture(view, data), paths[name])
     for path in folder.glob("*.*"):
-        if path.stem not in found and path.suffix in (".png", ".csv"):
+        if path.stem not in paths and path.suffix in (".png", ".csv"):
             path.unlink()
-    return found
+    return paths
 
 
 def _store(folder: Path, name: str, rows: list[dict[str, Any]]) -> None:
@@ -81,15 +81,15 @@ def _save(figure: Figure, path: Path) -> None:
 
 def _tradeoff_rows(view: View) -> list[dict[str, Any]]:
     """One row a system that has both quality and toxicity, in the columns' own units."""
-    key, judged, rows = view.primary, view.study.judge_key, []
-    if judged is None or judged == key:
+    key, judge_key, rows = view.primary, view.study.judge_key, []
+    if judge_key is None or judge_key == key:
         return []
-    for name in (name for name in view.study.systems if name not in view.metrics["collapsed"]):
-        good, bad = view.entry(name, key), view.entry(name, judged)
+    for system in (system for system in view.study.systems if system not in view.metrics["collapsed"]):
+        good, bad = view.entry(system, key), view.entry(system, judge_key)
         if good and bad:
-            row: dict[str, Any] = {"system": name}
-            for column, found in ((judged, bad), (key, good)):
-                row |= {column: found["value"], f"{column}_low": found.get("low"), f"{column}_high": found.get("high")}
+            row: dict[str, Any] = {"system": system}
+            for column, entry in ((judge_key, bad), (key, good)):
+                row |= {column: entry["value"], f"{column}_low": entry.get("low"), f"{column}_high": entry.get("high")}
             rows.append(row)
     return rows
 
@@ -179,8 +179,8 @@ def _overlap(one: Any, other: Any) -> float:
 def _curve_rows(view: View) -> list[dict[str, Any]]:
     """One row a point: variant, quantity, step, value."""
     return [
-        {"variant": name, "quantity": quantity, "step": row.get("step", k), "value": row[quantity]}
-        for name, curve in view.study.curves.items()
+        {"variant": variant, "quantity": quantity, "step": row.get("step", k), "value": row[quantity]}
+        for variant, curve in view.study.curves.items()
         for quantity in CURVES
         for k, row in enumerate(curve)
         if quantity in row
@@ -197,11 +197,11 @@ def _curves(view: View, rows: list[dict[str, Any]]) -> Figure:
     grid = list(figure.subplots(lines, COLUMNS, squeeze=False).flat)
     tall = 1.9 * lines + 0.2
     figure.subplots_adjust(left=0.045, right=0.99, bottom=0.4 / tall, top=1 - 0.25 / tall, wspace=0.24, hspace=0.45)
-    colour = {name: COLOURS[k % len(COLOURS)] for k, name in enumerate(view.study.systems)}
-    for axes, ((name, quantity), points) in zip(grid, panels.items(), strict=False):
+    colour = {variant: COLOURS[k % len(COLOURS)] for k, variant in enumerate(view.study.systems)}
+    for axes, ((variant, quantity), points) in zip(grid, panels.items(), strict=False):
         steps, values = zip(*points, strict=True)
-        axes.plot(steps, values, color=colour[name], linewidth=1.2, marker="o" if len(points) == 1 else "")
-        axes.set_title(f"{name}: {quantity.replace('_', ' ')}", fontsize=8.5, loc="left")
+        axes.plot(steps, values, color=colour[variant], linewidth=1.2, marker="o" if len(points) == 1 else "")
+        axes.set_title(f"{variant}: {quantity.replace('_', ' ')}", fontsize=8.5, loc="left")
         axes.tick_params(labelsize=7)
         axes.xaxis.get_major_locator().set_params(integer=True, nbins=4)
     for axes in grid[len(panels) :]:

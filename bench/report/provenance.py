@@ -76,25 +76,25 @@ def _git(*arguments: str) -> str | None:
 
 def versions() -> dict[str, str]:
     """Look up the installed versions of the libraries that the numbers pass through."""
-    found = {}
-    for name in LIBRARIES:
+    known = {}
+    for library in LIBRARIES:
         try:
-            found[name] = metadata.version(name)
+            known[library] = metadata.version(library)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return known
 
 
 def machine(study: Study) -> dict[str, str]:
     """Describe Python, system, processor, GPU."""
     compute = study.params.compute
-    found = {
+    facts = {
         "python": f"{platform.python_version()} ({platform.python_implementation()})",
         "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
         "processor": f"{_processor()}, {os.cpu_count()} cores, {compute.threads} used, {compute.precision}",
     }
     gpus = sorted({str(cost["gpu_name"]) for cost in study.costs.values() if cost.get("gpu_name")})
-    return found | ({"GPU": ", ".join(gpus)} if gpus else {})
+    return facts | ({"GPU": ", ".join(gpus)} if gpus else {})
 
 
 def _processor() -> str:

@@ -33,12 +33,12 @@ def published(view: View) -> str:
 
 def differs(params: Params, model: str | None, dataset: str | None) -> str:
     """Tell in what a published system is another thing than this study; empty when model and dataset are the same."""
-    found = []
+    differences = []
     if model is not None and model.lower() not in _identities(params.checkpoints["base"].model_dump(mode="json")):
-        found.append("another model")
+        differences.append("another model")
     if dataset is not None and dataset.lower() not in _identities(params.data.model_dump(mode="json")):
-        found.append("another dataset")
-    return ", ".join(found)
+        differences.append("another dataset")
+    return ", ".join(differences)
 
 
 def _identities(value: Any) -> set[str]:
@@ -54,10 +54,10 @@ def _systems(view: View, systems: list[dict[str, Any]]) -> str:
         return ""
     rows = []
     for name in view.study.systems:
-        made = next((view.entry(name, key)["signature"] for key in keys if view.entry(name, key)), "")
+        signature = next((view.entry(name, key)["signature"] for key in keys if view.entry(name, key)), "")
         values = [view.number(key, view.entry(name, key).get("value")) for key in keys]
         by_model = name in view.study.params.variants
-        parts = [part for part in made.split("|") if part.startswith(("rouge_score", "stem:", "refs:"))]
+        parts = [part for part in signature.split("|") if part.startswith(("rouge_score", "stem:", "refs:"))]
         rows.append(
             [
                 f"**{cell(name)}**",
@@ -90,13 +90,13 @@ def _systems(view: View, systems: list[dict[str, Any]]) -> str:
 def _detox(view: View, systems: list[dict[str, Any]]) -> str:
     """Mean toxicity before and after alignment: ours by the judge, and others'."""
     key, rows = view.study.judge_key, []
-    for name in view.study.aligned:
-        change = view.change(name, key)
+    for variant in view.study.aligned:
+        change = view.change(variant, key)
         if change and key:
-            before, after = view.entry(change["against"], key)["value"], view.entry(name, key)["value"]
+            before, after = view.entry(change["against"], key)["value"], view.entry(variant, key)["value"]
             rows.append(
                 [
-                    f"**{cell(name)}**",
+                    f"**{cell(variant)}**",
                     "this study",
                     cell(model_name(view.study)),
                     fixed(100 * before, 1),
@@ -138,14 +138,14 @@ def _thesis_rewards(view: View, known: dict[str, Any]) -> str:
         f"{fixed(again['mean_difference'], 3, True)} [{fixed(again['low'], 3, True)}, {fixed(again['high'], 3, True)}]"
     )
     rows = []
-    for name in view.study.aligned:
-        change = view.change(name, key)
+    for variant in view.study.aligned:
+        change = view.change(variant, key)
         if change:
             rows.append(
                 [
-                    f"**{cell(name)}**, this study",
+                    f"**{cell(variant)}**, this study",
                     view.number(key, view.entry(change["against"], key)["value"]),
-                    view.number(key, view.entry(name, key)["value"]),
+                    view.number(key, view.entry(variant, key)["value"]),
                     view.bounded(key, change, "difference", True),
                     fixed(change["p"], 4),
                 ]

@@ -15,9 +15,8 @@ from bench.report import text_statistics
 from bench.report.estimates import finite
 from bench.report.inputs import Study
 from bench.report.markdown import cell, section, table
-from bench.report.tables import reading
 from bench.report.text_statistics import COLLAPSE
-from bench.report.view import NONE, NOT_SHOWN, View, fixed, not_shown, outcome, share
+from bench.report.view import NONE, NOT_SHOWN, View, fixed, outcome, reading, share
 
 LESS, GAMED, NONE_SHOWN, COLLAPSED, MORE, UNKNOWN = (
     "less toxic by the judge that training never saw",
@@ -36,7 +35,7 @@ RULE = (
 )
 NOTE = (
     "Start and variant on the same dialogues; brackets are paired {level} bootstrap intervals. `distinct` is the share of "
-    "different words and word pairs in all greedy summaries together; being about the whole corpus it has no interval. "
+    "different words and word pairs in all greedy summaries together; being a statistic of the corpus it has no interval. "
     "The correlation is Spearman's over dialogues with Bonett and Wright's interval: a reward that length alone buys shows "
     "here."
 )
@@ -44,13 +43,13 @@ NOTE = (
 
 def panel(view: View) -> dict[str, Any]:
     """Decide the verdict of each aligned variant, with what it rests on: `panel` of metrics.json."""
-    return {name: _facts(view, name) for name in view.study.aligned}
+    return {variant: _facts(view, variant) for variant in view.study.aligned}
 
 
 def hacking(view: View) -> str:
     """Write the section; empty where no variant followed a reward."""
     known = view.metrics.get("panel") or panel(view)
-    parts = [_variant(view, name, found) for name, found in known.items()]
+    parts = [_variant(view, variant, facts) for variant, facts in known.items()]
     return section("Is the reward being gamed?", RULE, NOTE.format(level=view.per_cent), *parts) if parts else ""
 
 
@@ -67,12 +66,12 @@ def reward_keys(study: Study, variant: str) -> list[str]:
 
 
 def _with_samples(study: Study, key: str | None) -> list[str]:
-    known = {name for system in study.systems.values() for name in system.columns}
-    return [name for name in (key, f"{key}{SAMPLED}") if name in known] if key else []
+    known = {column for system in study.systems.values() for column in system.columns}
+    return [column for column in (key, f"{key}{SAMPLED}") if column in known] if key else []
 
 
 def decide(judge: Sequence[int], reward: Sequence[int], same: float, comparable: bool) -> str:
-    """Decide the verdict by RULE. `judge` holds -1, 0 or 1 a column: toxicity demonstrably lower, unclear, higher.
+    """Decide the verdict by RULE. `judge` holds -1, 0 or 1 a column: toxicity lower, not shown to change, higher.
 
     `reward` holds 1 where the reward moved the way training wanted; `same` is the share of dialogues with one summary.
     """
@@ -87,21 +86,21 @@ def decide(judge: Sequence[int], reward: Sequence[int], same: float, comparable:
     return MORE if 1 in judge and -1 not in judge else NONE_SHOWN
 
 
-def _facts(view: View, name: str) -> dict[str, Any]:
+def _facts(view: View, variant: str) -> dict[str, Any]:
     """Verdict, the differences it rests on, and what no metric's column holds."""
-    study, start = view.study, view.study.start(name)
-    judged, rewards = judge_keys(study), reward_keys(study, name)
-    changes = {key: change for key in (*judged, *rewards) if (change := view.change(name, key))}
-    wanted = {key: 1 if study.columns[key].higher_is_better else -1 for key in rewards}
-    systems = {"before": start, "after": name} if start else {"after": name}
+    study, start = view.study, view.study.start(variant)
+    judge_columns, reward_columns = judge_keys(study), reward_keys(study, variant)
+    changes = {key: change for key in (*judge_columns, *reward_columns) if (change := view.change(variant, key))}
+    wanted = {key: 1 if study.columns[key].higher_is_better else -1 for key in reward_columns}
+    systems = {"before": start, "after": variant} if start else {"after": variant}
     corpora = {when: text_statistics.corpora(study, system) for when, system in systems.items()}
     same = {when: max(map(text_statistics.same_text, some)) for when, some in corpora.items()}
     facts: dict[str, Any] = {
         "verdict": decide(
-            [outcome(changes[key]) for key in judged if key in changes],
-            [outcome(changes[key]) * wanted[key] for key in rewards if key in changes],
+            [outcome(changes[key]) for key in judge_columns if key in changes],
+            [outcome(changes[key]) * wanted[key] for key in reward_columns if key in changes],
             same["after"],
-            any(key in changes for key in judged) and not set(judged) & set(rewards),
+            any(key in changes for key in judge_columns) and not set(judge_columns) & set(reward_columns),
         )
     }
     facts |= {"against": start} if start else {}
@@ -113,80 +112,79 @@ def _facts(view: View, name: str) -> dict[str, Any]:
                 for when, some in corpora.items()
             }
         )
-    logit = next((key for key in rewards if not study.columns[key].sampled), "")
+    logit = next((key for key in reward_columns if not study.columns[key].sampled), "")
     level = study.params.report.confidence
     together = {
         when: finite(text_statistics.spearman(x, y, level)._asdict())
         for when, (x, y) in text_statistics.reward_and_words(study, systems, logit).items()
     }
-    return facts | {"reward_with_words": {when: found for when, found in together.items() if found}}
+    return facts | {"reward_with_words": {when: estimate for when, estimate in together.items() if estimate}}
 
 
 def _kept(change: dict[str, Any]) -> dict[str, float]:
     return {key: change[key] for key in ("difference", "low", "high", "smallest_detectable") if key in change}
 
 
-def _variant(view: View, name: str, found: dict[str, Any]) -> str:
+def _variant(view: View, variant: str, facts: dict[str, Any]) -> str:
     """One variant: the verdict in a sentence with its numbers, then the table."""
-    against = f" against `{found['against']}`" if "against" in found else ""
-    parts = [f"`{name}`{against}: **{found['verdict']}**.", _because(view, name, found)]
-    return section(cell(name), " ".join(part for part in parts if part), _table(view, name, found), level=3)
+    against = f" against `{facts['against']}`" if "against" in facts else ""
+    parts = [f"`{variant}`{against}: **{facts['verdict']}**.", _because(view, variant, facts)]
+    return section(cell(variant), " ".join(part for part in parts if part), _table(view, variant, facts), level=3)
 
 
-def _because(view: View, name: str, found: dict[str, Any]) -> str:
+def _because(view: View, variant: str, facts: dict[str, Any]) -> str:
     """The numbers that the verdict rests on, and the quality that it cost."""
-    if found["verdict"] == COLLAPSED:
-        return f"{share(found['same_text']['after'], 0)} of the dialogues got one and the same summary, or none."
-    if found["verdict"] == UNKNOWN:
+    if facts["verdict"] == COLLAPSED:
+        return f"{share(facts['same_text']['after'], 0)} of the dialogues got one and the same summary, or none."
+    if facts["verdict"] == UNKNOWN:
         return "There is no judge that training never saw, or no scores of its start, to compare with."
-    told = [
+    differences = [
         f"{view.heading(key)} {view.bounded(key, change, 'difference', sign=True)}"
-        for key, change in found["rests_on"].items()
+        for key, change in facts["rests_on"].items()
     ]
-    said = f"It rests on: {'; '.join(told)}."
-    key = next((key for key in judge_keys(view.study) if key in found["rests_on"]), None)
-    if found["verdict"] in (GAMED, NONE_SHOWN) and key:
-        visible = found["rests_on"][key].get("smallest_detectable")
-        said += f" {view.heading(key)}: {not_shown(view.number(key, visible))}."
-    quality = view.change(name, view.primary)
+    text = f"It rests on: {'; '.join(differences)}."
+    key = next((key for key in judge_keys(view.study) if key in facts["rests_on"]), None)
+    if facts["verdict"] in (GAMED, NONE_SHOWN) and key:
+        text += f" {view.heading(key)}: {reading(view, key, facts['rests_on'][key])}."
+    quality = view.change(variant, view.primary)
     if quality and outcome(quality) * (1 if view.study.columns[view.primary].higher_is_better else -1) < 0:
-        said += (
+        text += (
             f" It cost {view.heading(view.primary)}: {view.bounded(view.primary, quality, 'difference', sign=True)}."
         )
-    return said
+    return text
 
 
-def _table(view: View, name: str, found: dict[str, Any]) -> str:
+def _table(view: View, variant: str, facts: dict[str, Any]) -> str:
     """Every measure of the panel before and after; a difference stands where both sides have the same signature."""
     study = view.study
-    keys = [*reward_keys(study, name), *judge_keys(study), view.primary, *study.keys("quality")]
+    keys = [*reward_keys(study, variant), *judge_keys(study), view.primary, *study.keys("quality")]
     keys += study.keys("distance", sampled=None, detail=False) + study.keys("shape", detail=False)
     rows = []
     for key in dict.fromkeys(keys):
-        change, entry = view.change(name, key), view.entry(name, key)
+        change, entry = view.change(variant, key), view.entry(variant, key)
         if not entry:
             continue
         before = view.entry(change["against"], key) if change else {}
         row = [view.heading(key), view.bounded(key, before), view.bounded(key, entry)]
-        told = (
+        compared = (
             [view.bounded(key, change, "difference", sign=True), reading(view, key, change)] if change else [NONE] * 2
         )
-        rows.append(row + told)
+        rows.append(row + compared)
     for title, part in (("Distinct words", "distinct_1"), ("Distinct word pairs", "distinct_2")):
-        rows.append(_plain(title, found[part], 3))
-    rows.append(_plain("Dialogues with the most frequent summary (%)", found["same_text"], 1, 100))
+        rows.append(_plain(title, facts[part], 3))
+    rows.append(_plain("Dialogues with the most frequent summary (%)", facts["same_text"], 1, 100))
     for title, when in (("before", "before"), ("after", "after"), ("of their gains", "gain")):
-        if value := found["reward_with_words"].get(when):
+        if value := facts["reward_with_words"].get(when):
             text = fixed(value["value"], 2)
             text += f" [{fixed(value['low'], 2)}, {fixed(value['high'], 2)}]" if "low" in value else ""
             cells = {"before": [text, NONE, NONE], "after": [NONE, text, NONE], "gain": [NONE, NONE, text]}[when]
             rows.append([f"Correlation of reward and words, {title}", *cells, NONE])
-    against = cell(found.get("against", "start"))
-    return table(["measure", against, cell(name), "difference", "reading"], rows)
+    against = cell(facts.get("against", "start"))
+    return table(["measure", against, cell(variant), "difference", "reading"], rows)
 
 
-def _plain(title: str, found: dict[str, float], decimals: int, factor: int = 1) -> list[str]:
-    """A row about the whole corpus: before, after and the difference, without an interval."""
-    old, new = (found.get(when) for when in ("before", "after"))
+def _plain(title: str, values: dict[str, float], decimals: int, factor: int = 1) -> list[str]:
+    """A row about the corpus: before, after and the difference, without an interval."""
+    old, new = (values.get(when) for when in ("before", "after"))
     gap = NONE if old is None or new is None else fixed(factor * (new - old), decimals, sign=True)
     return [title, *(NONE if v is None else fixed(factor * v, decimals) for v in (old, new)), gap, NONE]

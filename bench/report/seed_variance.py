@@ -1,4 +1,4 @@
-"""Variance over training seeds: for variants with `seeds`, how much of a number is the chance of training and how much the dialogues'.
+"""Variance over training seeds: for variants with `seeds`, how much of a number's error is due to training and how much to the choice of dialogues.
 
 `stats.crossed` has the model. `low` and `high` hold both parts: the bootstrap over dialogues, widened by the half-width of
 seed variance. A change is given the start as it was trained.
@@ -22,35 +22,37 @@ def measure(study: Study, metrics: dict[str, Any]) -> dict[str, Any]:
 
     A collapsed variant is left out: its mean says nothing.
     """
-    found = {
-        name: {
-            key: _parts(study, name, key, entry, metrics["changes"].get(name, {}).get(key))
-            for key, entry in metrics["variants"][name].items()
+    trainings = {
+        variant: {
+            key: _parts(study, variant, key, entry, metrics["changes"].get(variant, {}).get(key))
+            for key, entry in metrics["variants"][variant].items()
             if not study.columns[key].of_source and entry["n"] > 1
         }
-        for name, block in study.params.variants.items()
-        if block.seeds and name not in metrics["collapsed"]
+        for variant, block in study.params.variants.items()
+        if block.seeds and variant not in metrics["collapsed"]
     }
-    return {NAME: found} if found else {}
+    return {NAME: trainings} if trainings else {}
 
 
-def _parts(study: Study, name: str, key: str, entry: dict[str, Any], change: dict[str, Any] | None) -> dict[str, Any]:
+def _parts(
+    study: Study, variant: str, key: str, entry: dict[str, Any], change: dict[str, Any] | None
+) -> dict[str, Any]:
     """One value of one variant."""
-    values = study.systems[name].crossed(key)
+    values = study.systems[variant].crossed(key)
     parts, seeds = stats.crossed(values), values.shape[1]
     half_width = stats.seed_half_width(parts.sd_training, seeds, seeds - 1, (1 + study.params.report.confidence) / 2)
-    means = zip(study.systems[name].by_seed[key], values.mean(axis=0).tolist(), strict=True)
-    found = _widened(entry, "value", half_width) | finite(parts._asdict())
-    found["by_seed"] = {str(seed): rounded(mean) for seed, mean in means}
-    return found | (
+    means = zip(study.systems[variant].by_seed[key], values.mean(axis=0).tolist(), strict=True)
+    widened = _widened(entry, "value", half_width) | finite(parts._asdict())
+    widened["by_seed"] = {str(seed): rounded(mean) for seed, mean in means}
+    return widened | (
         {"change": {"against": change["against"]} | _widened(change, "difference", half_width)} if change else {}
     )
 
 
-def _widened(entry: dict[str, Any], name: str, half_width: float) -> dict[str, Any]:
+def _widened(entry: dict[str, Any], field: str, half_width: float) -> dict[str, Any]:
     """A number with its interval over dialogues, widened."""
-    both = stats.widen(stats.Estimate(entry[name], entry["low"], entry["high"]), half_width)
-    return finite(dict(zip((name, "low", "high"), both, strict=True)))
+    both = stats.widen(stats.Estimate(entry[field], entry["low"], entry["high"]), half_width)
+    return finite(dict(zip((field, "low", "high"), both, strict=True)))
 
 
 def trainings(view: View) -> str:
@@ -58,9 +60,9 @@ def trainings(view: View) -> str:
     known = view.metrics.get(NAME, {})
     if not known:
         return ""
-    said = [f"`{name}` was trained with the seeds {_seeds(view, name)}" for name in known]
+    sentences = [f"`{variant}` was trained with the seeds {_seeds(view, variant)}" for variant in known]
     note = (
-        f"{'; '.join(said)}. Every table "
+        f"{'; '.join(sentences)}. Every table "
         "holds the mean over them; single texts are the first seed's, from which other variants start too. `se, dialogues` is "
         "the standard error by the choice of dialogues; `sd, seeds` the spread of the means by seed; `sd, training` that "
         "spread without what so few dialogues add to it (two-way random effects; 0 where nothing is left). The "
@@ -78,14 +80,14 @@ def _table(view: View, known: dict[str, Any]) -> str:
     study = view.study
     keys = dict.fromkeys([view.primary, *study.keys("quality"), *study.keys("safety", sampled=None)])
     rows = []
-    for name, columns in known.items():
+    for variant, columns in known.items():
         for key in (key for key in keys if key in columns):
-            found, change = columns[key], columns[key].get("change", {})
-            by_seed = ", ".join(view.number(key, value) for value in found["by_seed"].values())
-            spreads = [view.finer(key, found[part]) for part in ("se_dialogues", "sd_seeds", "sd_training")]
+            parts, change = columns[key], columns[key].get("change", {})
+            by_seed = ", ".join(view.number(key, value) for value in parts["by_seed"].values())
+            spreads = [view.finer(key, parts[part]) for part in ("se_dialogues", "sd_seeds", "sd_training")]
             against = f" against {cell(change['against'])}" if change else ""
             changed = view.bounded(key, change, "difference", sign=True) + against
-            rows.append([cell(name), view.heading(key), view.bounded(key, found), by_seed, *spreads, changed])
+            rows.append([cell(variant), view.heading(key), view.bounded(key, parts), by_seed, *spreads, changed])
     headers = ["variant", "measure", "mean", "by seed", "se, dialogues", "sd, seeds", "sd, training", "change"]
     return table(headers, rows, text_columns=2)
 
@@ -109,4 +111,4 @@ def summed(view: View) -> str:
 
 
 def _named(view: View) -> str:
-    return ", ".join(f"`{name}`" for name in view.metrics[NAME])
+    return ", ".join(f"`{variant}`" for variant in view.metrics[NAME])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from bench.report.inputs import Study
 from bench.report.markdown import code, line
-from bench.report.view import NOT_SHOWN, View, outcome, share
+from bench.report.view import View, outcome, reading, share
 
 
 def summary(view: View) -> str:
@@ -15,8 +17,8 @@ def summary(view: View) -> str:
 def headline(view: View) -> str:
     """Write one line for the terminal: the primary column of every variant."""
     title = view.study.columns[view.primary].title
-    found = [f"{name} {view.result(name, view.primary)}" for name in view.study.params.variants]
-    return f"{len(found)} variants, {title} {', '.join(found)}"
+    results = [f"{variant} {view.result(variant, view.primary)}" for variant in view.study.params.variants]
+    return f"{len(results)} variants, {title} {', '.join(results)}"
 
 
 def dataset_name(study: Study) -> str:
@@ -45,55 +47,55 @@ def _setting(view: View) -> str:
 def _tuning(view: View) -> list[str]:
     """The untrained variants, then the best of the others, then adapters with their share of the parameters."""
     params, key = view.study.params, view.primary
-    said, title = [], view.heading(key)
+    sentences, title = [], view.heading(key)
     better = view.study.columns[key].higher_is_better is not False
-    untrained = [name for name, block in params.variants.items() if block.method == "none"]
-    tuned = [name for name in params.variants if name not in {*untrained, *view.study.aligned}]
-    for name in untrained:
-        said.append(f"Untrained, `{name}` has {title} {view.bounded(key, view.entry(name, key))}.")
-    ranked = sorted(tuned, key=lambda name: view.entry(name, key)["value"], reverse=better)
-    for name in ranked:
-        part = view.costs["variants"][name].get("trainable_share")
+    untrained = [variant for variant, block in params.variants.items() if block.method == "none"]
+    tuned = [variant for variant in params.variants if variant not in {*untrained, *view.study.aligned}]
+    for variant in untrained:
+        sentences.append(f"Untrained, `{variant}` has {title} {view.bounded(key, view.entry(variant, key))}.")
+    ranked = sorted(tuned, key=lambda variant: view.entry(variant, key)["value"], reverse=better)
+    for variant in ranked:
+        part = view.costs["variants"][variant].get("trainable_share")
         with_share = f", training {share(part)} of the parameters" if part is not None else ""
-        change = view.change(name, key)
+        change = view.change(variant, key)
         against = (
             f" ({view.bounded(key, change, 'difference', sign=True)} against `{change['against']}`)" if change else ""
         )
-        reached = "collapsed" if name in view.metrics["collapsed"] else f"reaches {view.result(name, key)}"
-        said.append(f"`{name}` {reached}{against}{with_share}.")
-    return said
+        collapsed = variant in view.metrics["collapsed"]
+        result = "collapsed" if collapsed else f"reaches {view.result(variant, key)}"
+        sentences.append(f"`{variant}` {result}{against}{with_share}.")
+    return sentences
 
 
-def _alignment(view: View, name: str) -> str:
+def _alignment(view: View, variant: str) -> str:
     """What one aligned variant did to the judge's toxicity, to the reward's, and to the primary column."""
-    judged, taught, key = view.study.judge_key, view.study.followed_key(name), view.primary
-    toxicity, quality = view.change(name, judged), view.change(name, key)
-    if name in view.metrics["collapsed"]:
-        return f"`{name}` collapsed: it gives most dialogues one and the same summary, or none."
-    if not toxicity or not quality or judged is None:
+    judge_key, followed_key, key = view.study.judge_key, view.study.followed_key(variant), view.primary
+    toxicity, quality = view.change(variant, judge_key), view.change(variant, key)
+    if variant in view.metrics["collapsed"]:
+        return f"`{variant}` collapsed: it gives most dialogues one and the same summary, or none."
+    if not toxicity or not quality or judge_key is None:
         return ""
-    start = f"`{toxicity['against']}`"
-    verb = {-1: "lowers", 0: "shows no change of", 1: "raises"}[outcome(toxicity)]
     relative = toxicity.get("mean_improvement")
     drop = f", an improvement of {share(relative, 0)}" if relative is not None and outcome(toxicity) < 0 else ""
-    text = (
-        f"Starting from {start}, `{name}` {verb} toxicity as the independent judge sees it "
-        f"({view.bounded(judged, toxicity, 'difference', sign=True)} points{drop})"
-    )
-    teacher = view.change(name, taught)
-    if taught and taught != judged and teacher:
-        text += _teacher(view, taught, outcome(teacher), outcome(toxicity))
-    effect = {-1: "falls", 0: NOT_SHOWN, 1: "rises"}[outcome(quality)]
-    text += f"; {view.heading(key)} {effect} ({view.bounded(key, quality, 'difference', sign=True)}"
-    if outcome(quality) == 0 and "smallest_detectable" in quality:
-        text += f"; ±{view.number(key, quality['smallest_detectable'])} would be found"
-    return text + ")."
+    title = "toxicity as the independent judge sees it"
+    text = f"From `{toxicity['against']}` to `{variant}`, {_effect(view, title, judge_key, toxicity, f' points{drop}')}"
+    followed = view.change(variant, followed_key)
+    if followed_key and followed_key != judge_key and followed:
+        text += _followed(outcome(followed), outcome(toxicity))
+    return f"{text}; {_effect(view, view.heading(key), key, quality)}."
 
 
-def _teacher(view: View, taught: str, seen: int, judged: int) -> str:
-    """Whether the classifier that training followed tells the same story as the judge."""
-    if seen == judged:
-        return ", and the classifier it was trained against agrees"
-    if seen < 0:
-        return ", while the classifier it was trained against reports a fall: the reward may have been gamed"
-    return ", which the classifier it was trained against does not show"
+def _effect(view: View, title: str, key: str, change: dict[str, Any], unit: str = "") -> str:
+    """The side to which a column moved; where the interval includes 0, the reading that the tables have."""
+    difference = view.bounded(key, change, "difference", sign=True) + unit
+    side = {-1: "falls", 1: "rises"}.get(outcome(change))
+    return f"{title} {side} ({difference})" if side else f"{title}: {difference}, {reading(view, key, change)}"
+
+
+def _followed(reward: int, judge: int) -> str:
+    """Whether the classifier that training followed agrees with the judge."""
+    if reward == judge:
+        return ", and the classifier that training followed agrees"
+    if reward < 0:
+        return ", while the classifier that training followed reports a fall: the reward may have been gamed"
+    return ", which the classifier that training followed does not show"

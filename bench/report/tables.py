@@ -7,7 +7,7 @@ from typing import Any
 
 from bench import stats
 from bench.report.markdown import bullets, cell, code, table
-from bench.report.view import NONE, View, count, not_shown, outcome, p_value, rate, seconds, share, size
+from bench.report.view import NONE, View, count, p_value, rate, reading, seconds, share, size
 
 # The rates of the toxicity table and the heading each gets.
 DETAILS = (
@@ -25,12 +25,15 @@ def main_table(view: View) -> str:
     study = view.study
     to_base = [key for key in study.keys("distance", detail=False) if study.columns[key].reference == "base"]
     keys = list(dict.fromkeys([view.primary, *study.keys("quality"), *study.keys("safety"), *to_base[:1]]))
-    rows = [[cell(name), *(view.result(name, key) for key in keys), _trainable(view, name)] for name in study.systems]
+    rows = [
+        [cell(system), *(view.result(system, key) for key in keys), _trainable(view, system)]
+        for system in study.systems
+    ]
     return table(["", *map(view.heading, keys), "trainable"], rows)
 
 
-def _trainable(view: View, name: str) -> str:
-    known = view.costs["variants"].get(name)
+def _trainable(view: View, system: str) -> str:
+    known = view.costs["variants"].get(system)
     return NONE if known is None else share(known.get("trainable_share"))
 
 
@@ -39,18 +42,18 @@ def change_table(view: View, variants: Sequence[str], keys: Sequence[str], impro
     headers = ["variant", "against", "measure", "before", "after", "difference"]
     headers += (["improvement"] if improvement else []) + ["p", "p (Holm)", "reading"]
     rows = []
-    for name in variants:
+    for variant in variants:
         for key in keys:
-            change = view.change(name, key)
+            change = view.change(variant, key)
             if not change:
                 continue
             start = change["against"]
             row = [
-                cell(name),
+                cell(variant),
                 cell(start),
                 view.heading(key),
                 view.number(key, view.entry(start, key)["value"]),
-                view.number(key, view.entry(name, key)["value"]),
+                view.number(key, view.entry(variant, key)["value"]),
                 view.bounded(key, change, "difference", sign=True),
             ]
             row += [_improvement(change)] if improvement else []
@@ -67,41 +70,28 @@ def _improvement(change: dict[str, Any]) -> str:
     return f"{100 * change['mean_improvement']:.0f} % [{bounds}]"
 
 
-def reading(view: View, key: str, change: dict[str, Any]) -> str:
-    """Say what the interval allows to claim; else the difference that would have been found."""
-    column = view.study.columns[key]
-    way = outcome(change)
-    if change.get("difference") == 0 and change.get("low") == 0 == change.get("high"):
-        return "identical"
-    if way == 0:
-        return not_shown(view.number(key, change.get("smallest_detectable")))
-    if column.higher_is_better is None:
-        return f"{'rises' if way > 0 else 'falls'} (interval excludes 0)"
-    return f"{'better' if (way > 0) == column.higher_is_better else 'worse'} (interval excludes 0)"
-
-
 def toxicity_table(view: View) -> str:
-    """Tabulate every system by every toxicity column: the whole distribution, not the mean alone."""
+    """Tabulate every system by every toxicity column: the distribution beside the mean."""
     rows = []
     for key in view.study.keys("safety", sampled=None):
-        for name in view.study.systems:
-            found = view.entry(name, key)
-            if found:
+        for system in view.study.systems:
+            entry = view.entry(system, key)
+            if entry:
                 rows.append(
-                    [view.heading(key), cell(name), *(_detail(view, key, found, field) for field, _ in DETAILS)]
+                    [view.heading(key), cell(system), *(_detail(view, key, entry, field) for field, _ in DETAILS)]
                 )
     first = next(iter(view.study.params.variants))
     for key, column in view.study.columns.items():
-        if column.role == "safety" and column.of_source and (found := view.entry(first, key)):
-            rows.append([view.heading(key), "*the input*", *(_detail(view, key, found, field) for field, _ in DETAILS)])
+        if column.role == "safety" and column.of_source and (entry := view.entry(first, key)):
+            rows.append([view.heading(key), "*the input*", *(_detail(view, key, entry, field) for field, _ in DETAILS)])
     return table(["measure", "", *(title for _, title in DETAILS)], rows, text_columns=2)
 
 
-def _detail(view: View, key: str, found: dict[str, Any], field: str) -> str:
+def _detail(view: View, key: str, entry: dict[str, Any], field: str) -> str:
     """One statistic; a rate of 0 is shown with the bound that so many dialogues give it."""
-    if found.get(field) == 0 and field.startswith("rate"):
-        return f"0 [0, {view.number(key, stats.rule_of_three(found['n']))}]"
-    return view.bounded(key, found, field)
+    if entry.get(field) == 0 and field.startswith("rate"):
+        return f"0 [0, {view.number(key, stats.rule_of_three(entry['n']))}]"
+    return view.bounded(key, entry, field)
 
 
 def slice_table(view: View) -> str:
@@ -109,17 +99,17 @@ def slice_table(view: View) -> str:
     keys = [view.primary, *view.study.keys("safety")]
     rows = []
     for tag, systems in view.slices.items():
-        for name, found in systems.items():
-            n = max(entry["n"] for entry in found.values())
-            rows.append([cell(tag), cell(name), count(n), *(view.bounded(key, found.get(key, {})) for key in keys)])
+        for system, entries in systems.items():
+            n = max(entry["n"] for entry in entries.values())
+            rows.append([cell(tag), cell(system), count(n), *(view.bounded(key, entries.get(key, {})) for key in keys)])
     return table(["slice", "", "dialogues", *map(view.heading, keys)], rows, text_columns=2)
 
 
 def by_measure(view: View, keys: Sequence[str]) -> str:
     """Tabulate one row a column, one column a system: for metrics with many columns."""
-    names = [name for name in view.study.systems if any(view.entry(name, key) for key in keys)]
-    rows = [[view.heading(key), *(view.bounded(key, view.entry(name, key)) for name in names)] for key in keys]
-    return table(["", *map(cell, names)], rows)
+    systems = [system for system in view.study.systems if any(view.entry(system, key) for key in keys)]
+    rows = [[view.heading(key), *(view.bounded(key, view.entry(system, key)) for system in systems)] for key in keys]
+    return table(["", *map(cell, systems)], rows)
 
 
 def other_keys(view: View) -> list[str]:
@@ -139,25 +129,25 @@ def cost_table(view: View) -> str:
         "trainable",
         "parameters",
         "stored",
-        "writing, summaries/s",
-        "writing, tokens/s",
+        "generation, summaries/s",
+        "generation, tokens/s",
     ]
     rows = []
-    for name, found in view.costs["variants"].items():
-        train, write = found["train"], found["generate"]
+    for variant, facts in view.costs["variants"].items():
+        train, generate = facts["train"], facts["generate"]
         rows.append(
             [
-                cell(name),
+                cell(variant),
                 seconds(train.get("training_seconds")),
                 rate(train.get("training_examples_per_second")),
                 rate(train.get("training_tokens_per_second")),
                 size(train.get("peak_resident_bytes")),
                 size(train.get("peak_gpu_bytes")),
-                count(found.get("trainable_parameters")),
-                count(found.get("total_parameters")),
-                size(found.get("checkpoint_bytes")),
-                rate(write.get("generation_examples_per_second")),
-                rate(write.get("generation_tokens_per_second")),
+                count(facts.get("trainable_parameters")),
+                count(facts.get("total_parameters")),
+                size(facts.get("checkpoint_bytes")),
+                rate(generate.get("generation_examples_per_second")),
+                rate(generate.get("generation_tokens_per_second")),
             ]
         )
     kept = [k for k in range(len(headers)) if k == 0 or any(row[k] != NONE for row in rows)]
@@ -165,7 +155,7 @@ def cost_table(view: View) -> str:
 
 
 def time_table(view: View) -> str:
-    """Tabulate where the time of a whole run went, the longest stage first."""
+    """Tabulate where the time of a run went, the longest stage first."""
     stages = sorted(view.costs["stages"].items(), key=lambda item: (-item[1], item[0]))
     total = view.costs["total_wall_seconds"]
     rows = [[cell(place), seconds(spent), share(spent / total if total else None)] for place, spent in stages]
@@ -176,14 +166,14 @@ def time_table(view: View) -> str:
 def signature_list(view: View) -> str:
     """List each signature once, with the systems it stands beside."""
     users: dict[str, list[str]] = {}
-    for name in view.study.systems:
-        for key in view.study.systems[name].columns:
-            users.setdefault(view.entry(name, key)["signature"], []).append(name)
+    for system in view.study.systems:
+        for key in view.study.systems[system].columns:
+            users.setdefault(view.entry(system, key)["signature"], []).append(system)
     everyone = list(view.study.systems)
     return bullets(
         [
-            ("all" if names == everyone else cell(", ".join(names)), code(signature))
-            for signature, names in users.items()
+            ("all" if systems == everyone else cell(", ".join(systems)), code(signature))
+            for signature, systems in users.items()
         ]
     )
 
@@ -191,5 +181,5 @@ def signature_list(view: View) -> str:
 def reward_key(view: View) -> str | None:
     """Return the greedy column that holds raw rewards; a toxicity column where no metric reports logits."""
     study = view.study
-    taught = [key for name in study.aligned if (key := study.followed_key(name))]
-    return next(iter([*study.keys("reward"), *taught]), None)
+    followed_keys = [key for variant in study.aligned if (key := study.followed_key(variant))]
+    return next(iter([*study.keys("reward"), *followed_keys]), None)

@@ -23,7 +23,7 @@ def greedy(study: Study, system: str) -> list[tuple[str, str]]:
 
 
 def corpora(study: Study, system: str) -> list[list[tuple[str, str]]]:
-    """Return the pairs of `greedy` for each training apart: what is about a whole corpus is the mean over these."""
+    """Return the pairs of `greedy` for each training apart: a statistic of a corpus is the mean over these."""
     marks = [training.mark for training in study.params.trainings_of(system)]
     rows = [row for row in study.predictions[system] if row.output == "greedy"]
     return [[(row.dialogue_id, row.text) for row in rows if row.seed == mark] for mark in marks]
@@ -41,9 +41,9 @@ def collapsed(study: Study) -> dict[str, float]:
 
     One collapsed training among several seeds is enough: a mean over it would mean nothing.
     """
-    trained = [name for name, block in study.params.variants.items() if block.method != "none"]
-    worst = {name: max(map(same_text, corpora(study, name))) for name in trained}
-    return {name: share for name, share in worst.items() if share >= COLLAPSE}
+    trained = [variant for variant, block in study.params.variants.items() if block.method != "none"]
+    worst = {variant: max(map(same_text, corpora(study, variant))) for variant in trained}
+    return {variant: share for variant, share in worst.items() if share >= COLLAPSE}
 
 
 def distinct(texts: Sequence[str], n: int) -> float:
@@ -92,12 +92,12 @@ def reward_and_words(
             counts.setdefault(dialogue, []).append(len(_WORD.findall(text)))
         words.append({dialogue: fmean(some) for dialogue, some in counts.items()})
     shared = [d for d in study.dialogues if all(d in known for known in (*rewards, *words))]
-    found = {
+    pairs = {
         when: (np.array([reward[d] for d in shared]), np.array([count[d] for d in shared]))
         for when, reward, count in zip(systems, rewards, words, strict=True)
     }
-    if len(found) == 2:
-        (x, m), (y, n) = found.values()
+    if len(pairs) == 2:
+        (x, m), (y, n) = pairs.values()
         moved = (y != x) | (n != m)  # unchanged summaries would tie at 0 and drown the others
-        found["gain"] = (y - x)[moved], (n - m)[moved]
-    return found
+        pairs["gain"] = (y - x)[moved], (n - m)[moved]
+    return pairs

@@ -11,21 +11,21 @@ def limits(view: View) -> str:
     text, generation = view.study.params.text, view.study.params.generation
     rules = (
         f"A dialogue that does not fit into {text.max_source_tokens:,} tokens together with its prompt loses its end; "
-        "the instruction round it is kept whole. A reference above "
+        "the instruction around it is not cut. A reference above "
         f"{text.max_target_tokens:,} tokens loses its end where a model is trained on it or its KL is taken, and is "
-        f"whole where summaries are scored. A summary is ended after {generation.max_new_tokens:,} tokens."
+        f"not cut where summaries are scored. A summary is ended after {generation.max_new_tokens:,} tokens."
     )
     return section("Limits", rules, _by_variant(view), _by_split(view))
 
 
 def _by_variant(view: View) -> str:
     rows = []
-    for name, predictions in view.study.predictions.items():
+    for variant, predictions in view.study.predictions.items():
         greedy = [row for row in predictions if row.output == "greedy"]
         samples = [row for row in predictions if row.output == "sample"]
         rows.append(
             [
-                cell(name),
+                cell(variant),
                 count(len(greedy)),
                 _of(sum(row.source_truncated for row in greedy), len(greedy)),
                 _of(sum(row.hit_limit for row in greedy), len(greedy)),

@@ -48,8 +48,8 @@ class View:
 
     def entry(self, system: str, key: str | None) -> dict[str, Any]:
         """Return the numbers of a column, empty where the system has none."""
-        found: dict[str, Any] = {**self.metrics["yardsticks"], **self.metrics["variants"]}.get(system, {}).get(key, {})
-        return found
+        entry: dict[str, Any] = {**self.metrics["yardsticks"], **self.metrics["variants"]}.get(system, {}).get(key, {})
+        return entry
 
     def result(self, system: str, key: str) -> str:
         """Format a value with its interval as a result; a collapsed variant has none."""
@@ -57,8 +57,8 @@ class View:
 
     def change(self, variant: str, key: str | None) -> dict[str, Any]:
         """Return the change of a column against the variant's start, empty where there is none."""
-        found: dict[str, Any] = self.metrics["changes"].get(variant, {}).get(key, {})
-        return found
+        change: dict[str, Any] = self.metrics["changes"].get(variant, {}).get(key, {})
+        return change
 
     def heading(self, key: str) -> str:
         """Return the title of a column with its unit."""
@@ -74,15 +74,15 @@ class View:
         """Format a spread in its column's unit, with a digit more than the values."""
         return self.format.number(key, value, finer=1)
 
-    def bounded(self, key: str, found: dict[str, Any], name: str = "value", sign: bool = False) -> str:
+    def bounded(self, key: str, entry: dict[str, Any], field: str = "value", sign: bool = False) -> str:
         """Format a value with its interval, `74.3 [72.9, 75.6]`."""
-        if name not in found:
+        if field not in entry:
             return NONE
-        low, high = ("low", "high") if name in ("value", "difference") else (f"{name}_low", f"{name}_high")
-        text = self.number(key, found[name], sign)
-        if low not in found:
+        low, high = ("low", "high") if field in ("value", "difference") else (f"{field}_low", f"{field}_high")
+        text = self.number(key, entry[field], sign)
+        if low not in entry:
             return text
-        return f"{text} [{self.number(key, found[low], sign)}, {self.number(key, found[high], sign)}]"
+        return f"{text} [{self.number(key, entry[low], sign)}, {self.number(key, entry[high], sign)}]"
 
 
 class ColumnFormat:
@@ -164,7 +164,7 @@ def count(value: float | None) -> str:
 
 
 def rate(value: float | None) -> str:
-    """Format a rate: whole above 100, else three digits."""
+    """Format a rate: without decimals above 100, else three digits."""
     return NONE if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
@@ -181,9 +181,9 @@ def size(value: float | None) -> str:
 NOT_SHOWN = "no change shown"  # the one way to say that a test or interval allows no claim
 
 
-def not_shown(detectable: str) -> str:
-    """Say that no change is shown, with the change that so many dialogues would find with 80 % power."""
-    return f"{NOT_SHOWN}; ±{detectable} would be found"
+def not_shown(detectable: str = NONE) -> str:
+    """Say that no change is shown, with the change that so many dialogues would find with 80 % power, where known."""
+    return NOT_SHOWN if detectable == NONE else f"{NOT_SHOWN}; ±{detectable} would be found"
 
 
 def outcome(change: dict[str, Any]) -> int:
@@ -191,3 +191,15 @@ def outcome(change: dict[str, Any]) -> int:
     if "low" not in change:
         return 0
     return int(change["low"] > 0) - int(change["high"] < 0)
+
+
+def reading(view: View, key: str, change: dict[str, Any]) -> str:
+    """Say what the interval of a difference allows to claim; else the difference that would have been found."""
+    column, sign = view.study.columns[key], outcome(change)
+    if change.get("difference") == 0 and change.get("low") == 0 == change.get("high"):
+        return "identical"
+    if sign == 0:
+        return not_shown(view.number(key, change.get("smallest_detectable")))
+    if column.higher_is_better is None:
+        return f"{'rises' if sign > 0 else 'falls'} (interval excludes 0)"
+    return f"{'better' if (sign > 0) == column.higher_is_better else 'worse'} (interval excludes 0)"

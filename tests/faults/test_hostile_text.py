@@ -37,6 +37,7 @@ RAW = (
     VISIBLE + "\x1b[2J\x1b[31mred\x1b[0m \x1b]8;;http://x.y\x07link\x1b]8;;\x07 \x9b31m \x00 \x07 \x08 \r \u2028 \u0085"
 )
 MARKDOWN = MarkdownIt("commonmark", {"html": True, "linkify": False}).enable(["table", "strikethrough"])
+MEASURED = "2026-01-02T03:04:05+00:00"
 BAD = ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 
@@ -78,7 +79,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name in (*params.variants, "lead-3"):
             finish(params, name)
         storage.write_json(
-            costs.path_of("data"), {"wall_seconds": 1.0, costs.AT: RAW, "gpu_name": RAW, "machine": {"cpu": RAW}}
+            costs.path_of("data"), {"wall_seconds": 1.0, costs.AT: MEASURED, "gpu_name": RAW, "machine": {"cpu": RAW}}
         )
         (folder / "said").write_text(report.build(params))
     return folder
@@ -154,6 +155,21 @@ def test_what_a_stage_says_is_one_clean_line(study: Path, capsys: pytest.Capture
     runtime.stage(lambda: f"checkpoint base: {RAW}\n{(study / 'said').read_text()}")
     said = capsys.readouterr().out
     assert said.count("\n") == 1 and not unclean(said)
+
+
+@pytest.mark.parametrize("time", [RAW, f"{MEASURED}{RAW}"])
+def test_a_time_that_is_none_is_said_in_one_clean_line(study: Path, monkeypatch: pytest.MonkeyPatch, time: str) -> None:
+    """Times alone are parsed, not escaped: such a text gets into no report."""
+    monkeypatch.chdir(study)
+    path = costs.path_of("data")
+    before = path.read_bytes()
+    storage.write_json(path, storage.read_object(path) | {costs.AT: time})
+    with pytest.raises(SystemExit) as exit:
+        runtime.stage(lambda: report.build(config.read()))
+    path.write_bytes(before)
+    said = str(exit.value)
+    assert "measured_at: must be a time" in said
+    assert "\n" not in said and not unclean(said)
 
 
 def commit() -> None:

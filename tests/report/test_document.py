@@ -13,7 +13,10 @@ from tests.report.toy import Built
 
 def test_the_verdict_on_the_reward_stands_in_metrics_and_after_what_alignment_changed(built: Built) -> None:
     verdict = "less toxic by the judge that training never saw"  # the fabricated scores fall for both
-    assert {name: found["verdict"] for name, found in built[1]["panel"].items()} == {"ppo": verdict, "dpo": verdict}
+    assert {variant: facts["verdict"] for variant, facts in built[1]["panel"].items()} == {
+        "ppo": verdict,
+        "dpo": verdict,
+    }
     titles = re.findall(r"^## (.*)$", built[2], re.M)
     assert titles[titles.index("What alignment changed") + 1] == "Is the reward being gamed?"
 

@@ -15,25 +15,25 @@ from tests.report.toy import Built, column
 
 @pytest.mark.parametrize("key", ["rouge1", "toxicity_judge", "toxicity_judge_sampled"])
 def test_values_are_means_of_dialogue_means_with_clustered_errors(built: Built, key: str) -> None:
-    for system, found in (built[1]["variants"] | built[1]["yardsticks"]).items():
-        if key not in found:
+    for system, entries in (built[1]["variants"] | built[1]["yardsticks"]).items():
+        if key not in entries:
             assert system in paths.YARDSTICKS
             continue
         values = column(system, key)
-        assert found[key]["value"] == pytest.approx(values.mean(), rel=1e-5)
-        assert found[key]["se"] == pytest.approx(values.std(ddof=1) / np.sqrt(24), rel=1e-5)
-        assert found[key]["low"] < found[key]["value"] < found[key]["high"]
-        assert found[key]["n"] == 24
-        assert found[key]["signature"] == f"{key}|tool-1|n:24"
+        assert entries[key]["value"] == pytest.approx(values.mean(), rel=1e-5)
+        assert entries[key]["se"] == pytest.approx(values.std(ddof=1) / np.sqrt(24), rel=1e-5)
+        assert entries[key]["low"] < entries[key]["value"] < entries[key]["high"]
+        assert entries[key]["n"] == 24
+        assert entries[key]["signature"] == f"{key}|tool-1|n:24"
 
 
 def test_further_statistics_stand_where_the_column_lists_them(built: Built) -> None:
-    found, values = built[1]["variants"]["full"]["toxicity_judge"], column("full", "toxicity_judge")
-    assert found["std"] == pytest.approx(values.std(ddof=1), rel=1e-5)
-    assert found["p95"] == pytest.approx(np.quantile(values, 0.95, method="inverted_cdf"), rel=1e-5)
-    assert found["max"] == pytest.approx(values.max(), rel=1e-5)
-    assert found["rate_50"] == pytest.approx((values > 0.5).mean(), abs=1e-6)
-    assert found["rate_10"] == pytest.approx((values > 0.1).mean(), rel=1e-5)
+    entry, values = built[1]["variants"]["full"]["toxicity_judge"], column("full", "toxicity_judge")
+    assert entry["std"] == pytest.approx(values.std(ddof=1), rel=1e-5)
+    assert entry["p95"] == pytest.approx(np.quantile(values, 0.95, method="inverted_cdf"), rel=1e-5)
+    assert entry["max"] == pytest.approx(values.max(), rel=1e-5)
+    assert entry["rate_50"] == pytest.approx((values > 0.5).mean(), abs=1e-6)
+    assert entry["rate_10"] == pytest.approx((values > 0.1).mean(), rel=1e-5)
     assert not {"std", "p95"} & built[1]["variants"]["full"]["rouge1"].keys()
 
 
@@ -46,21 +46,21 @@ def test_changes_are_paired_against_the_variants_own_start(built: Built) -> None
         "dpo": "full",
     }
     before, after = column("full", "toxicity_judge"), column("ppo", "toxicity_judge")
-    found = changes["ppo"]["toxicity_judge"]
+    change = changes["ppo"]["toxicity_judge"]
     expected = stats.paired_difference(before, after, count=400)
-    assert (found["difference"], found["low"], found["high"]) == pytest.approx(expected, rel=1e-5)
-    assert found["p"] == pytest.approx(stats.sign_flip(after - before, 400)[0], rel=1e-5)
-    assert found["smallest_detectable"] == pytest.approx(2.8 * (after - before).std(ddof=1) / np.sqrt(24), rel=1e-5)
-    assert found["mean_improvement"] == pytest.approx((before.mean() - after.mean()) / before.mean(), rel=1e-4)
-    assert found["std_improvement"] == pytest.approx(1 - after.std(ddof=1) / before.std(ddof=1), rel=1e-4)
-    assert found["mean_improvement_low"] < found["mean_improvement"] < found["mean_improvement_high"]
+    assert (change["difference"], change["low"], change["high"]) == pytest.approx(expected, rel=1e-5)
+    assert change["p"] == pytest.approx(stats.sign_flip(after - before, 400)[0], rel=1e-5)
+    assert change["smallest_detectable"] == pytest.approx(2.8 * (after - before).std(ddof=1) / np.sqrt(24), rel=1e-5)
+    assert change["mean_improvement"] == pytest.approx((before.mean() - after.mean()) / before.mean(), rel=1e-4)
+    assert change["std_improvement"] == pytest.approx(1 - after.std(ddof=1) / before.std(ddof=1), rel=1e-4)
+    assert change["mean_improvement_low"] < change["mean_improvement"] < change["mean_improvement_high"]
     assert "mean_improvement" not in changes["ppo"]["rouge1"]
 
 
 def test_holm_corrects_over_the_variants_compared_on_a_column(built: Built) -> None:
-    found = [change["toxicity_judge"] for change in built[1]["changes"].values()]
-    expected = stats.holm([change["p"] for change in found])
-    assert [change["p_holm"] for change in found] == pytest.approx(expected, rel=1e-5)
+    family = [change["toxicity_judge"] for change in built[1]["changes"].values()]
+    expected = stats.holm([change["p"] for change in family])
+    assert [change["p_holm"] for change in family] == pytest.approx(expected, rel=1e-5)
 
 
 def test_columns_with_another_signature_are_not_compared(built: Built) -> None:
@@ -83,8 +83,8 @@ def test_a_column_that_lacks_dialogues_is_compared_on_the_common_ones(study: par
     storage.write_rows(paths.scores_path("ppo"), kept)
     metrics, _ = estimates.measure(inputs.read(study))
     assert metrics["variants"]["ppo"]["kl_base_sampled"]["n"] == 22
-    found = metrics["changes"]["ppo"]["kl_base_sampled"]
+    change = metrics["changes"]["ppo"]["kl_base_sampled"]
     kept_places = [k for k in range(24) if k not in (1, 2)]
     gaps = column("ppo", "kl_base_sampled") - column("full", "kl_base_sampled")[kept_places]
-    assert found["n"] == 22
-    assert found["difference"] == pytest.approx(gaps.mean(), rel=1e-5)
+    assert change["n"] == 22
+    assert change["difference"] == pytest.approx(gaps.mean(), rel=1e-5)

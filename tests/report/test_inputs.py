@@ -14,7 +14,7 @@ from bench.core.schema import UserError
 from bench.report import inputs
 
 
-def test_strangers_are_named_and_left_out(study: parameters.Params) -> None:
+def test_scores_of_unknown_variants_are_named_and_left_out(study: parameters.Params) -> None:
     rows = storage.read_scores("ppo")
     storage.write_rows(paths.scores_path("ghost"), rows)
     storage.write_json(costs.path_of("train", "ghost"), {"wall_seconds": 1e6})
@@ -78,6 +78,9 @@ COSTS = "costs/train/ppo/00000000.json"
         (COSTS, "[" * 100_000, f"{COSTS} is not valid JSON"),
         (COSTS, '{"wall_seconds": "1"}', f"{COSTS}: wall_seconds: must be a number"),
         (COSTS, '{"peak_resident_bytes": -1}', f"{COSTS}: peak_resident_bytes: must be a number"),
+        (COSTS, '{"measured_at": 3}', f"{COSTS}: measured_at: must be a time like"),
+        (COSTS, '{"measured_at": "yesterday"}', f"{COSTS}: measured_at: must be a time like"),
+        (COSTS, '{"measured_at": "2026-01-02T03:04:05"}', f"{COSTS}: measured_at: must be a time like"),
         ("data/counts.json", '{"test": {"dropped": "1"}}', "data/counts.json: test.dropped: Input should be a valid"),
         ("data/counts.json", '{"test": {"dropped": -1}}', "data/counts.json: test.dropped: Input should be greater"),
         ("checked/lengths.json", "[]", "checked/lengths.json must hold a JSON object"),

@@ -92,11 +92,11 @@ def shown(inline: Token) -> str:
 @example([("1_0", "12.50", "1e5")])
 def test_a_table_keeps_its_cells_and_shows_them_as_written(rows: list[tuple[str, str, str]]) -> None:
     text = table(["a", "b", "c"], [[cell(value) for value in row] for row in rows])
-    found = tokens(text)
-    assert [token.type for token in found].count("table_open") == 1
-    assert found[0].type == "table_open"
-    assert found[-1].type == "table_close"
-    body = [token for token in found if token.type == "inline"][3:]
+    parsed = tokens(text)
+    assert [token.type for token in parsed].count("table_open") == 1
+    assert parsed[0].type == "table_open"
+    assert parsed[-1].type == "table_close"
+    body = [token for token in parsed if token.type == "inline"][3:]
     assert len(body) == 3 * len(rows)
     for token, value in zip(body, [value for row in rows for value in row], strict=True):
         assert shown(token) == single_line(value)
@@ -114,13 +114,13 @@ def test_a_table_keeps_its_cells_and_shows_them_as_written(rows: list[tuple[str,
 @example("12)")
 @example("    indented")
 def test_a_line_is_one_paragraph_in_a_quotation(text: str) -> None:
-    found = tokens(f"> {line(text)}")
-    kinds = [token.type for token in found]
+    parsed = tokens(f"> {line(text)}")
+    kinds = [token.type for token in parsed]
     assert kinds in (
         ["blockquote_open", "paragraph_open", "inline", "paragraph_close", "blockquote_close"],
         ["blockquote_open", "blockquote_close"],  # nothing was left of it
     )
-    assert "".join(shown(token) for token in found if token.type == "inline") == single_line(text)
+    assert "".join(shown(token) for token in parsed if token.type == "inline") == single_line(text)
 
 
 @settings(max_examples=120, deadline=None)

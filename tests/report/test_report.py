@@ -1,4 +1,4 @@
-"""The report as a whole: what is written where, the same again, the smallest studies."""
+"""The report: what is written where, the same again, the smallest studies."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from bench.core import parameters, paths, storage
 from tests.report.toy import START, Built, fabricate, section_of, toy_params
 
 
-def test_build_says_what_it_found(study: parameters.Params) -> None:
-    said = report.build(study)
+def test_build_returns_a_headline(study: parameters.Params) -> None:
+    headline = report.build(study)
     assert re.match(
-        r"report: 5 variants, ROUGE-1 baseline [\d.]+ \[[\d.]+, [\d.]+\], full .* -> reports/toy/report.md$", said
+        r"report: 5 variants, ROUGE-1 baseline [\d.]+ \[[\d.]+, [\d.]+\], full .* -> reports/toy/report.md$", headline
     )
-    assert "\n" not in said
+    assert "\n" not in headline
 
 
 def test_the_folder_holds_what_dvc_expects(built: Built) -> None:
@@ -72,10 +72,10 @@ def test_one_dialogue_and_clean_scores_give_no_nan(workdir: Path) -> None:
         clean = [row.model_copy(update={"values": dict.fromkeys(row.values, 0.0)}) for row in rows]
         storage.write_rows(paths.scores_path(name), clean)
     report.build(params)
-    found = json.loads((paths.report_dir("toy") / "metrics.json").read_text())
-    assert found["changes"]["ppo"]["toxicity_judge"]["difference"] == 0
-    assert "mean_improvement" not in found["changes"]["ppo"]["toxicity_judge"]
-    assert "se" not in found["variants"]["ppo"]["rouge1"]
+    metrics = json.loads((paths.report_dir("toy") / "metrics.json").read_text())
+    assert metrics["changes"]["ppo"]["toxicity_judge"]["difference"] == 0
+    assert "mean_improvement" not in metrics["changes"]["ppo"]["toxicity_judge"]
+    assert "se" not in metrics["variants"]["ppo"]["rouge1"]
     text = (paths.report_dir("toy") / "report.md").read_text()
     assert "nan" not in re.sub(r"[a-z]nan|nan[a-z]", "", text)
     assert "identical" in text

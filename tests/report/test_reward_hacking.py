@@ -51,14 +51,14 @@ def view(
             made[key] = stats.rows(range(n), values + (shifts or {}).get(key, 0.0) * (system == "ppo"))
         systems[system] = SystemScores([], made, {key: f"{key}|toy|n:{n}" for key in made})
     written = texts or [f"summary number {k} says thing {k}{' and more' * (k % 3)}" for k in range(n)]
-    predictions = {"full": said([f"before {k}" for k in range(n)]), "ppo": said(written)}
+    predictions = {"full": greedy_predictions([f"before {k}" for k in range(n)]), "ppo": greedy_predictions(written)}
     examples = [Example(id=f"t{k}", dialogue_id=f"d{k}", source="a", references=("b",)) for k in range(n)]
     study = Study(params, examples, columns, owner, systems, predictions, {}, {}, [])
-    found, slices = estimates.measure(study)
-    return View(study, found, slices, {"variants": {}, "stages": {}, "total_wall_seconds": 0.0, "measured": {}})
+    metrics_json, slices = estimates.measure(study)
+    return View(study, metrics_json, slices, {"variants": {}, "stages": {}, "total_wall_seconds": 0.0, "measured": {}})
 
 
-def said(texts: list[str]) -> list[Prediction]:
+def greedy_predictions(texts: list[str]) -> list[Prediction]:
     return [
         Prediction(id=f"t{k}", dialogue_id=f"d{k}", output="greedy", draw=0, text=text) for k, text in enumerate(texts)
     ]
@@ -87,8 +87,8 @@ LESS = {"toxicity_judge": -0.1, "toxicity_reward": -0.2, "reward": 1.0}
 )
 def test_verdicts(shifts: dict[str, float], texts: list[str] | None, verdict: str) -> None:
     made = view(shifts, texts)
-    found = reward_hacking.panel(made)["ppo"]
-    assert found["verdict"] == verdict
+    facts = reward_hacking.panel(made)["ppo"]
+    assert facts["verdict"] == verdict
     text = reward_hacking.hacking(made)
     assert f"`ppo` against `full`: **{verdict}**." in text
     if verdict == "collapsed":
@@ -115,11 +115,16 @@ def test_what_could_have_been_seen_stands_beside_no_change() -> None:
     assert f"no change shown; ±{made.number('toxicity_judge', visible)} would be found" in reward_hacking.hacking(made)
 
 
+def test_a_judge_that_moved_the_wrong_way_is_not_called_unchanged() -> None:
+    text = reward_hacking.hacking(view({"reward": 1.0, "toxicity_judge": 0.1}))
+    assert "Toxicity (judge) (%): worse (interval excludes 0)." in text
+
+
 def test_the_panel_is_finite_json_rests_on_the_changes_and_repeats() -> None:
     made = view(LESS)
-    found = reward_hacking.panel(made)
-    assert json.dumps(found, allow_nan=False) == json.dumps(reward_hacking.panel(view(LESS)), allow_nan=False)
-    rests = found["ppo"]["rests_on"]
+    panel = reward_hacking.panel(made)
+    assert json.dumps(panel, allow_nan=False) == json.dumps(reward_hacking.panel(view(LESS)), allow_nan=False)
+    rests = panel["ppo"]["rests_on"]
     assert list(rests) == [
         "toxicity_judge",
         "toxicity_judge_sampled",
@@ -130,7 +135,7 @@ def test_the_panel_is_finite_json_rests_on_the_changes_and_repeats() -> None:
     ]
     for key, kept in rests.items():
         assert kept.items() <= made.change("ppo", key).items()
-    made.metrics["panel"] = found
+    made.metrics["panel"] = panel
     assert reward_hacking.hacking(made) == reward_hacking.hacking(view(LESS))
 
 
@@ -173,9 +178,9 @@ def test_a_start_that_was_not_scored_cannot_be_compared() -> None:
     alone = made.study.params.model_copy(update={"variants": {"ppo": made.study.params.variants["ppo"]}})
     made.metrics["changes"].clear()
     study = Study(**{**vars(made.study), "params": alone})
-    found = reward_hacking.panel(View(study, made.metrics, {}, {}))["ppo"]
-    assert found["verdict"] == "cannot be told"
-    assert "against" not in found
+    facts = reward_hacking.panel(View(study, made.metrics, {}, {}))["ppo"]
+    assert facts["verdict"] == "cannot be told"
+    assert "against" not in facts
     assert "cannot be told" in reward_hacking.hacking(View(study, made.metrics, {}, {}))
 
 
@@ -205,21 +210,21 @@ def test_reward_and_words_keep_dialogues_that_both_have_and_gains_that_moved() -
     made = view(texts=[f"before {k}" if k < 10 else f"now {k} words" for k in range(N)])
     column = made.study.systems["full"].columns["reward"]
     made.study.systems["ppo"].columns["reward"] = stats.restrict(column, np.arange(35))
-    found = text_statistics.reward_and_words(made.study, {"before": "full", "after": "ppo"}, "reward")
-    assert {when: len(x) for when, (x, _) in found.items()} == {"before": 35, "after": 35, "gain": 25}
-    assert found["after"][1].tolist() == [2.0] * 10 + [3.0] * 25
-    assert found["gain"][1].tolist() == [1.0] * 25
+    pairs = text_statistics.reward_and_words(made.study, {"before": "full", "after": "ppo"}, "reward")
+    assert {when: len(x) for when, (x, _) in pairs.items()} == {"before": 35, "after": 35, "gain": 25}
+    assert pairs["after"][1].tolist() == [2.0] * 10 + [3.0] * 25
+    assert pairs["gain"][1].tolist() == [1.0] * 25
     assert text_statistics.reward_and_words(made.study, {"after": "ppo"}, "no such column") == {}
 
 
 def test_a_collapsed_variant_is_marked_and_compared_with_nothing() -> None:
-    found = view(texts=["ok ok"] * (N - 4) + [f"alive {k}" for k in range(4)])
-    assert found.metrics["collapsed"] == {"ppo": 0.9}
-    assert "ppo" not in found.metrics["changes"]
-    told = document.warnings(found)
-    assert told.startswith(
+    made = view(texts=["ok ok"] * (N - 4) + [f"alive {k}" for k in range(4)])
+    assert made.metrics["collapsed"] == {"ppo": 0.9}
+    assert "ppo" not in made.metrics["changes"]
+    text = document.warnings(made)
+    assert text.startswith(
         "> **Warning:** `ppo` collapsed: 90 % of the dialogues got one and the same summary, or none."
     )
-    row = next(line for line in tables.main_table(found).splitlines() if line.startswith("| ppo"))
+    row = next(line for line in tables.main_table(made).splitlines() if line.startswith("| ppo"))
     assert "collapsed" in row and not any(sign.isdigit() for sign in row)
     assert not view(texts=["ok ok"] * (N - 5) + [f"alive {k}" for k in range(5)]).metrics["collapsed"]

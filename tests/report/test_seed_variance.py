@@ -115,16 +115,16 @@ def the_report_averages_and_shows_both_parts(project: Path) -> None:
     text = (project / "reports" / "toy" / "report.md").read_text()
     assert list(metrics["trainings"]) == ["many"]
     for key in ("rouge1", "kl_start", "kl_base_sampled"):
-        found, entry = metrics["trainings"]["many"][key], metrics["variants"]["many"][key]
+        parts, entry = metrics["trainings"]["many"][key], metrics["variants"]["many"][key]
         values = np.array([by_dialogue(key, seed) for seed in (7, 1)]).T
-        assert found["by_seed"] == pytest.approx({"7": values[:, 0].mean(), "1": values[:, 1].mean()}, rel=1e-5)
-        assert found["by_seed"]["1"] == metrics["variants"]["alone"][key]["value"]
-        assert entry["value"] == found["value"] == pytest.approx(values.mean(), rel=1e-5)
+        assert parts["by_seed"] == pytest.approx({"7": values[:, 0].mean(), "1": values[:, 1].mean()}, rel=1e-5)
+        assert parts["by_seed"]["1"] == metrics["variants"]["alone"][key]["value"]
+        assert entry["value"] == parts["value"] == pytest.approx(values.mean(), rel=1e-5)
         assert entry["n"] == 10
-        assert found["se_dialogues"] == pytest.approx(entry["se"], rel=1e-5)
-        assert found["sd_training"] == pytest.approx(stats.crossed(values).sd_training, rel=1e-5, abs=1e-9)
-        half_width = stats.seed_half_width(found["sd_training"], 2, 1, 0.975)
-        assert found["high"] - found["value"] == pytest.approx(
+        assert parts["se_dialogues"] == pytest.approx(entry["se"], rel=1e-5)
+        assert parts["sd_training"] == pytest.approx(stats.crossed(values).sd_training, rel=1e-5, abs=1e-9)
+        half_width = stats.seed_half_width(parts["sd_training"], 2, 1, 0.975)
+        assert parts["high"] - parts["value"] == pytest.approx(
             np.hypot(entry["high"] - entry["value"], half_width), rel=1e-3
         )
     change, alone = metrics["trainings"]["many"]["rouge1"]["change"], metrics["changes"]["many"]["rouge1"]

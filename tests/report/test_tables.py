@@ -9,10 +9,10 @@ def test_every_quality_number_of_the_main_table_carries_its_interval(built: Buil
     lines = section_of(built[2], "Results").splitlines()
     rows = {line.split("|")[1].strip(): line for line in lines if line.startswith("|")}
     assert list(rows)[2:] == ["human", "lead-3", *START]
-    for name in START:
-        found = built[1]["variants"][name]["rouge1"]
-        shown = f"{100 * found['value']:.1f} [{100 * found['low']:.1f}, {100 * found['high']:.1f}]"
-        assert shown in rows[name]
+    for variant in START:
+        entry = built[1]["variants"][variant]["rouge1"]
+        shown = f"{100 * entry['value']:.1f} [{100 * entry['low']:.1f}, {100 * entry['high']:.1f}]"
+        assert shown in rows[variant]
     assert "8.0 %" in rows["lora"]  # 80,000 of 1,000,000
 
 

@@ -103,7 +103,7 @@ def measured(stage: str, item: str | None, **facts: Any) -> None:
 def write_scores(params: parameters.Params, system: str, rows: list[Example], samples: int) -> None:
     """Scores of one system: a value for every column that its metric declares, around the system's level."""
     rng, shared = noise(system, len(rows)), np.random.default_rng(7).normal(0, 0.12, len(rows))
-    found: list[ScoreRow] = []
+    score_rows: list[ScoreRow] = []
     for metric, block in params.metrics.items():
         if system in paths.YARDSTICKS and metric not in ("rouge", "toxicity"):
             continue
@@ -123,7 +123,7 @@ def write_scores(params: parameters.Params, system: str, rows: list[Example], sa
                 for k, example in enumerate(rows):
                     values = {key: one_value(key, system, k, shared[k], rng) for key in keys}
                     if values:
-                        found.append(
+                        score_rows.append(
                             ScoreRow(
                                 id=example.id,
                                 dialogue_id=example.dialogue_id,
@@ -133,8 +133,8 @@ def write_scores(params: parameters.Params, system: str, rows: list[Example], sa
                                 values=values,
                             )
                         )
-    storage.write_rows(paths.scores_path(system), found)
-    keys = dict.fromkeys(metrics.column_of(row, key) for row in found for key in row.values)
+    storage.write_rows(paths.scores_path(system), score_rows)
+    keys = dict.fromkeys(metrics.column_of(row, key) for row in score_rows for key in row.values)
     signatures = {key: f"{key}|tool-1" + (f"|ref:{START[system]}" if "_start" in key else "") for key in keys}
     about: dict[str, Any] = {"signatures": signatures}
     if system in START:
@@ -154,11 +154,11 @@ def one_value(key: str, system: str, k: int, shared: float, rng: np.random.Gener
 def column(system: str, key: str) -> np.ndarray:
     """(n,): dialogue means of a column, read naively."""
     base, output = key.removesuffix("_sampled"), ("sample",) if key.endswith("_sampled") else ("greedy", "dialogue")
-    found: dict[str, list[float]] = {}
+    by_dialogue: dict[str, list[float]] = {}
     for row in storage.read_scores(system):
         if row.output in output and base in row.values:
-            found.setdefault(row.dialogue_id, []).append(row.values[base])
-    return np.array([np.mean(values) for values in found.values()])
+            by_dialogue.setdefault(row.dialogue_id, []).append(row.values[base])
+    return np.array([np.mean(values) for values in by_dialogue.values()])
 
 
 def section_of(text: str, title: str) -> str:

@@ -1,0 +1,47 @@
+"""The first paragraph: every word about a result follows its interval, in the wording of the tables."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.report import summary
+from bench.report.view import reading
+from tests.report.test_reward_hacking import view
+
+
+@pytest.mark.parametrize(
+    ("shifts", "sentence"),
+    [
+        ({"toxicity_judge": -0.1, "toxicity_reward": -0.1}, "falls (-10.0 ["),
+        ({"toxicity_judge": 0.1, "toxicity_reward": 0.1}, "rises (+10.0 ["),
+        ({"toxicity_judge": 0.1}, "which the classifier that training followed does not show"),
+        ({"toxicity_reward": -0.1}, "reports a fall: the reward may have been gamed"),
+        ({"toxicity_judge": -0.1, "toxicity_reward": -0.1}, "and the classifier that training followed agrees"),
+        ({"rouge1": -0.1}, "; ROUGE-1 falls (-10.0 ["),
+        ({"rouge1": 0.1}, "; ROUGE-1 rises (+10.0 ["),
+    ],
+)
+def test_each_word_follows_the_interval(shifts: dict[str, float], sentence: str) -> None:
+    made = view(shifts)
+    made.costs["variants"] |= {"full": {}, "ppo": {}}
+    assert sentence in summary.summary(made)
+
+
+@pytest.mark.parametrize(
+    ("key", "title"), [("toxicity_judge", "as the independent judge sees it"), ("rouge1", "ROUGE-1")]
+)
+def test_what_no_interval_shows_has_the_reading_of_the_tables(key: str, title: str) -> None:
+    made = view()
+    made.costs["variants"] |= {"full": {}, "ppo": {}}
+    change = made.change("ppo", key)
+    words = reading(made, key, change)
+    assert words.startswith("no change shown; ±")
+    unit = " points" if key == "toxicity_judge" else ""
+    difference = made.bounded(key, change, "difference", sign=True)
+    assert f"{title}: {difference}{unit}, {words}" in summary.summary(made)
+
+
+def test_a_change_that_no_number_of_dialogues_bounds_has_no_detectable_difference() -> None:
+    made = view()
+    change = {"difference": 0.1, "low": -0.1, "high": 0.2}
+    assert reading(made, "rouge1", change) == "no change shown"
