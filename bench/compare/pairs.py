@@ -44,6 +44,10 @@ class Difference:
         return len(self.pair.gaps)
 
 
+# Fields about how a system writes. They belong to what is compared, like its weights, and not to how it is measured.
+WRITING = ("gen", "prompt", "source")
+
+
 def fields(signature: str) -> dict[str, str]:
     """Split a signature into parts by name: `stem:porter` is `stem`; the first two are the metric and its implementation."""
     found: dict[str, str] = {}
@@ -60,7 +64,7 @@ def fields(signature: str) -> dict[str, str]:
 
 
 def check_signatures(old: str, new: str, about: str) -> None:
-    """Refuse two signatures that differ, naming the field.
+    """Refuse two signatures whose numbers were measured differently, naming the field; how a system writes may differ.
 
     Raises:
         NotComparable: they differ.
@@ -69,13 +73,14 @@ def check_signatures(old: str, new: str, about: str) -> None:
         return
     before, after = fields(old), fields(new)
     for name in dict.fromkeys([*before, *after]):
-        if before.get(name) != after.get(name):
+        if name not in WRITING and before.get(name) != after.get(name):
             said = [repr(each[name]) if name in each else "absent" for each in (before, after)]
             raise NotComparable(
                 f"{about}: signature field `{name}` differs, {said[0]} before and {said[1]} now; such numbers are never "
                 "compared, score both states alike."
             )
-    raise NotComparable(f"{about}: the signatures differ, '{old}' before and '{new}' now; score both states alike.")
+    if not any(name in WRITING for name in before | after):
+        raise NotComparable(f"{about}: the signatures differ, '{old}' before and '{new}' now; score both states alike.")
 
 
 def pair(old: Snapshot, new: Snapshot, variant: str, column: str) -> Pair:

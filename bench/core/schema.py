@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from typing import Annotated, Any, Literal
 
@@ -139,6 +141,11 @@ class TextConfig(Strict):
     chat: bool = False
     max_source_tokens: int = Field(512, ge=8, le=1_000_000)
     max_target_tokens: int = Field(128, ge=2, le=1_000_000)
+
+    @property
+    def prompt_digest(self) -> str:
+        """The identity of what stands round a dialogue: a sha256 over the prompt and whether a chat template holds it."""
+        return hashlib.sha256(json.dumps([self.prompt, self.chat]).encode()).hexdigest()
 
     @field_validator("prompt")
     @classmethod

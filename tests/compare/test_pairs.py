@@ -154,7 +154,7 @@ def test_the_n_that_would_decide_decides(mean: float) -> None:
         ("r|x-1|n:5", "r|x-2|n:5", "`implementation` differs"),
         ("r|x-1|bert@a|n:5", "r|x-1|bert@b|n:5", "`bert` differs, 'a' before"),
         ("k|x-1|KL(v,base@a)|exact", "k|x-1|KL(v,base@a)|k1", "`option 4` differs, 'exact' before and 'k1' now"),
-        ("r|x-1|gen:greedy", "r|x-1", "`gen` differs, 'greedy' before and absent now"),
+        ("r|x-1|split:test", "r|x-1", "`split` differs, 'test' before and absent now"),
         ("r|x-1|a:1|b:2", "r|x-1|b:2|a:1", "the signatures differ"),
     ],
 )
@@ -162,6 +162,14 @@ def test_the_field_of_a_signature_that_differs_is_named(old: str, new: str, fiel
     with pytest.raises(sources.NotComparable, match="never|alike") as caught:
         pairs.check_signatures(old, new, "r of 'v'")
     assert field in str(caught.value)
+
+
+@pytest.mark.parametrize("field", ["gen:bench-generate-2,greedy,max64", "prompt:12ab34cd", "source:max320"])
+def test_how_a_system_writes_belongs_to_what_is_compared(field: str) -> None:
+    """A prompt or limit that changed is judged like weights that did: its effect is what a gate is asked for."""
+    pairs.check_signatures(f"r|x-1|split:test|{field}|n:5", f"r|x-1|split:test|{field}0|n:5", "r of 'v'")
+    with pytest.raises(sources.NotComparable, match="`stem` differs"):
+        pairs.check_signatures(f"r|x-1|stem:a|{field}|n:5", f"r|x-1|stem:b|{field}0|n:5", "r of 'v'")
 
 
 def test_another_n_is_refused_even_where_signatures_do_not_say_it(project: Any) -> None:
