@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from bench.commands import FAILED, audit, diff, doctor, gate, gate_study, mend, pin, seeds, use
+from bench.commands import FAILED, audit, claims_study, diff, doctor, gate, gate_study, mend, pin, seeds, use
 from bench.core import runtime
 from bench.core.schema import UserError
 
@@ -18,6 +18,7 @@ COMMANDS = {
     "gate": gate.COMMAND,
     "diff": diff.COMMAND,
     "gate-study": gate_study.COMMAND,
+    "claims-study": claims_study.COMMAND,
     "seeds": seeds.COMMAND,
     "audit": audit.COMMAND,
 }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import math
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import reduce
 from pathlib import Path
@@ -22,6 +24,7 @@ Curve = list[dict[str, float]]
 LENGTHS = TypeAdapter(dict[str, dict[str, Lengths]])  # start -> split -> what the check stage counted
 COUNTS = TypeAdapter(dict[str, dict[str, Annotated[int, Field(ge=0)]]])  # split -> rows and dropped
 SIZES = TypeAdapter(dict[str, Annotated[int, Field(ge=0)]])
+FEWEST = 25  # dialogues that show the range of a column; of 12, the intervals covered 86 %
 LARGEST = 1e12  # of a score; squares and sums of what lies below stay finite
 
 
@@ -47,6 +50,23 @@ class SystemScores:
         apart = list(self.by_seed[key].values())
         shared = reduce(np.intersect1d, [column.members for column in apart])
         return np.stack([stats.cluster_means(stats.restrict(column, shared)) for column in apart], axis=1)
+
+
+def support_of(column: Column, values: Collection[stats.Floats]) -> stats.Support | None:
+    """Say between which numbers a column's values lie; None for quality, which spreads evenly.
+
+    Shares lie in [0, 1], KL is positive. Logits, words and ratios lie within what some system of the study shows (`values`, one array a
+    system): a rare outlier of one (a loop to the limit, an insult) is usual in another. Too few values show no range, and
+    what cannot be bounded has no interval: nan.
+    """
+    if column.unit == "share":
+        return (0.0, 1.0)
+    if column.unit in ("points", "nats"):
+        return (0.0, math.inf) if column.unit == "nats" else None
+    if min(map(len, values)) < FEWEST:
+        return (math.nan, math.nan)
+    ends = [(float(some.min()), float(some.max())) for some in values]
+    return min(low for low, _ in ends), max(high for _, high in ends)
 
 
 @dataclass(frozen=True)
@@ -85,6 +105,11 @@ class Study:
             and (detail or not column.detail)
             and any(key in system.columns for system in self.systems.values())
         ]
+
+    def support(self, key: str) -> stats.Support | None:
+        """Return between which numbers the values of a column lie, see `support_of`."""
+        values = [system.columns[key].values for system in self.systems.values() if key in system.columns]
+        return support_of(self.columns[key], values)
 
     @property
     def teachers(self) -> set[str]:
