@@ -156,6 +156,11 @@ def paired_difference(
     return Estimate(float(gaps.mean()), *interval(draws, confidence))
 
 
+def of_differences(support: Support | None) -> Support | None:
+    """Return between which numbers the difference of two values of that support lies."""
+    return None if support is None else (support[0] - support[1], support[1] - support[0])
+
+
 def mean_intervals(
     means: Floats,
     supports: Sequence[Support | None],
@@ -366,6 +371,11 @@ def holm_within(p: Sequence[float], families: Sequence[Hashable]) -> list[float]
         for k, value in zip(places, holm([p[k] for k in places]).tolist() if places else [], strict=True):
             adjusted[k] = value
     return adjusted
+
+
+def attainable(p: Sequence[float], least: Sequence[float], families: Sequence[Hashable]) -> list[float]:
+    """Compute what each p, corrected as by `holm_within`, would be if it were the `least` one it can be."""
+    return [holm_within([*p[:k], least[k], *p[k + 1 :]], families)[k] for k in range(len(p))]
 
 
 def smallest_p(differences: ArrayLike, count: int = 10_000) -> Floats:

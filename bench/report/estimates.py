@@ -169,11 +169,12 @@ def _changes(study: Study, collapsed: Container[str]) -> dict[str, Any]:
     gaps: dict[Place, stats.Floats] = {
         place: stats.cluster_means(new) - stats.cluster_means(old) for place, (old, new) in paired.items()
     }
-    bounds = _intervals(study, gaps, {place: _of_differences(study.support(place[2])) for place in gaps})
+    bounds = _intervals(study, gaps, {place: stats.of_differences(study.support(place[2])) for place in gaps})
     tests = stats.sign_flips(list(gaps.values()), settings.resamples, settings.seed)
     families = [claims.families(variant in aligned, key in results[variant in aligned]) for variant, _, key in gaps]
     adjusted = stats.holm_within(tests, families)
     least = [float(stats.smallest_p(values, settings.resamples)[0]) for values in gaps.values()]
+    attainable = stats.attainable(tests, least, families)
     changes: dict[str, Any] = {}
     for k, (place, values) in enumerate(gaps.items()):
         variant, start, key = place
@@ -184,7 +185,7 @@ def _changes(study: Study, collapsed: Container[str]) -> dict[str, Any]:
             "high": bounds[place][1],
             "p": tests[k],
             "p_holm": adjusted[k],
-            "p_least": stats.holm_within([*tests[:k], least[k], *tests[k + 1 :]], families)[k],
+            "p_least": attainable[k],
             "changed": int((values != 0).sum()),
             "smallest_detectable": stats.smallest_detectable(values),
             "n": len(values),
@@ -193,11 +194,6 @@ def _changes(study: Study, collapsed: Container[str]) -> dict[str, Any]:
             change |= _improvement(study, *paired[place])
         changes.setdefault(variant, {})[key] = finite(change)
     return changes
-
-
-def _of_differences(support: stats.Support | None) -> stats.Support | None:
-    """Between which numbers the difference of two such values lies."""
-    return None if support is None else (support[0] - support[1], support[1] - support[0])
 
 
 def _pair(study: Study, new: str, old: str, key: str) -> tuple[stats.Rows, stats.Rows]:

@@ -200,13 +200,18 @@ def not_shown(detectable: str = NONE) -> str:
 
 def reading(view: View, key: str, change: dict[str, Any]) -> str:
     """Say what the test of a difference allows to claim; else the difference that would have been found."""
-    column, side = view.study.columns[key], view.moved(change)
     if change.get("changed") == 0:
         return "identical"
-    if side == 0 and change.get("p_least", 0.0) > view.level:
+    side, possible = view.moved(change), change.get("p_least", 0.0) <= view.level
+    if side == 0 and not possible:
         return f"{NONE_POSSIBLE}: {count(change.get('changed'))} of {count(change.get('n'))} dialogues differ"
     if side == 0:
         return not_shown(view.number(key, change.get("smallest_detectable")))
-    if column.higher_is_better is None:
+    return side_word(side, view.study.columns[key].higher_is_better)
+
+
+def side_word(side: int, higher_is_better: bool | None) -> str:
+    """Name the side to which a column moved (1 up, -1 down): the better or worse one, where it has one."""
+    if higher_is_better is None:
         return "rises" if side > 0 else "falls"
-    return "better" if (side > 0) == column.higher_is_better else "worse"
+    return "better" if (side > 0) == higher_is_better else "worse"

@@ -198,7 +198,7 @@ def _covered(one: Population, drawn: stats.Ints) -> Iterator[tuple[str, str, flo
             if s and column.role == "safety":
                 yield "improvement", f"{key} of {system}", _improved(samples[:, :, 0], samples[:, :, s], rows, s)
             if s:
-                wide = [end and (end[0] - end[1], end[1] - end[0]) for end in supports]
+                wide = [stats.of_differences(end) for end in supports]
                 gaps, truth = samples[:, :, s] - samples[:, :, 0], (rows[:, s] - rows[:, 0]).mean()
                 yield f"difference of {kind}", f"{key} of {system}", _share(gaps, wide, truth)
             if column.role == "safety":
