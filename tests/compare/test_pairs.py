@@ -24,6 +24,7 @@ from bench.compare.simulation import characteristics
 from bench.compare.simulation import output as simulation_output
 from bench.compare.snapshot import columns_of_params, read, rows_of
 from bench.config.gate import GateConfig, Margin
+from bench.core.parameters import ReportConfig
 from bench.report import costs
 
 
@@ -34,21 +35,18 @@ def made(column: str, gaps: Any, variant: str = "v", changed: int = 1) -> pairs.
 def test_many_pairs_at_once_equal_one_by_one() -> None:
     rng = np.random.default_rng(0)
     some = [made("a", rng.normal(k / 100, 0.1, n), f"v{k}") for k, n in enumerate((80, 80, 50))]
-    for each, found in zip(some, pairs.measure(some, count=1500, seed=4), strict=True):
-        alone = stats.paired_difference(np.zeros(len(each.gaps)), each.gaps, count=1500, seed=4)
-        assert (found.value, found.low, found.high) == pytest.approx(alone)
+    report = ReportConfig(resamples=1500, seed=4)
+    for each, found in zip(some, pairs.measure(some, report, {}), strict=True):
+        low, high = scipy.stats.t.interval(0.95, found.n - 1, each.gaps.mean(), scipy.stats.sem(each.gaps))
+        assert (found.value, found.low, found.high) == pytest.approx((each.gaps.mean(), low, high))
         assert found.p == pytest.approx(stats.sign_flip(each.gaps, 1500, 4)[0])
 
 
 def test_interval_and_test_agree_with_scipy() -> None:
     gaps = np.random.default_rng(1).normal(0.02, 0.1, 400)
-    [found] = pairs.measure([made("a", gaps)])
-    theirs = scipy.stats.bootstrap(
-        (gaps,), np.mean, n_resamples=10_000, method="percentile", rng=np.random.default_rng(2)
-    )
-    width = found.high - found.low
-    assert found.low == pytest.approx(theirs.confidence_interval.low, abs=0.05 * width)
-    assert found.high == pytest.approx(theirs.confidence_interval.high, abs=0.05 * width)
+    [found] = pairs.measure([made("a", gaps)], ReportConfig(), {})
+    theirs = scipy.stats.ttest_1samp(gaps, 0).confidence_interval()
+    assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high))
     flips = scipy.stats.permutation_test(
         (gaps,), np.mean, permutation_type="samples", n_resamples=10_000, rng=np.random.default_rng(3)
     )
@@ -64,19 +62,27 @@ def test_bounds_are_those_of_a_t_test() -> None:
         assert (lower[k], upper[k]) == pytest.approx((low, high), abs=0.05 * error)
 
 
-def test_holm_counts_only_variants_that_changed() -> None:
+def test_holm_counts_results_and_the_rest_apart_and_only_what_changed() -> None:
     rng = np.random.default_rng(6)
     some = [
-        made("a", rng.normal(0.03, 0.1, 60), "x"),
-        made("a", rng.normal(0.03, 0.1, 60), "y"),
-        made("a", np.zeros(60), "z", changed=0),
-        made("b", rng.normal(0.03, 0.1, 60), "x"),
+        made("rouge1", rng.normal(0.03, 0.1, 60), "x"),
+        made("rouge2", rng.normal(0.03, 0.1, 60), "y"),
+        made("rouge1", np.zeros(60), "z", changed=0),
+        made("words", rng.normal(0.03, 0.1, 60), "x"),
     ]
-    found = pairs.measure(some, count=2000)
+    found = pairs.measure(some, ReportConfig(resamples=2000), columns_of_params({}))
     low, high = sorted(each.p for each in found[:2])
     assert sorted(each.p_holm for each in found[:2]) == pytest.approx([min(2 * low, 1), max(min(2 * low, 1), high)])
     assert found[2].p_holm == 1
     assert found[3].p_holm == found[3].p
+
+
+def test_a_gap_is_bounded_by_what_its_column_can_be(project: Any) -> None:
+    state = read(sources.Tree(), "toy")
+    supports = {name: pairs.pair(state, state, "lora", name).support for name in ("rouge1", "toxicity_judge", "words")}
+    words = [value for name in ("lora",) for value in state.values[name]["words"].values()]
+    reach = max(words) - min(words)
+    assert supports == {"rouge1": None, "toxicity_judge": (-1.0, 1.0), "words": (-reach, reach)}
 
 
 def test_duplicated_rows_do_not_shrink_an_interval(project: Any) -> None:
@@ -91,14 +97,15 @@ def test_duplicated_rows_do_not_shrink_an_interval(project: Any) -> None:
     project.drop("lora", 1)
     project.write()
     moved = read(sources.Tree(), "toy")
-    single = pairs.measure([pairs.pair(once, moved, "lora", "rouge1")], count=1000)[0]
+    report = ReportConfig(resamples=1000)
+    single = pairs.measure([pairs.pair(once, moved, "lora", "rouge1")], report, {})[0]
     states = []
     for state in (once, moved):
         held = state.values["lora"]["rouge1"]
         twice = held | {key._replace(id=f"{key.id}-again"): value for key, value in held.items()}
         dialogues = state.dialogues | {f"{name}-again": dialogue for name, dialogue in state.dialogues.items()}
         states.append(stats.cluster_means(rows_of(twice, dialogues)))
-    double = pairs.measure([made("rouge1", states[1] - states[0], "lora")], count=1000)[0]
+    double = pairs.measure([made("rouge1", states[1] - states[0], "lora")], report, {})[0]
     assert (single.value, single.low, single.high) == pytest.approx((double.value, double.low, double.high), abs=1e-12)
 
 
