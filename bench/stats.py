@@ -310,11 +310,15 @@ def between_runs(means: ArrayLike, errors: ArrayLike) -> float:
     return math.sqrt(max(float(np.var(np.asarray(means, np.float64), ddof=1) - (errors**2).mean()), 0.0))
 
 
-def seed_half_width(sd: float, trainings: int, df: int, confidence: float) -> float:
-    """Bound how far the seed moves a mean over so many trainings, one-sided: Student's t with the df of sd."""
-    from scipy.special import stdtrit  # late: what has no seeds is spared the import
+def seed_half_width(sd: float, trainings: int, df: float, confidence: float) -> float:
+    """Bound how far the seed moves a mean over so many trainings, one-sided: Student's t with the df of sd.
 
-    return float(stdtrit(df, confidence)) * sd / math.sqrt(trainings)
+    An sd that is known has infinite df: the normal distribution.
+    """
+    from scipy.special import ndtri, stdtrit  # late: what has no seeds is spared the import
+
+    quantile = ndtri(confidence) if math.isinf(df) else stdtrit(df, confidence)
+    return float(quantile) * sd / math.sqrt(trainings)
 
 
 def widen(found: Estimate, half_width: float) -> Estimate:

@@ -94,6 +94,19 @@ def check_signatures(old: str, new: str, about: str) -> None:
         raise NotComparable(f"{about}: the signatures differ, '{old}' before and '{new}' now; score both states alike.")
 
 
+def rewritten(old: Snapshot, new: Snapshot, variants: Iterable[str], column: str) -> list[str]:
+    """Say of which variants the texts were written otherwise, a line a setting: it is part of what is compared."""
+    found: dict[str, list[str]] = {}
+    for variant in variants:
+        entries = [state.entries[variant].get(column) for state in (old, new)]
+        before, after = ({} if entry is None else fields(entry["signature"]) for entry in entries)
+        for name in WRITING:
+            if before.get(name) != after.get(name):
+                said = f"`{name}` {before.get(name, 'absent')} before, {after.get(name, 'absent')} now"
+                found.setdefault(said, []).append(variant)
+    return [f"written otherwise: {said} ({', '.join(names)})" for said, names in found.items()]
+
+
 def pair(old: Snapshot, new: Snapshot, variant: str, column: str) -> Pair:
     """Pair one column of one variant.
 
@@ -142,11 +155,6 @@ def _count(olds: dict[Key, float], news: dict[Key, float]) -> tuple[int, int]:
         return len(olds), sum(olds[key] != news[key] for key in olds)
     before, after = (over_seeds(values) for values in (olds, news))
     return len(before), sum(not math.isclose(before[key], after[key], rel_tol=1e-5) for key in before)
-
-
-def bootstrap_means(gaps: stats.Floats, count: int, seed: int) -> stats.Floats:
-    """Draw bootstrap means (R, K) of paired differences (n, K); `stats.paired_difference` for many at once."""
-    return np.concatenate([counts @ gaps / len(gaps) for counts in stats.resamples(len(gaps), count, seed)])
 
 
 def is_result(column: Column | None) -> bool:

@@ -21,7 +21,6 @@ from bench.compare.gate import judge
 from bench.compare.gate import output as gate_output
 from bench.compare.gate.verdicts import Outcome, Verdict, decide, deciding_n
 from bench.compare.simulation import characteristics
-from bench.compare.simulation import output as simulation_output
 from bench.compare.snapshot import columns_of_params, read, rows_of
 from bench.config.gate import GateConfig, Margin
 from bench.core.parameters import ReportConfig
@@ -53,13 +52,12 @@ def test_interval_and_test_agree_with_scipy() -> None:
     assert found.p == pytest.approx(flips.pvalue, abs=4 * math.sqrt(found.p / 10_000))
 
 
-def test_bounds_are_those_of_a_t_test() -> None:
-    gains = np.random.default_rng(5).normal(0.3, 9, (500, 3))
-    lower, upper = judge.bounds(gains, 0.95, 10_000, 0)
-    for k in range(3):
-        error = gains[:, k].std(ddof=1) / math.sqrt(500)
-        low, high = scipy.stats.t.interval(0.9, 499, gains[:, k].mean(), error)
-        assert (lower[k], upper[k]) == pytest.approx((low, high), abs=0.05 * error)
+def test_bounds_are_those_of_a_t_test_each_at_its_level() -> None:
+    gains = np.random.default_rng(5).normal(0.3, 9, 500)
+    lower, upper = judge.bounds(gains, None, (0.95, 0.99), (0.0, 0.0), ReportConfig())
+    error = scipy.stats.sem(gains)
+    assert lower == pytest.approx(gains.mean() - scipy.stats.t.ppf(0.95, 499) * error)
+    assert upper == pytest.approx(gains.mean() + scipy.stats.t.ppf(0.99, 499) * error)
 
 
 def test_holm_counts_results_and_the_rest_apart_and_only_what_changed() -> None:
@@ -219,33 +217,41 @@ def test_simulated_pairs_have_the_correlation_and_the_spread_they_should() -> No
 
 
 def test_the_simulation_agrees_with_the_normal_theory(project: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(characteristics, "RESAMPLES", 1000)
-    monkeypatch.setattr(characteristics, "BLOCK", 250)
+    monkeypatch.setattr(characteristics, "SIZES", (500,))
     rng = np.random.default_rng(10)
-    project.values = {"lora": {"rouge1": np.clip(rng.normal(0.5, 0.125, 500), 0, 1).round(6)}}
+    rouge = np.clip(rng.normal(0.5, 0.125, 500), 0, 1).round(6)
+    project.values = {"baseline": {"rouge1": rouge}, "lora": {"rouge1": rouge}}
     project.write()
-    found = characteristics.simulate(read(sources.Tree(), "toy"), None, None, pairs=2000)
-    spread = 100 * project.values["lora"]["rouge1"].std()
-    for (n, r, noise), rates in found.rates.items():
-        error = spread * math.sqrt(2 * (1 - r) / n)
-        total = math.hypot(error, noise * math.sqrt(2))
-        for rule, limit in (("gate", -0.5 - 1.645 * error), ("paired", -1.645 * error), ("drop", -0.5)):
-            expected = scipy.stats.norm.cdf((limit + np.array(characteristics.DROPS)) / total)
-            assert rates[rule] == pytest.approx(expected, abs=0.035), (n, r, noise, rule)
-    assert found.kept
-    assert "so the promise is kept" in simulation_output.document(found)
+    found = characteristics.simulate(read(sources.Tree(), "toy"), studies=2000)
+    assert [cell.variant for cell in found.cells] == ["lora"], "what is not trained is not trained again"
+    error = 100 * rouge.std() * math.sqrt(2 * (1 - 0.8) / 500)
+    for (_, sd, knowledge), rates in found.rates.items():
+        if knowledge == "gate.training_sd":
+            total = math.hypot(error, sd * math.sqrt(2))
+            df = characteristics.RUNS - 1
+            draws = np.random.default_rng(0).chisquare(df, 100_000) / df
+            width = np.hypot(1.645 * error, scipy.stats.t.ppf(0.95, df) * sd * np.sqrt(2 * draws))
+            expected = [
+                float(scipy.stats.norm.cdf((loss - 0.5 - width) / total).mean())
+                for loss in (0, *characteristics.LOSSES)
+            ]
+            assert [rates.false_fails, *rates.power["rouge1"]] == pytest.approx(expected, abs=0.035), sd
+        assert rates.false_fails <= 0.05
 
 
 def test_the_simulation_as_a_command(project: Any, bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(characteristics, "RESAMPLES", 200)
-    code, out, _ = bench("gate-study", "--pairs", "200")
+    monkeypatch.setattr(characteristics, "SIZES", (125,))
+    code, out, _ = bench("gate-study", "--studies", "100")
     assert code == 0, out
+    assert "gate.training_sd" not in out, "nothing is written where no runs tell"
     text = (project.root / "reports" / "gate" / "characteristics.md").read_text()
     assert text.startswith("# How often the gate is wrong")
-    assert "correlate with those of `baseline`" in text
-    bench("gate-study", "--pairs", "200", "--output", "again.md")
+    assert "| 125 | 0.23 |" in text
+    bench("gate-study", "--studies", "100", "--output", "again.md")
     assert (project.root / "again.md").read_text() == text
-    assert bench("gate-study", "--variant", "nobody")[0] == 2
+    project.values = {name: {k: v[:20] for k, v in held.items()} for name, held in project.values.items()}
+    project.write()
+    assert bench("gate-study")[0] == 2
 
 
 def test_costs_carry_the_machine_they_hold_for() -> None:
