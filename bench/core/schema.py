@@ -81,7 +81,7 @@ class Example(Row):
     """One dialogue with the summaries people wrote of it.
 
     `id` is unique in a split; `dialogue_id` names the cluster for statistics (several rows may share a dialogue);
-    `tags` name slices of the data, for example `heated`.
+    `tags` name slices of the data, for example `heated`; `facts` what really happened, where a dataset knows it.
     """
 
     id: Identity
@@ -89,6 +89,7 @@ class Example(Row):
     source: Text
     references: tuple[Text, ...] = Field(min_length=1)
     tags: tuple[Identity, ...] = ()
+    facts: Annotated[dict[str, str], Field(exclude_if=lambda facts: not facts)] = Field(default_factory=dict)
 
 
 class Prediction(Row):

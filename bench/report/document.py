@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.report import claims, costs, examples, published, reward_hacking, seed_variance, summary, tables, truncation
+from bench.report import (
+    agreement,
+    claims,
+    costs,
+    examples,
+    published,
+    reward_hacking,
+    seed_variance,
+    summary,
+    tables,
+    truncation,
+)
 from bench.report.markdown import cell, section
 from bench.report.provenance import provenance
 from bench.report.view import View, share
@@ -20,6 +31,7 @@ def document(view: View, pictures: dict[str, Path]) -> str:
         _alignment(view),
         reward_hacking.hacking(view),
         _tuning(view),
+        agreement.agreement(view),
         seed_variance.trainings(view),
         _details(view),
         truncation.limits(view),
