@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.audit import claims as kinds
 from bench.audit.claims import ClaimFile
-from bench.audit.finding import FAILS, HOLDS, Finding, half_unit, mismatch, shown
+from bench.audit.finding import FAILS, HOLDS, READING, READINGS, Finding, decimals, half_unit, mismatch, shown
 
 
 def lora(file: ClaimFile, claim: kinds.Lora) -> Finding:
@@ -67,10 +67,74 @@ def divergence(file: ClaimFile, claim: kinds.Divergence) -> Finding:
     if claim.tokens:
         per = " to ".join(shown(end / claim.tokens, 2) for end in ends)
         per = f"; {per} nats a token over {claim.tokens} tokens"
-    facts: dict[str, Any] = {"stated": " to ".join(claim.stated) + " nats", "basis": "the definition"}
+    facts: dict[str, Any] = {"stated": " to ".join(claim.stated), "basis": "the definition"}
     if claim.first_step and min(ends) > half_unit(claim.stated[0]):
         reason = "before the first update policy and start are the same weights, so this KL is to another reference"
         return Finding(claim, FAILS, reason + per, recomputed="0 nats", numbers={"recomputed": 0.0}, **facts)
     if min(ends) < 0:
         return Finding(claim, FAILS, f"a KL divergence is never negative{per}", recomputed="≥ 0", **facts)
     return Finding(claim, HOLDS, f"possible{per}", recomputed="≥ 0", **facts)
+
+
+def limits(file: ClaimFile, claim: kinds.Limits) -> Finding:
+    """Judge whether each number lies within the limits; with a per cent sign, in points and in per cent."""
+    values = [Decimal(text) for text in file.numbers(claim.values)]
+    starts = (
+        [Decimal(text) for text in file.numbers(claim.minus)] if claim.minus is not None else [Decimal(0)] * len(values)
+    )
+    gaps = [(value - start) * claim.scale for value, start in zip(values, starts, strict=True)]
+    digits = max(decimals(text) for text in file.numbers(claim.values)) - len(str(claim.scale)) + 1
+    found, reason = _within(claim, gaps, max(digits, 0))
+    numbers = {"low": float(min(gaps)), "high": float(max(gaps))}
+    facts: dict[str, Any] = {"stated": _stated(claim), "recomputed": _span(gaps, max(digits, 0))}
+    if not claim.percent:
+        return Finding(claim, HOLDS if found else FAILS, reason, numbers=numbers, **facts)
+    shares = [100 * (value - start) / start for value, start in zip(values, starts, strict=True)]
+    numbers |= {"percent_low": float(min(shares)), "percent_high": float(max(shares))}
+    facts["recomputed"] += f" points; {_span(shares, 1)} %"
+    other, further = _within(claim, shares, 1)
+    reason = f"in points {reason}; in per cent {further}"
+    verdict = HOLDS if found and other else READING if found or other else FAILS
+    reading = READINGS[0 if found else 1] if verdict == READING else ""
+    return Finding(claim, verdict, reason, numbers=numbers, reading=reading, **facts)
+
+
+def _within(claim: kinds.Limits, values: list[Decimal], digits: int) -> tuple[bool, str]:
+    """Whether all lie within the limits, and how many do."""
+    inside = [
+        (claim.above is None or value > Decimal(claim.above))
+        and (claim.at_least is None or value >= Decimal(claim.at_least))
+        and (claim.at_most is None or value <= Decimal(claim.at_most))
+        for value in values
+    ]
+    listed = f": {', '.join(shown(value, digits) for value in values)}" if len(values) <= 5 else ""
+    return all(
+        inside
+    ), f"{sum(inside)} of {len(values)} {'is' if 1 in (sum(inside), len(values)) else 'are'} within{listed}"
+
+
+def _span(values: list[Decimal], digits: int) -> str:
+    low, high = shown(min(values), digits), shown(max(values), digits)
+    return low if low == high else f"{low} to {high}"
+
+
+def _stated(claim: kinds.Limits) -> str:
+    """The limits in signs, with the source's per cent sign."""
+    signs = ((">", claim.above), ("≥", claim.at_least), ("≤", claim.at_most))
+    return ", ".join(f"{sign} {limit}{' %' if claim.percent else ''}" for sign, limit in signs if limit is not None)
+
+
+def given(file: ClaimFile, claim: kinds.Given) -> Finding:
+    """Judge whether the source prints what the claim is about; a claim about other columns does not follow from it."""
+    missing = [name for name in claim.needs if name not in file.columns]
+    printed = ", ".join(f"'{name}'" for name in file.columns) or "nothing"
+    reason = f"no {' and no '.join(missing)} is printed; the source prints {printed}" if missing else "it is printed"
+    return Finding(
+        claim,
+        FAILS if missing else HOLDS,
+        reason,
+        "–",
+        "–",
+        basis="what is printed",
+        numbers={"recomputed": float(len(claim.needs) - len(missing))},
+    )

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import ConfigDict, Field, ValidationError
 
@@ -25,24 +26,30 @@ UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "MiB": 2**20, "GiB": 2**
 
 
 class Claim(Strict):
-    """What every claim says: in words, where it stands, and what a reader must know to judge it (an assumption)."""
+    """What every claim says: in words of ours, where it stands, and what a reader must know to judge it (an assumption).
+
+    `quote` holds the source's own words, to the letter, and nothing else; it stays empty where they are not known.
+    """
 
     model_config = LISTS
 
     claim: str = Field(min_length=1)
     source: str = Field(min_length=1)
+    quote: str = ""
     note: str = ""
 
 
 class Difference(Claim):
     """after - before, times `scale`, of two printed cells. With `n` and `sd` (of one item's difference, in the stated
-    unit) it is also asked whether so many items can show it."""
+    unit) it is also asked whether so many items can show it. With `percent` the source prints `stated` with a per cent
+    sign, and it is also asked whether it is the change in per cent of `before`."""
 
     check: Literal["difference"]
     before: Printed
     after: Printed
     stated: Printed | None = None
     scale: int = Field(1, ge=1)
+    percent: bool = False
     n: int | None = Field(None, ge=2)
     sd: float | None = Field(None, gt=0, allow_inf_nan=False)
 
@@ -65,6 +72,15 @@ class Paired(Claim):
     direction: Literal["higher", "lower", "different"] = "different"
 
 
+class Consistent(Claim):
+    """Whether every pair moves the way that `direction` says."""
+
+    check: Literal["consistent"]
+    before: Column
+    after: Column
+    direction: Literal["higher", "lower"]
+
+
 class Spread(Claim):
     """Whether the standard deviation of `after` is what `direction` says."""
 
@@ -81,6 +97,39 @@ class Improvement(Claim):
     before: Column
     after: Column
     stated: Printed
+
+
+class Change(Claim):
+    """100 (after - before) / before of the means of paired lists, and whether they show the way that `direction` says."""
+
+    check: Literal["change"]
+    before: Column
+    after: Column
+    direction: Literal["higher", "lower"]
+
+
+class Limits(Claim):
+    """Whether each of a list of numbers, or of differences `values` - `minus` times `scale`, lies within the limits.
+
+    `above` must be exceeded. With `percent` the source prints a per cent sign, and it is also asked whether the changes
+    in per cent of `minus` lie within.
+    """
+
+    check: Literal["limits"]
+    values: Column
+    minus: Column | None = None
+    scale: int = Field(1, ge=1)
+    percent: bool = False
+    above: Printed | None = None
+    at_least: Printed | None = None
+    at_most: Printed | None = None
+
+
+class Given(Claim):
+    """Whether the source prints the columns that a claim is about."""
+
+    check: Literal["given"]
+    needs: tuple[str, ...] = Field(min_length=1)
 
 
 class Lora(Claim):
@@ -129,8 +178,22 @@ class Divergence(Claim):
 
 
 AnyClaim = Annotated[
-    Difference | Mean | Paired | Spread | Improvement | Lora | Bytes | Count | Divergence, Field(discriminator="check")
+    Difference
+    | Mean
+    | Paired
+    | Consistent
+    | Spread
+    | Improvement
+    | Change
+    | Limits
+    | Given
+    | Lora
+    | Bytes
+    | Count
+    | Divergence,
+    Field(discriminator="check"),
 ]
+TAGS = tuple(get_args(kind.model_fields["check"].annotation)[0] for kind in get_args(get_args(AnyClaim)[0]))
 
 
 class ClaimFile(Strict):
@@ -171,13 +234,12 @@ def read(path: Path) -> ClaimFile:
 def _sentence(error: ValidationError) -> str:
     """The first mistake as `claims[3].stated: what is wrong; the fix`."""
     first = error.errors()[0]
-    tags = {"difference", "mean", "paired", "spread", "improvement", "lora", "bytes", "count", "kl"}
-    place = [part for k, part in enumerate(first["loc"]) if not (k == 2 and part in tags)]
+    place = [part for k, part in enumerate(first["loc"]) if not (k == 2 and part in TAGS)]
     where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".") or "the file"
     if first["type"] in ("union_tag_invalid", "union_tag_not_found"):
         given = str(first["input"].get("check", "")) if isinstance(first["input"], dict) else ""
-        close = difflib.get_close_matches(given, sorted(tags), n=1)
-        hint = f"did you mean '{close[0]}'?" if close else f"write one of: {', '.join(sorted(tags))}."
+        close = difflib.get_close_matches(given, sorted(TAGS), n=1)
+        hint = f"did you mean '{close[0]}'?" if close else f"write one of: {', '.join(sorted(TAGS))}."
         return f"{where}.check: there is no check '{given}'; {hint}"
     if first["type"] in ("string_type", "string_pattern_mismatch"):
         return f"{where}: {first['input']!r:.60} is no printed number; write it in quotes as printed, such as '0.0760'."
@@ -189,7 +251,7 @@ def _sentence(error: ValidationError) -> str:
 def _check(file: ClaimFile, claim: Claim, where: str) -> None:
     """Every column that a claim names exists, and lists that belong together are equally long."""
     lengths = {}
-    for field in ("values", "items", "before", "after"):
+    for field in ("values", "minus", "items", "before", "after"):
         given = getattr(claim, field, None)
         if given is None:
             continue
@@ -202,8 +264,12 @@ def _check(file: ClaimFile, claim: Claim, where: str) -> None:
         raise UserError(
             f"{where}.after: {lengths['after']} numbers against {lengths['before']} in 'before'; pairs need equally many."
         )
+    if "minus" in lengths and lengths["minus"] != lengths["values"]:
+        raise UserError(
+            f"{where}.minus: {lengths['minus']} numbers against {lengths['values']} in 'values'; write equally many."
+        )
     short = next((field for field in lengths if lengths[field] < 2), None)
-    if short and isinstance(claim, Paired | Spread | Mean):
+    if short and isinstance(claim, Paired | Consistent | Spread | Mean | Change):
         raise UserError(f"{where}.{short}: {lengths[short]} number, and a '{claim.check}' needs two or more; add them.")
     if isinstance(claim, Count) and (claim.items is None) == (claim.total is None):
         raise UserError(f"{where}: a 'count' needs either 'items' or 'total'; write one of them.")
@@ -211,5 +277,26 @@ def _check(file: ClaimFile, claim: Claim, where: str) -> None:
         raise UserError(f"{where}: 'n' and 'sd' belong together; write both or none.")
     if isinstance(claim, Difference) and claim.stated is None and claim.n is None:
         raise UserError(f"{where}.stated: a 'difference' needs 'stated', or 'n' and 'sd'; write what is to be judged.")
-    if isinstance(claim, Improvement) and sum(map(float, file.numbers(claim.before))) == 0:
-        raise UserError(f"{where}.before: its mean is 0, and an improvement is a share of it; use check 'paired'.")
+    if isinstance(claim, Improvement | Change) and sum(map(float, file.numbers(claim.before))) == 0:
+        raise UserError(f"{where}.before: its mean is 0, and the change is a share of it; use check 'paired'.")
+    if isinstance(claim, Limits):
+        _check_limits(file, claim, where)
+    elif isinstance(claim, Difference) and claim.percent:
+        _check_percent(claim.stated is not None and claim.scale == 100, [claim.before], f"{where}.percent")
+
+
+def _check_limits(file: ClaimFile, claim: Limits, where: str) -> None:
+    """There is a limit, and differences that can be shares of what they start from where a per cent sign is printed."""
+    if (claim.above, claim.at_least, claim.at_most) == (None, None, None):
+        raise UserError(f"{where}: a 'limits' needs 'above', 'at_least' or 'at_most'; write what must be met.")
+    if claim.percent:
+        starts = file.numbers(claim.minus) if claim.minus is not None else ()
+        _check_percent(claim.minus is not None and claim.scale == 100, starts, f"{where}.percent")
+
+
+def _check_percent(possible: bool, starts: Sequence[str], where: str) -> None:
+    """Points and per cent can be told apart: fractions times 100, and none of those they start from is 0."""
+    if not possible or 0 in map(float, starts):
+        raise UserError(
+            f"{where}: per cent needs a stated difference of fractions above 0 and scale 100; mend or remove it."
+        )

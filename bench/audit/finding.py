@@ -8,13 +8,17 @@ from typing import Literal
 
 from bench.audit.claims import Claim
 
-HOLDS, FAILS, OPEN = "holds", "does not follow", "inconclusive"
+HOLDS, READING, FAILS, OPEN = "holds", "holds in one reading", "does not follow", "inconclusive"
+READINGS = ("points", "per cent")
 Agreement = Literal["same", "rounding", "off"]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A claim with its verdict. `basis` is what it should follow from; `rounding` marks what rounding explains."""
+    """A claim with its verdict. `basis` is what it should follow from; `rounding` marks what rounding explains.
+
+    `reading` is the one of READINGS in which it holds, where it does not hold in the other.
+    """
 
     claim: Claim
     verdict: str
@@ -25,6 +29,7 @@ class Finding:
     basis: str = "the table"
     n: int | None = None
     rounding: bool = False
+    reading: str = ""
     numbers: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -32,6 +37,8 @@ class Finding:
         """The verdict as a table says it."""
         if self.verdict == OPEN:
             return f"{OPEN} at n = {self.n}"
+        if self.verdict == READING:
+            return f"holds in {self.reading}, not in {READINGS[self.reading == READINGS[0]]}"
         return HOLDS if self.verdict == HOLDS else f"{FAILS} from {self.basis}"
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.audit import checks
-from bench.audit.claims import ClaimFile
-from bench.audit.finding import FAILS, HOLDS, OPEN, Finding
+from bench.audit.claims import TAGS, Claim, ClaimFile
+from bench.audit.finding import FAILS, HOLDS, OPEN, READING, Finding
 from bench.core.terminal import single_line
 from bench.report.markdown import bullets, cell, line, section, table
 
@@ -20,6 +20,11 @@ RULES = (
         "holds",
         "the stated number is the recomputed one within half a unit of its last printed digit; and where the claim is that "
         "something changed, the data show it.",
+    ),
+    (
+        READING,
+        "the source prints a per cent sign, and the figure is right in one of its two readings alone: points (a "
+        "difference of two percentages) or per cent of the value before.",
     ),
     (
         "does not follow",
@@ -32,15 +37,21 @@ RULES = (
         "nothing changed.",
     ),
 )
+QUOTED = (
+    "Words in quotation marks are the source's, to the letter. What stands behind 'reported as' is told in words of ours, for "
+    "the source's own are not at hand; notes are ours too."
+)
 METHOD = (
-    f"Brackets are 95 % intervals: percentile bootstrap over the listed rows ({checks.RESAMPLES:,} resamples, seed "
-    f"{checks.SEED}), pairs kept together; `by rounding` is what the printed digits leave open. p is a two-sided sign-flip "
-    f"test ({checks.FLIPS:,} flips). Where a table prints no rows, the noise of one item is assumed and the claim says so. "
+    "Brackets are 95 % intervals over the listed rows, pairs kept together, by Student's t: of a mean its own, of a change "
+    "in per cent Fieller's, of a ratio of standard deviations Pitman and Morgan's; `by rounding` is what the printed digits "
+    f"leave open. p is a two-sided sign-flip test ({checks.FLIPS:,} flips, seed {checks.SEED}) where nothing else is said. Where a table prints no rows, the noise of one item is assumed and the claim says so. "
     "The rows of one run say nothing about another run of training."
 )
 HOW = (
     "Write `claims/<name>.json` as `bench/audit/papers/thesis.json` is written and run `bench audit`: numbers in quotes as "
-    "printed, a `check` a claim (`difference`, `mean`, `paired`, `spread`, `improvement`, `lora`, `bytes`, `count`, `kl`)."
+    "printed, a `check` a claim ("
+    + ", ".join(f"`{tag}`" for tag in TAGS)
+    + "); `quote` takes the source's own words, to the letter, or is left out."
 )
 Audited = Mapping[Path, tuple[ClaimFile, Sequence[Finding]]]
 
@@ -50,14 +61,23 @@ def headline(audited: Audited) -> str:
     found = [finding for _, findings in audited.values() for finding in findings]
     counts, rounding = Counter(finding.verdict for finding in found), sum(finding.rounding for finding in found)
     small = f" ({rounding} of them by rounding alone)" if rounding else ""
-    return (
-        f"{len(found)} claims: {counts[HOLDS]} hold, {counts[FAILS]} do not follow{small}, {counts[OPEN]} inconclusive"
-    )
+    reading = f"{counts[READING]} hold in one reading of a per cent sign alone, " if counts[READING] else ""
+    return f"{len(found)} claims: {counts[HOLDS]} hold, {reading}{counts[FAILS]} do not follow{small}, {counts[OPEN]} inconclusive"
+
+
+def words(claim: Claim) -> str:
+    """Tell a claim in the source's words, and in ours what is checked; without such words as 'reported as'."""
+    return f"“{claim.quote}”: {claim.claim}" if claim.quote else f"reported as: {claim.claim}"
 
 
 def markdown(audited: Audited) -> str:
     """Write the whole page."""
-    parts = ["# Audit of published claims", f"{headline(audited)}.", bullets([(f"**{a}**", b) for a, b in RULES])]
+    parts = [
+        "# Audit of published claims",
+        f"{headline(audited)}.",
+        QUOTED,
+        bullets([(f"**{a}**", b) for a, b in RULES]),
+    ]
     for path, (file, findings) in audited.items():
         parts.append(section(cell(path.stem), line(file.about), *_tables(findings)))
     parts += [section("How this is computed", METHOD), section("Add a paper", HOW)]
@@ -72,7 +92,8 @@ def _tables(findings: Sequence[Finding]) -> list[str]:
         notes = list(dict.fromkeys(finding.claim.note for finding in some if finding.claim.note))
         rows = [
             [
-                cell(finding.claim.claim) + (f" ({notes.index(finding.claim.note) + 1})" if finding.claim.note else ""),
+                cell(words(finding.claim))
+                + (f" ({notes.index(finding.claim.note) + 1})" if finding.claim.note else ""),
                 cell(finding.stated),
                 finding.recomputed,
                 finding.interval,
@@ -93,7 +114,7 @@ def terminal(audited: Audited) -> str:
 
     rows = [
         [
-            "\n".join(textwrap.wrap(single_line(finding.claim.claim), 46)),
+            "\n".join(textwrap.wrap(single_line(words(finding.claim)), 46)),
             finding.stated,
             finding.recomputed,
             finding.words,
@@ -111,6 +132,7 @@ def as_json(audited: Audited) -> dict[str, Any]:
         rows = [
             {
                 "claim": finding.claim.claim,
+                "quote": finding.claim.quote,
                 "source": finding.claim.source,
                 "check": finding.claim.model_dump()["check"],
                 "stated": finding.stated,

@@ -29,7 +29,7 @@ GOOD: dict[str, Any] = {"check": "difference", "claim": "c", "source": "s", "bef
         (GOOD | {"stated": "1,5"}, "claims[0].stated: '1,5' is no printed number"),
         (GOOD | {"stated": "nan"}, "claims[0].stated: 'nan' is no printed number"),
         (GOOD | {"check": "diference"}, "claims[0].check: there is no check 'diference'; did you mean 'difference'?"),
-        ({"claim": "c", "source": "s"}, "claims[0].check: there is no check ''; write one of: bytes, count"),
+        ({"claim": "c", "source": "s"}, "claims[0].check: there is no check ''; write one of: bytes, change, consistent, count"),
         (GOOD | {"sauce": "x"}, "claims[0].sauce: no such field"),
         ({k: v for k, v in GOOD.items() if k != "after"}, "claims[0].after: Field required"),
         (GOOD | {"n": 5}, "claims[0]: 'n' and 'sd' belong together"),
@@ -45,6 +45,22 @@ GOOD: dict[str, Any] = {"check": "difference", "claim": "c", "source": "s", "bef
         (
             {"check": "paired", "claim": "c", "source": "s", "before": ["1"], "after": ["2"]},
             "claims[0].before: 1 number, and a 'paired' needs two or more",
+        ),
+        (
+            GOOD | {"percent": True},
+            "claims[0].percent: per cent needs a stated difference of fractions above 0 and scale",
+        ),
+        (
+            {"check": "limits", "claim": "c", "source": "s", "values": "reward"},
+            "claims[0]: a 'limits' needs 'above', 'at_least' or 'at_most'",
+        ),
+        (
+            {"check": "limits", "claim": "c", "source": "s", "values": "reward", "above": "1", "percent": True},
+            "claims[0].percent: per cent needs",
+        ),
+        (
+            {"check": "limits", "claim": "c", "source": "s", "values": "reward", "minus": ["1"], "above": "1"},
+            "claims[0].minus: 1 numbers against 2 in 'values'; write equally many",
         ),
         ({"check": "count", "claim": "c", "source": "s", "stated": "1"}, "needs either 'items' or 'total'"),
         (
