@@ -1,15 +1,15 @@
 """Intervals and tests, clustered by dialogue. Pure numpy; imports nothing of ours.
 
 Rows of one dialogue (several references, several samples) are not independent, so every statistic gives each dialogue
-the weight 1, shared equally by its rows, and every resample draws whole dialogues. Writing a row twice changes nothing.
+the weight 1, shared equally by its rows, and intervals and tests are over dialogues. Writing a row twice changes nothing.
 
-Shapes: N rows, n clusters (dialogues), R resamples, K columns.
+Shapes: N rows, n clusters (dialogues), R draws or flips, K columns.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -24,7 +24,7 @@ UNBOUNDED: Support = (-math.inf, math.inf)
 RATES = {"rate_50": 0.5, "rate_10": 0.1}
 TOPS = {"p95": 0.05, "max": 0.0}
 STATISTICS = ("mean", "std", *TOPS, *RATES)
-CHUNK = 500  # resamples at a time: 500 x 1,500 dialogues in float64 are 6 MB
+CHUNK = 500  # draws at a time: 500 x 1,500 dialogues in float64 are 6 MB
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,57 +103,23 @@ def statistic(column: Rows, name: str) -> float:
     std is the weighted standard deviation over rows with the factor n / (n - 1), n counting clusters: with one row a
     cluster it is numpy's with ddof=1. p95 is the smallest value that 95 % of the weight does not exceed.
     """
-    return float(_evaluate([column], [[name]], [np.ones((1, column.n))])[0][name][0])
-
-
-def resamples(n: int, count: int, seed: int) -> Iterator[Floats]:
-    """Yield bootstrap resamples of n clusters in chunks (at most CHUNK, n): how often each cluster was drawn.
-
-    The same n, count and seed give the same resamples: so two columns' draws are paired.
-    """
-    rng = np.random.default_rng(seed)
-    for start in range(0, count, CHUNK):
-        size = min(CHUNK, count - start)
-        drawn = rng.integers(0, n, (size, n)) + np.arange(size)[:, None] * n
-        yield np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n).astype(np.float64)
-
-
-def bootstrap(
-    columns: Sequence[Rows], statistics: Sequence[Sequence[str]], count: int, seed: int
-) -> list[dict[str, Floats]]:
-    """Draw (R,) values of the named statistics of each column. All columns have n clusters and share the resamples.
-
-    Efron & Tibshirani 1993, chapter 13; clusters as the unit: Davison & Hinkley 1997, 3.8. The bootstrap of a maximum
-    is not consistent: its draws are given for completeness.
-    """
-    if len({column.n for column in columns}) != 1:
-        raise ValueError("columns must have the same number of clusters to share resamples")
-    return _evaluate(columns, statistics, resamples(columns[0].n, count, seed))
-
-
-def interval(draws: Floats, confidence: float = 0.95) -> tuple[float, float]:
-    """Compute the percentile interval of draws (R,); (nan, nan) when a draw is not finite, for then it has no honest interval."""
-    if not np.isfinite(draws).all():
-        return math.nan, math.nan
-    low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high)
-
-
-def bootstrap_interval(
-    column: Rows, name: str = "mean", confidence: float = 0.95, count: int = 10_000, seed: int = 0
-) -> Estimate:
-    """Compute one statistic of one system with its percentile interval."""
-    draws = bootstrap([column], [[name]], count, seed)[0][name]
-    return Estimate(statistic(column, name), *interval(draws, confidence))
-
-
-def paired_difference(
-    before: Floats, after: Floats, confidence: float = 0.95, count: int = 10_000, seed: int = 0
-) -> Estimate:
-    """Compute the mean of after - before over clusters (n,), (n,) with its paired bootstrap interval. Koehn 2004."""
-    gaps = np.asarray(after, np.float64) - np.asarray(before, np.float64)
-    draws = np.concatenate([counts @ gaps / len(gaps) for counts in resamples(len(gaps), count, seed)])
-    return Estimate(float(gaps.mean()), *interval(draws, confidence))
+    if name in TOPS:
+        order = np.argsort(column.values, kind="stable")
+        reached = np.cumsum(column.weights[order])
+        place = int(
+            np.searchsorted(reached, (1 - TOPS[name]) * column.n - 1e-9)
+        )  # a row weighs far more than this slack
+        return float(column.values[order[min(place, len(order) - 1)]])
+    if name in RATES:
+        return float(cluster_means(column, column.values > RATES[name]).mean())
+    mean = float(cluster_means(column).mean())
+    if name == "mean":
+        return mean
+    if column.n < 2:
+        return math.nan
+    shifted = column.values - mean  # around the mean: without it, small spreads drown in rounding
+    first, second = (float(cluster_means(column, shifted**power).mean()) for power in (1, 2))
+    return math.sqrt(max(second - first**2, 0.0) * column.n / (column.n - 1))
 
 
 def of_differences(support: Support | None) -> Support | None:
@@ -402,65 +368,3 @@ def improvement(before: ArrayLike, after: ArrayLike) -> Floats:
     old, new = np.atleast_1d(np.asarray(before, np.float64)), np.atleast_1d(np.asarray(after, np.float64))
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(old != 0, (old - new) / old, math.nan)
-
-
-def paired_improvement(
-    before: Rows, after: Rows, name: str = "mean", confidence: float = 0.95, count: int = 10_000, seed: int = 0
-) -> Estimate:
-    """Compute equation 3.8 for the mean (or std) of two paired columns with its paired bootstrap interval."""
-    old, new = bootstrap([before, after], [[name], [name]], count, seed)
-    value = float(improvement(statistic(before, name), statistic(after, name))[0])
-    return Estimate(value, *interval(improvement(old[name], new[name]), confidence))
-
-
-def _evaluate(
-    columns: Sequence[Rows], statistics: Sequence[Sequence[str]], chunks: Iterable[Floats]
-) -> list[dict[str, Floats]]:
-    """Each statistic of each column under every row of the chunks (·, n); what is linear in them is one product."""
-    features = [_features(column, names) for column, names in zip(columns, statistics, strict=True)]
-    matrix = np.stack([feature for some in features for feature in some], axis=1)
-    parts: list[list[dict[str, Floats]]] = []
-    for counts in chunks:
-        products = iter((counts @ matrix / counts.shape[1]).T)
-        parts.append([])
-        for column, names, some in zip(columns, statistics, features, strict=True):
-            parts[-1].append(_assemble(column, names, counts, [next(products) for _ in some]))
-    return [
-        {name: np.concatenate([part[k][name] for part in parts]) for name in names}
-        for k, names in enumerate(statistics)
-    ]
-
-
-def _features(column: Rows, names: Sequence[str]) -> list[Floats]:
-    """What the statistics sum over clusters, each (n,): mean; first and second moment for std; one share a rate."""
-    means = cluster_means(column)
-    found = [means]
-    if "std" in names:  # moments around the mean: without it, small spreads drown in rounding
-        shifted = column.values - means.mean()
-        found += [cluster_means(column, shifted**power) for power in (1, 2)]
-    return found + [cluster_means(column, column.values > RATES[name]) for name in names if name in RATES]
-
-
-def _assemble(column: Rows, names: Sequence[str], counts: Floats, products: list[Floats]) -> dict[str, Floats]:
-    """The statistics (R,) from the averages (R,) of the column's features; quantiles from the counts (R, n)."""
-    rest = iter(products)
-    found = {"mean": next(rest)}
-    if "std" in names:
-        first, second = next(rest), next(rest)
-        scale = column.n / (column.n - 1) if column.n > 1 else math.nan
-        found["std"] = np.sqrt(np.maximum(second - first**2, 0.0) * scale)
-    found |= {name: next(rest) for name in names if name in RATES}
-    found |= {name: _from_top(column, counts, share) for name, share in TOPS.items() if name in names}
-    return {name: found[name] for name in names}
-
-
-def _from_top(column: Rows, counts: Floats, share: float) -> Floats:
-    """(R,): the largest value with more than `share` of the weight at or above it, under each row of `counts`."""
-    order = np.argsort(-column.values, kind="stable")
-    limit = share * counts.shape[1] + 1e-9  # the weight of a row is far above this slack, rounding far below
-    for length in (len(order) // 5 + 20, len(order)):  # the largest fifth nearly always holds the answer
-        top = order[:length]
-        reached = np.cumsum(counts[:, column.codes[top]] * column.weights[top], axis=1) > limit
-        if reached[:, -1].all():
-            break
-    return column.values[top[reached.argmax(axis=1)]]
