@@ -13,7 +13,7 @@ from bench.compare.snapshot import Key, Snapshot, over_seeds, rows_of
 from bench.compare.sources import NotComparable
 from bench.core.parameters import ReportConfig
 from bench.metrics import Column
-from bench.report.inputs import support_of
+from bench.report.inputs import support_of_differences
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +145,7 @@ def pair(old: Snapshot, new: Snapshot, variant: str, column: str) -> Pair:
     # Means of equal rows may differ in their last bits when a file is in another order.
     gaps = means[1] - means[0] if changed else np.zeros(len(means[0]))
     meaning = (old.columns | new.columns).get(column)
-    support = stats.of_differences(support_of(meaning, means)) if meaning else None
+    support = support_of_differences(meaning, means, gaps) if meaning else None
     return Pair(variant, column, float(means[0].mean()), float(means[1].mean()), gaps, rows, changed, support)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from bench import stats
 from bench.report import claims, text_statistics
-from bench.report.inputs import Study
+from bench.report.inputs import Study, support_of, support_of_differences
 
 Place = tuple[str, ...]  # what a number is about; the column's name comes last
 SHARE: stats.Support = (0.0, 1.0)
@@ -65,7 +65,9 @@ def measure(study: Study) -> tuple[dict[str, Any], dict[str, Any]]:
 def _entries(study: Study, columns: Mapping[Place, stats.Rows]) -> dict[Place, dict[str, Any]]:
     """The mean of each column with its interval; the last part of a place is the column's name."""
     means = {place: stats.cluster_means(column) for place, column in columns.items()}
-    bounds = _intervals(study, means, {place: study.support(str(place[-1])) for place in means})
+    bounds = _intervals(
+        study, means, {place: support_of(study.columns[place[-1]], study.shown(place[-1])) for place in means}
+    )
     return {
         place: {
             "value": stats.statistic(columns[place], "mean"),
@@ -169,7 +171,11 @@ def _changes(study: Study, collapsed: Container[str]) -> dict[str, Any]:
     gaps: dict[Place, stats.Floats] = {
         place: stats.cluster_means(new) - stats.cluster_means(old) for place, (old, new) in paired.items()
     }
-    bounds = _intervals(study, gaps, {place: stats.of_differences(study.support(place[2])) for place in gaps})
+    supports = {
+        place: support_of_differences(study.columns[place[2]], study.shown(place[2]), values)
+        for place, values in gaps.items()
+    }
+    bounds = _intervals(study, gaps, supports)
     tests = stats.sign_flips(list(gaps.values()), settings.resamples, settings.seed)
     families = [claims.families(variant in aligned, key in results[variant in aligned]) for variant, _, key in gaps]
     adjusted = stats.holm_within(tests, families)

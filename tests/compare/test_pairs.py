@@ -25,6 +25,7 @@ from bench.compare.snapshot import columns_of_params, read, rows_of
 from bench.config.gate import GateConfig, Margin
 from bench.core.parameters import ReportConfig
 from bench.report import costs
+from bench.report.inputs import support_of_differences
 
 
 def made(column: str, gaps: Any, variant: str = "v", changed: int = 1) -> pairs.Pair:
@@ -77,10 +78,21 @@ def test_holm_counts_results_and_the_rest_apart_and_only_what_changed() -> None:
 
 def test_a_gap_is_bounded_by_what_its_column_can_be(project: Any) -> None:
     state = read(sources.Tree(), "toy")
-    supports = {name: pairs.pair(state, state, "lora", name).support for name in ("rouge1", "toxicity_judge", "words")}
-    words = [value for name in ("lora",) for value in state.values[name]["words"].values()]
+    words = state.values["lora"]["words"].values()
     reach = max(words) - min(words)
+    project.drop("lora", 1)
+    project.write()
+    moved = read(sources.Tree(), "toy")
+    supports = {name: pairs.pair(state, moved, "lora", name).support for name in ("rouge1", "toxicity_judge", "words")}
     assert supports == {"rouge1": None, "toxicity_judge": (-1.0, 1.0), "words": (-reach, reach)}
+
+
+@pytest.mark.parametrize(
+    ("changed", "of", "support"), [(60, 60, None), (12, 12, None), (9, 12, (-1, 1)), (14, 60, (-1, 1)), (15, 60, None)]
+)
+def test_changes_of_quality_in_few_dialogues_are_sparse(changed: int, of: int, support: Any) -> None:
+    gaps = np.r_[np.full(changed, 0.1), np.zeros(of - changed)]
+    assert support_of_differences(columns_of_params({})["rouge1"], [gaps], gaps) == support
 
 
 def test_duplicated_rows_do_not_shrink_an_interval(project: Any) -> None:

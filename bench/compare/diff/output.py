@@ -23,7 +23,7 @@ COSTS = ("variant", "cost", "before", "now", "ratio")
 # What people call the costs, beside the stage that has them.
 CALLED = {
     "training_examples_per_second": "training, examples/s",
-    "generation_tokens_per_second": "writing, tokens/s",
+    "generation_tokens_per_second": "generation, tokens/s",
     "peak_resident_bytes": "peak memory",
     "peak_gpu_bytes": "peak GPU memory",
     "checkpoint_bytes": "stored",

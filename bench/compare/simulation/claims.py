@@ -21,11 +21,13 @@ from bench.compare.sources import NotComparable
 from bench.core import parsing
 from bench.metrics import Column
 from bench.report import claims
-from bench.report.inputs import support_of
+from bench.report.inputs import support_of, support_of_differences
+from bench.report.text_statistics import spearman
 
 SIZES = (12, 25, 60, 125, 300, 500)
 STUDIES, FLIPS, DRAWS, SEED = 1_000, 2_000, 2_000, 0
 LEVEL, CONFIDENCE = 0.05, 0.95
+LENGTH = "words"
 SCENES = ("nothing", "half", "all")
 
 
@@ -140,7 +142,7 @@ def _studies(one: Population, n: int, scene: str, count: int) -> Iterator[stats.
 
 def _judge(one: Population, values: stats.Floats, found: Rates, seed: int) -> None:
     """Verdicts and readings of one simulated study, as the report has them."""
-    decided = claims.decide(_evidence(one, values), LEVEL, FLIPS, seed)
+    decided = claims.decide(evidence(one, values), LEVEL, FLIPS, seed)
     said = [claim.verdict for claim in decided.values()]
     found.studies += 1
     found.verdicts.update(said)
@@ -151,8 +153,8 @@ def _judge(one: Population, values: stats.Floats, found: Rates, seed: int) -> No
     found.any_reading += bool((stats.holm(stats.sign_flip(gaps, FLIPS, seed)) <= LEVEL).any())
 
 
-def _evidence(one: Population, values: stats.Floats) -> dict[str, claims.Evidence]:
-    """What the verdicts rest on; the reward is the classifier whose logit there is."""
+def evidence(one: Population, values: stats.Floats) -> dict[str, claims.Evidence]:
+    """Gather what the verdicts rest on; the reward is the classifier whose logit there is."""
     teacher = next((one.columns[key].classifier for key in one.keys if one.columns[key].role == "reward"), None)
     safety = [key for key in one.keys if one.columns[key].role == "safety"]
     followed = [key for key in safety if one.columns[key].classifier == teacher]
@@ -198,9 +200,14 @@ def _covered(one: Population, drawn: stats.Ints) -> Iterator[tuple[str, str, flo
             if s and column.role == "safety":
                 yield "improvement", f"{key} of {system}", _improved(samples[:, :, 0], samples[:, :, s], rows, s)
             if s:
-                wide = [stats.of_differences(end) for end in supports]
                 gaps, truth = samples[:, :, s] - samples[:, :, 0], (rows[:, s] - rows[:, 0]).mean()
+                wide = [
+                    support_of_differences(column, list(study.T), some)
+                    for study, some in zip(samples, gaps, strict=True)
+                ]
                 yield f"difference of {kind}", f"{key} of {system}", _share(gaps, wide, truth)
+            if column.role == "reward":
+                yield from _correlated(one, key, s, drawn)
             if column.role == "safety":
                 yield from _of_shares(one, key, s, samples[:, :, s], rows[:, s])
 
@@ -219,6 +226,19 @@ def _of_shares(
         low, high = stats.quantile_interval(stats.rows(np.arange(len(values)), values), "p95", CONFIDENCE)
         held += (np.isnan(low) or low <= truth) and (np.isnan(high) or truth <= high)
     yield "p95", where, held / len(samples)
+
+
+def _correlated(one: Population, key: str, s: int, drawn: stats.Ints) -> Iterator[tuple[str, str, float]]:
+    """The rank correlation of a reward with the words of one system, of fewer studies; where words are known."""
+    if LENGTH not in one.keys:
+        return
+    x, y = one.values[:, s, one.keys.index(key)], one.values[:, s, one.keys.index(LENGTH)]
+    truth = spearman(x, y, CONFIDENCE).value
+    found = [spearman(x[some], y[some], CONFIDENCE) for some in drawn[: max(len(drawn) // 5, 1)]]
+    known = [each for each in found if not np.isnan(each.low)]
+    if known:
+        held = float(np.mean([each.low <= truth <= each.high for each in known]))
+        yield "rank correlation", f"{key} and words of {one.systems[s]}", held
 
 
 def _improved(before: stats.Floats, after: stats.Floats, rows: stats.Floats, s: int) -> float:

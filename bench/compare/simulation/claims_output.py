@@ -44,7 +44,7 @@ def document(found: Found) -> str:
             "Where something changed",
             "All: the rows as they are, both classifiers of which fell. Half: on half of the dialogues a variant has its "
             "start's rows. 'Less toxic' is the share of variants that get this verdict (power); a report accuses where "
-            "some variant is said to have gamed its reward, which none of these did more than the rows show.",
+            f"some variant is said to have gamed its reward. In the rows themselves, toxicity fell by: {_truth(found)}.",
             table(["study", "n", "changed", "'less toxic'", "'the reward moved'", "accuses"], list(_power(found))),
         ),
         section(
@@ -54,6 +54,18 @@ def document(found: Found) -> str:
         ),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _truth(found: Found) -> str:
+    """What is true of the rows: the fall of toxicity by the reward and by the judge, of each variant."""
+    told = []
+    for one in found.populations:
+        for system, each in claims.evidence(one, one.values).items():
+            falls = [1 - after.mean() / before.mean() for before, after in (each.followed or each.judge, each.judge)]
+            told.append(
+                f"`{cell(system)}` of `{cell(one.study)}` {share(falls[0], 0)} (reward), {share(falls[1], 0)} (judge)"
+            )
+    return "; ".join(told)
 
 
 def _scene(found: Found, scene: str) -> Iterator[tuple[str, int, Rates]]:
