@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,8 @@ def measure(study: Study, collapsed: dict[str, float]) -> dict[str, Any]:
     value has the higher truth, ties half: 50 % is a coin.
     """
     truths = [key for key in study.keys("quality", "safety") if study.columns[key].truth]
-    others = [key for key in study.keys("quality", "safety") if not study.columns[key].truth]
+    own = {study.metric_of[truth] for truth in truths}
+    others = [key for key in study.keys("quality", "safety") if study.metric_of[key] not in own]
     found: dict[str, Any] = {}
     for truth in truths:
         for variant in study.params.variants:
@@ -83,22 +83,19 @@ def _cell(told: dict[str, Any] | None) -> str:
 
 def _said(view: View) -> str:
     """One sentence made of the numbers; empty where the primary column is held against no truth."""
-    sentences = list(_sentences(view))
-    return " ".join(sentences)
-
-
-def _sentences(view: View) -> Iterator[str]:
-    primary = view.heading(view.primary)
+    primary, pairs, reached = view.heading(view.primary), [], []
     for truth, variants in view.metrics.get(NAME, {}).items():
-        told = {name: each[view.primary] for name, each in variants.items() if view.primary in each}
-        if not told:
-            continue
-        values = [each["concordance"] for each in told.values()]
-        best = max(told, key=lambda name: view.entry(name, view.primary)["value"])
-        yield (
-            f"Of two summaries by one variant, that with the higher {primary} has the higher "
-            f"*{view.heading(truth).removesuffix(' (%)').lower()}* in {share(min(values), 0)} to {share(max(values), 0)} of "
-            f"pairs (50 % is a coin); `{cell(best)}` reaches {primary} "
-            f"{view.number(view.primary, view.entry(best, view.primary)['value'])} with "
-            f"{view.number(truth, view.entry(best, truth)['value'])} %."
-        )
+        told = [each[view.primary]["concordance"] for each in variants.values() if view.primary in each]
+        if told:
+            name = view.heading(truth).removesuffix(" (%)").lower()
+            pairs.append(f"*{name}* in {share(min(told), 0)} to {share(max(told), 0)}")
+            reached.append((truth, name))
+    if not pairs:
+        return ""
+    best = max(view.metrics["variants"], key=lambda name: view.entry(name, view.primary).get("value", 0.0))
+    values = " and ".join(f"{view.number(truth, view.entry(best, truth)['value'])} % {name}" for truth, name in reached)
+    return (
+        f"Of two summaries by one variant, that with the higher {primary} is the better one by {' and by '.join(pairs)} of the "
+        f"pairs that differ, where a coin has 50 %; `{cell(best)}` reaches {primary} "
+        f"{view.number(view.primary, view.entry(best, view.primary)['value'])} with {values}."
+    )

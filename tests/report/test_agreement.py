@@ -24,7 +24,9 @@ def with_truth(made: View, truth: dict[str, np.ndarray]) -> View:
         name: replace(scores, columns=scores.columns | {"facts_right": stats.rows(range(N), truth[name])})
         for name, scores in made.study.systems.items()
     }
-    study = replace(made.study, columns=columns, systems=systems)
+    study = replace(
+        made.study, columns=columns, systems=systems, metric_of=made.study.metric_of | {"facts_right": "facts"}
+    )
     metrics: dict[str, Any] = made.metrics | agreement.measure(study, {})
     for name in truth:
         metrics["variants"][name]["facts_right"] = {"value": float(truth[name].mean())}
@@ -49,7 +51,7 @@ def test_every_result_is_held_against_the_truth_within_each_variant() -> None:
         assert told["concordance"] == pytest.approx(np.mean(pairs), rel=1e-5)
     text = agreement.agreement(shown)
     assert "## What a point of ROUGE-1 is evidence of" in text
-    assert "(50 % is a coin)" in text and "| Toxicity (judge) (%) |" in text
+    assert "where a coin has 50 %" in text and "| Toxicity (judge) (%) |" in text
 
 
 def test_no_truth_no_section() -> None:
