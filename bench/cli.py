@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from bench.commands import FAILED, audit, diff, doctor, gate, gate_study, mend, pin, seeds, use
+from bench.commands import FAILED, audit, diff, doctor, gate, gate_study, mend, metrics_check, pin, seeds, use
 from bench.core import runtime
 from bench.core.schema import UserError
 
@@ -20,6 +20,7 @@ COMMANDS = {
     "gate-study": gate_study.COMMAND,
     "seeds": seeds.COMMAND,
     "audit": audit.COMMAND,
+    "metrics-check": metrics_check.COMMAND,
 }
 
 
