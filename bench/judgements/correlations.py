@@ -22,13 +22,15 @@ Pair = tuple[Floats, Floats]
 
 
 class Agreement(NamedTuple):
-    """How one table ranks as another does: Spearman's and Kendall's coefficient, and the share of clear pairs."""
+    """How one table ranks as another does: Spearman's and Kendall's coefficient, the share of clear pairs, and the slope:
+    by how much the rating rises with one more of the value, among summaries of one dialogue (least squares)."""
 
     system_spearman: Estimate
     system_kendall: Estimate
     summary_spearman: Estimate
     summary_kendall: Estimate
     clear_pairs: Estimate
+    slope: Estimate
     pairs: int
 
 
@@ -65,8 +67,14 @@ def agreement(pairs: Sequence[Pair]) -> Agreement:
         shape = (len(pairs), -1)
         sums = np.where(there, within, 0.0).reshape(shape).sum(axis=0)
         found[f"summary_{name}"] = ratio(sums, there.astype(float).reshape(shape).sum(axis=0))
-    hits, sizes = (sum(parts) for parts in zip(*(_clear(values, ratings) for values, ratings in pairs), strict=True))
-    return Agreement(**found, clear_pairs=ratio(hits, sizes), pairs=round(float(np.sum(sizes)) / len(pairs)))
+    hits, sizes = (np.sum(parts, axis=0) for parts in zip(*(_clear(*pair) for pair in pairs), strict=True))
+    rises, spreads = (np.sum(parts, axis=0) for parts in zip(*(_slope(*pair) for pair in pairs), strict=True))
+    return Agreement(
+        **found,
+        clear_pairs=ratio(hits, sizes),
+        slope=ratio(rises, spreads),
+        pairs=round(float(np.sum(sizes)) / len(pairs)),
+    )
 
 
 def _by_system(pairs: Sequence[Pair], coefficient: Callable[[Floats, Floats], Floats]) -> Estimate:
@@ -92,11 +100,17 @@ def _clear(values: Floats, ratings: Floats) -> Pair:
     return (right * apart).sum(axis=1), apart.sum(axis=1).astype(float)
 
 
+def _slope(values: Floats, ratings: Floats) -> Pair:
+    """Of each dialogue (D,): the covariance of values and ratings within it, and the variance of the values, as sums."""
+    own = values - values.mean(axis=1, keepdims=True)
+    return (own * (ratings - ratings.mean(axis=1, keepdims=True))).sum(axis=1), (own**2).sum(axis=1)
+
+
 def preferred(first: Floats, second: Floats, clusters: Sequence[str]) -> Estimate:
     """Compute how often the second of a pair (P,) has the larger value, ties half; the interval clusters by dialogue."""
     won = np.where(second == first, 0.5, (second > first).astype(float))
     _, codes = np.unique(np.asarray(clusters), return_inverse=True)
-    return ratio(np.bincount(codes, won), np.bincount(codes).astype(np.float64))
+    return ratio(np.bincount(codes, won).astype(np.float64), np.bincount(codes).astype(np.float64))
 
 
 def ratio(sums: Floats, sizes: Floats) -> Estimate:

@@ -22,6 +22,7 @@ MEASURES = {
     "summary_spearman": "by summary, ρ",
     "summary_kendall": "by summary, τ",
     "clear_pairs": "clear pairs (%)",
+    "slope": "rating a unit",
 }
 READ = (
     ("by system", "rank correlation of the systems' means with the raters' means: Spearman's ρ, Kendall's τ-b."),
@@ -34,6 +35,11 @@ READ = (
         "clear pairs",
         f"share of pairs of summaries of one dialogue, rated {correlations.APART:g} or more apart, that the column ranks as "
         "the raters do; a tie is half, a coin gives 50 %.",
+    ),
+    (
+        "rating a unit",
+        "by how much the rating rises where the column is one unit higher (a point of ROUGE, a word, a per cent), among "
+        "summaries of one dialogue, by least squares.",
     ),
     (
         "one rater",
@@ -95,9 +101,17 @@ def sentence(found: Measured) -> str:
     if found.preferred and key in found.preferred.shares:
         words[1 if found.preferred.shares[key].low > 0.5 else 2].append(_corrections(found.preferred, key))
     parts = [f"{strength} {' and of '.join(some)}" for strength, some in zip(GROUPS, words, strict=True) if some]
-    return (
-        f"Among summaries of one dialogue, a point of {found.columns[key].title} is {_listed(parts)}." if parts else ""
-    )
+    if not parts:
+        return ""
+    rated = [
+        agreements[key]
+        for given in found.ranked
+        for t, agreements in given.agreements.items()
+        if t in given.ceilings and key in agreements
+    ]
+    slope = _span([agreement.slope.value for agreement in rated], 3) if rated else ""
+    rise = f"goes with {slope} points of a rating from 1 to 5; it is" if slope else "is"
+    return f"Among summaries of one dialogue, a point of {found.columns[key].title} {rise} {_listed(parts)}."
 
 
 def _judged(given: Ranked, target: str, key: str, length: str | None) -> _Judged | None:
@@ -124,8 +138,8 @@ def _corrections(preferred: Preferred, key: str) -> str:
     return f"correct facts (it prefers the human correction to the wrong summary in {share} of {preferred.pairs} pairs)"
 
 
-def _span(values: Sequence[float]) -> str:
-    low, high = f"{min(values):.2f}", f"{max(values):.2f}"
+def _span(values: Sequence[float], digits: int = 2) -> str:
+    low, high = f"{min(values):.{digits}f}", f"{max(values):.{digits}f}"
     return low if low == high else f"{low} to {high}"
 
 
@@ -178,8 +192,8 @@ def _cells(agreement: Agreement) -> list[str]:
         _bracket(one, 2) if math.isfinite(one.low) else "–"
         for one in (agreement.summary_spearman, agreement.summary_kendall)
     ]
-    pairs = _percent(agreement.clear_pairs)
-    return [_bracket(agreement.system_spearman, 2), _bracket(agreement.system_kendall, 2), *summary, pairs]
+    systems = [_bracket(agreement.system_spearman, 2), _bracket(agreement.system_kendall, 2)]
+    return [*systems, *summary, _percent(agreement.clear_pairs), _bracket(agreement.slope, 3)]
 
 
 def _title(key: str, columns: Mapping[str, Column]) -> str:

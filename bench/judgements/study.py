@@ -16,6 +16,8 @@ from bench.judgements.correlations import Agreement
 from bench.metrics import Column
 from bench.stats import Estimate, Floats
 
+PRINTED = {"points": 100, "share": 100}  # what tables show a value times
+
 
 @dataclass(frozen=True)
 class Ranked:
@@ -140,13 +142,12 @@ def _signatures(
 
 
 def _scores(entries: Sequence[columns.Entry], given: columns.ScoreContext) -> pd.DataFrame:
-    """Every column of every prediction, those that are better when lower as their negative."""
+    """Every column of every prediction as tables print it, those that are better when lower as their negative."""
     # Values that are equal on paper differ in the last bits, and a tie must be a tie.
     found = pd.concat([columns.values(entry, given) for entry in entries], axis=1).round(12)
     for entry in entries:
         for key, column in entry.columns.items():
-            if column.higher_is_better is False:
-                found[key] = -found[key]
+            found[key] *= PRINTED.get(column.unit, 1) * (-1 if column.higher_is_better is False else 1)
     return found
 
 
