@@ -21,8 +21,8 @@ from bench.data import readers
 FIX = "fetch the file again from its authors"
 DIALSUMMEVAL, FACEVAL, FACTCORR = "dialsummeval.jsonl", "faceval.csv", "factcorr_aligned.json"
 DIALOGUES = "dialogsum.test.jsonl"
-# The release names no dialogue; the aligned file has the likeliest one of each group, and how many times likelier it is
-# than the next. Below this ratio, or where two groups were given one dialogue, the alignment is not counted on.
+# The release names no dialogue; the aligned file has the likeliest one of each group, and a ratio that says how clearly. From
+# this ratio on, and without groups that share a dialogue, it leaves the 89 groups and 157 changed pairs that count as safe.
 SAFE = 1.3
 
 Rating = Annotated[float, Field(ge=1, le=5)]
