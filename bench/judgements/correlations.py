@@ -5,16 +5,16 @@ Shapes: D dialogues, S systems, R resamples, K raters. A table is (D, S): a valu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import rankdata
 
-from bench import stats
 from bench.stats import Estimate, Floats
 
 RESAMPLES, SEED = 10_000, 0
+CHUNK = 500  # resamples at a time: 500 x 13 x 13 signs of 13 systems are 0.7 MB
 FEWEST = 8  # systems or dialogues: fewer have too few different resamples for an interval
 APART = 1.0  # points of a rating that two summaries of a dialogue must lie apart for their order to count
 
@@ -83,12 +83,12 @@ def _by_system(pairs: Sequence[Pair], coefficient: Callable[[Floats, Floats], Fl
     if systems < FEWEST or not np.isfinite(value):
         return Estimate(value, np.nan, np.nan)
     rng, draws = np.random.default_rng([SEED, 2]), []
-    for counts in stats.resamples(dialogues, RESAMPLES, SEED):
+    for counts in _resamples(dialogues):
         drawn = rng.integers(0, systems, (len(counts), systems))
         means = [[np.take_along_axis(counts @ table / dialogues, drawn, axis=1) for table in pair] for pair in pairs]
         draws.append(np.mean([coefficient(*both) for both in means], axis=0))
     every = np.concatenate(draws)
-    return Estimate(value, *stats.interval(every[np.isfinite(every)]))
+    return _interval(value, every[np.isfinite(every)])
 
 
 def _clear(values: Floats, ratings: Floats) -> Pair:
@@ -125,5 +125,18 @@ def ratio(sums: Floats, sizes: Floats) -> Estimate:
     if there.sum() < FEWEST:
         return Estimate(value, np.nan, np.nan)
     sums, sizes = sums[there], sizes[there]
-    draws = np.concatenate([(c @ sums) / (c @ sizes) for c in stats.resamples(len(sums), RESAMPLES, SEED)])
-    return Estimate(value, *stats.interval(draws))
+    draws = np.concatenate([(c @ sums) / (c @ sizes) for c in _resamples(len(sums))])
+    return _interval(value, draws)
+
+
+def _resamples(n: int) -> Iterator[Floats]:
+    """Yield how often each of n dialogues is drawn, (at most CHUNK, n) at a time; the same for every column."""
+    rng = np.random.default_rng(SEED)
+    for start in range(0, RESAMPLES, CHUNK):
+        yield rng.multinomial(n, np.full(n, 1 / n), min(CHUNK, RESAMPLES - start)).astype(np.float64)
+
+
+def _interval(value: float, draws: Floats) -> Estimate:
+    """The value with the percentile interval of its draws (R,)."""
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return Estimate(value, float(low), float(high))
