@@ -6,7 +6,20 @@ import argparse
 import os
 import sys
 
-from bench.commands import FAILED, audit, claims_study, diff, doctor, gate, gate_study, mend, pin, seeds, use
+from bench.commands import (
+    FAILED,
+    audit,
+    claims_study,
+    diff,
+    doctor,
+    gate,
+    gate_study,
+    mend,
+    metrics_check,
+    pin,
+    seeds,
+    use,
+)
 from bench.core import runtime
 from bench.core.schema import UserError
 
@@ -21,6 +34,7 @@ COMMANDS = {
     "claims-study": claims_study.COMMAND,
     "seeds": seeds.COMMAND,
     "audit": audit.COMMAND,
+    "metrics-check": metrics_check.COMMAND,
 }
 
 

@@ -25,7 +25,7 @@ FLOORS = [
     {"datasets", "checkpoints", "methods", "metrics"},
     {"config"},
     {"evaluation", "report"},
-    {"compare", "audit"},
+    {"compare", "audit", "judgements"},
     {"commands"},
     {"cli"},
 ]

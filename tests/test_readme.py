@@ -36,3 +36,8 @@ def test_what_the_readme_points_to_is_there() -> None:
     for name in re.findall(r"`(bench/[a-z_/]+\.py)`", README):
         assert (ROOT / name).exists(), name
     assert {"orpo", "sft", "ppo", "dpo", "none"} <= set(plugins.names("method"))
+
+
+def test_what_a_point_of_rouge_is_worth_is_the_report_s_own_sentence() -> None:
+    sentence = json.loads((ROOT / "reports" / "metrics-check.json").read_text())["sentence"]
+    assert sentence in " ".join(README.split())

@@ -1,0 +1,1 @@
+"""What the metrics that need no model are worth: held against what people said of dialogue summaries."""
