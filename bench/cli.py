@@ -6,7 +6,20 @@ import argparse
 import os
 import sys
 
-from bench.commands import FAILED, audit, diff, doctor, gate, gate_study, mend, metrics_check, pin, seeds, use
+from bench.commands import (
+    FAILED,
+    audit,
+    claims_study,
+    diff,
+    doctor,
+    gate,
+    gate_study,
+    mend,
+    metrics_check,
+    pin,
+    seeds,
+    use,
+)
 from bench.core import runtime
 from bench.core.schema import UserError
 
@@ -18,6 +31,7 @@ COMMANDS = {
     "gate": gate.COMMAND,
     "diff": diff.COMMAND,
     "gate-study": gate_study.COMMAND,
+    "claims-study": claims_study.COMMAND,
     "seeds": seeds.COMMAND,
     "audit": audit.COMMAND,
     "metrics-check": metrics_check.COMMAND,

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
+import numpy as np
 import torch
 from transformers import GenerationConfig as Decoding
+from transformers import LogitsProcessor, LogitsProcessorList
 
 from bench.core import distributed, resume, runtime
 from bench.core.schema import Example, GenerationConfig, Prediction, TextConfig
 from bench.lm import architectures, models, prepack
 from bench.lm.models import Loaded
 
+VERSION = "bench-generate-2"  # raise the number when a change here changes what is written; it stands in signatures
 KEPT = 0.75  # finished rows are dropped once they are a quarter: dropping copies the cache
 
 
@@ -27,25 +31,27 @@ class Generated:
 
 @torch.inference_mode()
 def generate(
-    loaded: Loaded, sources: Sequence[Sequence[int]], max_new_tokens: int, draws: int = 0, shared: bool = False
+    loaded: Loaded,
+    sources: Sequence[Sequence[int]],
+    max_new_tokens: int,
+    uniforms: torch.Tensor | None = None,
+    shared: bool = False,
 ) -> list[list[Generated]]:
-    """Generate for one batch of encoded dialogues: one list a dialogue, of one greedy summary or of `draws` samples.
+    """Generate for one batch of B encoded dialogues: one list a dialogue, of one greedy summary or of its samples.
 
-    Samples come from the model's own distribution. The model's mode is put back afterwards. A `shared` batch is written
-    by all processes together and known to each afterwards: the samples are those that one process would draw.
+    `uniforms` (B, draws, max_new_tokens) are uniform numbers in [0, 1), one a token to sample from the model's own
+    distribution: a sample depends on its own numbers alone. The model's mode is put back afterwards. A `shared` batch is
+    written by all processes together and known to each afterwards; each must be given the same numbers.
     """
-    model, was_training, each = loaded.model, loaded.model.training, max(draws, 1)
+    model, was_training = loaded.model, loaded.model.training
+    prompts = getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False)
+    decode = _decode_with_prompts if prompts else _decode
     model.eval()
     with prepack.prepacked(model):
-        if getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False):
-            rows = _by_transformers(loaded, sources, max_new_tokens, draws).unflatten(0, (-1, each))
-        else:
-            # One number a token, also for the rows of other processes: no row depends on who writes the others.
-            uniforms = torch.rand(len(sources), each, max_new_tokens) if draws else None
-            own = distributed.shard(len(sources)) if shared else range(len(sources))
-            part = slice(own.start, own.stop)
-            rows = _decode(loaded, sources[part], max_new_tokens, None if uniforms is None else uniforms[part])
-            rows = distributed.all_gather(rows, len(sources)) if shared else rows
+        own = distributed.shard(len(sources)) if shared else range(len(sources))
+        part = slice(own.start, own.stop)
+        rows = decode(loaded, sources[part], max_new_tokens, None if uniforms is None else uniforms[part])
+        rows = distributed.all_gather(rows, len(sources)) if shared else rows
     model.train(was_training)
     eos = int(loaded.tokenizer.eos_token_id)
     return [[_until_end(row, eos) for row in drawn] for drawn in rows.tolist()]
@@ -55,8 +61,6 @@ def _decode(
     loaded: Loaded, sources: Sequence[Sequence[int]], limit: int, uniforms: torch.Tensor | None
 ) -> torch.Tensor:
     """Tokens (B, draws, `limit`); what follows the end of a row means nothing.
-
-    `uniforms` (B, draws, `limit`) are uniform numbers in [0, 1), one a token to sample; without them decoding is greedy.
 
     transformers' `generate` carries every row of a batch to the end of its longest, and follows settings in the
     checkpoint that nobody asked for here. This loop leaves finished rows behind and knows no settings.
@@ -92,12 +96,26 @@ def _sample_token(logits: torch.Tensor, uniforms: torch.Tensor) -> torch.Tensor:
     return found.clamp_max(logits.shape[-1] - 1)
 
 
-def _by_transformers(loaded: Loaded, sources: Sequence[Sequence[int]], limit: int, draws: int) -> torch.Tensor:
-    """The same by `generate`, which alone knows where peft puts the prompts of a prompt learner."""
-    how: dict[str, Any] = {"do_sample": False}
-    if draws:
-        how = {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "num_return_sequences": draws}
-    batch = models.collate(sources, [[0]] * len(sources), int(loaded.tokenizer.pad_token_id), loaded.device)
+class _Chosen(LogitsProcessor):  # type: ignore[misc]
+    """Leaves transformers' greedy search one token to choose: the one that the row's uniform number samples."""
+
+    def __init__(self, uniforms: torch.Tensor) -> None:
+        self.uniforms, self.step = uniforms, 0
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        token = _sample_token(scores.float(), self.uniforms[:, self.step])
+        self.step += 1
+        return torch.full_like(scores, -torch.inf).scatter(1, token, 0.0)
+
+
+def _decode_with_prompts(
+    loaded: Loaded, sources: Sequence[Sequence[int]], limit: int, uniforms: torch.Tensor | None
+) -> torch.Tensor:
+    """The same by transformers' `generate`, which alone knows where peft puts the prompts of a prompt learner."""
+    draws = 1 if uniforms is None else uniforms.shape[1]
+    repeated = [source for source in sources for _ in range(draws)]
+    batch = models.collate(repeated, [[0]] * len(repeated), int(loaded.tokenizer.pad_token_id), loaded.device)
+    sampling = [] if uniforms is None else [_Chosen(uniforms.flatten(0, 1).to(loaded.device))]
     rows = loaded.model.generate(
         input_ids=batch.input_ids,
         attention_mask=batch.attention_mask,
@@ -107,10 +125,13 @@ def _by_transformers(loaded: Loaded, sources: Sequence[Sequence[int]], limit: in
             pad_token_id=loaded.tokenizer.pad_token_id,
             eos_token_id=loaded.tokenizer.eos_token_id,
             decoder_start_token_id=loaded.model.generation_config.decoder_start_token_id,
-            **how,
+            do_sample=False,
         ),
-    )
-    return rows[:, 1:]
+        logits_processor=LogitsProcessorList(sampling),
+    )[:, 1:]
+    full = torch.full((len(rows), limit), int(loaded.tokenizer.eos_token_id), device=rows.device)
+    full[:, : rows.shape[1]] = rows
+    return full.unflatten(0, (-1, draws))
 
 
 def _until_end(tokens: list[int], eos: int) -> Generated:
@@ -121,6 +142,15 @@ def _until_end(tokens: list[int], eos: int) -> Generated:
 def text_of(loaded: Loaded, written: Generated) -> str:
     """Decode a summary, without special tokens."""
     return str(loaded.tokenizer.decode(list(written.token_ids), skip_special_tokens=True)).strip()
+
+
+def uniform_numbers(seed: int, example: str, draw: int, count: int) -> np.ndarray:
+    """Draw `count` uniform numbers in [0, 1) that seed, example and draw alone decide, whatever else is sampled.
+
+    Philox, a counter-based generator (Salmon et al. 2011), keyed by a digest of the three.
+    """
+    key = hashlib.sha256(f"{seed}\0{example}\0{draw}".encode()).digest()[:16]
+    return np.random.Generator(np.random.Philox(key=int.from_bytes(key, "little"))).random(count)
 
 
 def rows_file(draws: int, rank: int | None = None) -> str:
@@ -139,21 +169,21 @@ def predict(
 ) -> list[Prediction]:
     """Generate summaries of all examples, in their order. Batches hold dialogues of like length, longest first.
 
-    With `work`, each finished batch is kept there, and a run that goes on writes only what is missing. Every batch has
-    a seed of its own, so its samples do not depend on the batches before it, nor on which of several processes has it.
+    With `work`, each finished batch is kept there, and a run that goes on writes only what is missing. Every sample has
+    random numbers of its own: it depends neither on its batch nor on which of several processes writes it.
     """
     output: Literal["sample", "greedy"] = "sample" if draws else "greedy"
     encoded = [models.encode_source(loaded.tokenizer, example.source, text) for example in examples]
     order = sorted(range(len(examples)), key=lambda i: (-len(encoded[i][0]), i))
     batches = [order[i : i + config.batch_size] for i in range(0, len(order), config.batch_size)]
     found = {(row.id, row.draw): row for row in (work.rows(rows_file(draws), Prediction) if work else [])}
-    mine = list(enumerate(batches))[distributed.rank() :: distributed.world_size()]
+    mine = batches[distributed.rank() :: distributed.world_size()]
     with prepack.prepacked(loaded.model):  # once for all batches
-        for number, batch in progress(mine, f"{loaded.name}: {output} summaries", len(mine)):
+        for batch in progress(mine, f"{loaded.name}: {output} summaries", len(mine)):
             if all((examples[i].id, draw) in found for i in batch for draw in range(max(draws, 1))):
                 continue
-            runtime.set_seed(config.seed * 100_003 + number)
-            written = generate(loaded, [encoded[i][0] for i in batch], config.max_new_tokens, draws)
+            uniforms = _uniforms(config, [examples[i].id for i in batch], draws) if draws else None
+            written = generate(loaded, [encoded[i][0] for i in batch], config.max_new_tokens, uniforms)
             rows = [
                 Prediction(
                     id=examples[i].id,
@@ -176,3 +206,12 @@ def predict(
         if work and other != distributed.rank():
             found.update(((row.id, row.draw), row) for row in work.rows(rows_file(draws, other), Prediction))
     return [found[example.id, draw] for example in examples for draw in range(max(draws, 1))]
+
+
+def _uniforms(config: GenerationConfig, examples: Sequence[str], draws: int) -> torch.Tensor:
+    """The numbers (B, draws, max_new_tokens) of a batch's samples."""
+    numbers = [
+        [uniform_numbers(config.seed, example, draw, config.max_new_tokens) for draw in range(draws)]
+        for example in examples
+    ]
+    return torch.from_numpy(np.array(numbers))

@@ -1,15 +1,15 @@
 """Intervals and tests, clustered by dialogue. Pure numpy; imports nothing of ours.
 
 Rows of one dialogue (several references, several samples) are not independent, so every statistic gives each dialogue
-the weight 1, shared equally by its rows, and every resample draws whole dialogues. Writing a row twice changes nothing.
+the weight 1, shared equally by its rows, and intervals and tests are over dialogues. Writing a row twice changes nothing.
 
-Shapes: N rows, n clusters (dialogues), R resamples, K columns.
+Shapes: N rows, n clusters (dialogues), R draws or flips, K columns.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,11 +18,13 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Support = tuple[float, float]  # the numbers between which values can lie; infinite where nothing bounds them
+UNBOUNDED: Support = (-math.inf, math.inf)
 
 RATES = {"rate_50": 0.5, "rate_10": 0.1}
 TOPS = {"p95": 0.05, "max": 0.0}
 STATISTICS = ("mean", "std", *TOPS, *RATES)
-CHUNK = 500  # resamples at a time: 500 x 1,500 dialogues in float64 are 6 MB
+CHUNK = 500  # draws at a time: 500 x 1,500 dialogues in float64 are 6 MB
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,57 +103,147 @@ def statistic(column: Rows, name: str) -> float:
     std is the weighted standard deviation over rows with the factor n / (n - 1), n counting clusters: with one row a
     cluster it is numpy's with ddof=1. p95 is the smallest value that 95 % of the weight does not exceed.
     """
-    return float(_evaluate([column], [[name]], [np.ones((1, column.n))])[0][name][0])
+    if name in TOPS:
+        order = np.argsort(column.values, kind="stable")
+        reached = np.cumsum(column.weights[order])
+        place = int(
+            np.searchsorted(reached, (1 - TOPS[name]) * column.n - 1e-9)
+        )  # a row weighs far more than this slack
+        return float(column.values[order[min(place, len(order) - 1)]])
+    if name in RATES:
+        return float(cluster_means(column, column.values > RATES[name]).mean())
+    mean = float(cluster_means(column).mean())
+    if name == "mean":
+        return mean
+    if column.n < 2:
+        return math.nan
+    shifted = column.values - mean  # around the mean: without it, small spreads drown in rounding
+    first, second = (float(cluster_means(column, shifted**power).mean()) for power in (1, 2))
+    return math.sqrt(max(second - first**2, 0.0) * column.n / (column.n - 1))
 
 
-def resamples(n: int, count: int, seed: int) -> Iterator[Floats]:
-    """Yield bootstrap resamples of n clusters in chunks (at most CHUNK, n): how often each cluster was drawn.
+def of_differences(support: Support | None) -> Support | None:
+    """Return between which numbers the difference of two values of that support lies."""
+    return None if support is None else (support[0] - support[1], support[1] - support[0])
 
-    The same n, count and seed give the same resamples: so two columns' draws are paired.
+
+def mean_intervals(
+    means: Floats,
+    supports: Sequence[Support | None],
+    confidence: float = 0.95,
+    count: int = 10_000,
+    seed: int = 0,
+) -> tuple[Floats, Floats]:
+    """Bound the K means of cluster means (n, K) from below and above, (K,) each; nan where nothing can be said.
+
+    `supports` says between which two numbers a column's values can lie, one or both of them infinite; None where that is
+    not known. Two finite ends say how far the clusters that were not drawn could move the mean: `_bounded_intervals`.
+    With one, values are skewed: Student's t is corrected for it. With none it is Student's t.
     """
-    rng = np.random.default_rng(seed)
+    values = np.asarray(means, np.float64)
+    ends = np.array([support or UNBOUNDED for support in supports], np.float64).reshape(-1, 2)
+    finite = np.isfinite(ends).sum(axis=1)
+    low, high = _t_intervals(values, finite == 1, confidence)
+    known = (finite == 2) | np.isnan(ends).any(axis=1)  # what is nan there is so here
+    if known.any():
+        lows, highs = ends[known].T
+        low[known], high[known] = _bounded_intervals(values[:, known], lows, highs, confidence, count, seed)
+    return low, high
+
+
+def _t_intervals(values: Floats, skewed: NDArray[np.bool_], confidence: float) -> tuple[Floats, Floats]:
+    """Student's t; of skewed columns after Hall's monotone cubic transformation.
+
+    Hall 1992, J. R. Statist. Soc. B 54, 221, section 2.
+    """
+    from scipy.special import stdtrit  # late: what has no intervals is spared the import
+
+    n = len(values)
+    if n < 2:
+        return np.full(values.shape[1], math.nan), np.full(values.shape[1], math.nan)
+    mean, sd = values.mean(axis=0), values.std(axis=0, ddof=1)
+    skewness = skewed * ((values - mean) ** 3).mean(axis=0) / np.where(sd > 0, sd, 1.0) ** 3
+    slope = skewness / (3 * math.sqrt(n))
+
+    def studentised(y: float) -> Floats:
+        moved = y - skewness / (6 * math.sqrt(n))
+        curved = (np.cbrt(1 + 3 * slope * moved) - 1) / np.where(np.abs(slope) > 1e-9, slope, 1.0)
+        return np.where(np.abs(slope) > 1e-9, curved, y)
+
+    y = float(stdtrit(n - 1, (1 + confidence) / 2))
+    return tuple(mean - studentised(end) * sd / math.sqrt(n) for end in (y, -y))  # type: ignore[return-value]
+
+
+def _bounded_intervals(
+    values: Floats, low: Floats, high: Floats, confidence: float, count: int, seed: int
+) -> tuple[Floats, Floats]:
+    """Gaffke's bounds of the means of values in [low, high], (n, K), (K,), (K,): nothing else is assumed of them.
+
+    The n values and one more at the support's end are weighted by flat Dirichlet draws; the bound is a quantile of the
+    weighted means. Of zeros and ones it is the interval of Clopper and Pearson. Gaffke 2005; Learned-Miller & Thomas
+    2019, arXiv 1905.06208, definition 2. It costs little width, and covers where a bootstrap of skewed values does not:
+    the rare large value that was not drawn is in it.
+    """
+    lower, upper = [], []
+    for weights in _dirichlet(len(values) + 1, count, seed):
+        drawn, further = weights[:, :-1] @ values, weights[:, -1:]
+        lower.append(drawn + further * low)
+        upper.append(drawn + further * high)
+    ends = (1 - confidence) / 2, (1 + confidence) / 2
+    return tuple(np.quantile(np.concatenate(part), end, axis=0) for part, end in zip((lower, upper), ends, strict=True))  # type: ignore[return-value]
+
+
+def _dirichlet(size: int, count: int, seed: int) -> Iterator[Floats]:
+    """Flat Dirichlet weights in chunks (at most CHUNK, size)."""
+    rng = np.random.default_rng([seed, 2])
     for start in range(0, count, CHUNK):
-        size = min(CHUNK, count - start)
-        drawn = rng.integers(0, n, (size, n)) + np.arange(size)[:, None] * n
-        yield np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n).astype(np.float64)
+        weights = rng.standard_exponential((min(CHUNK, count - start), size))
+        yield weights / weights.sum(axis=1, keepdims=True)
 
 
-def bootstrap(
-    columns: Sequence[Rows], statistics: Sequence[Sequence[str]], count: int, seed: int
-) -> list[dict[str, Floats]]:
-    """Draw (R,) values of the named statistics of each column. All columns have n clusters and share the resamples.
-
-    Efron & Tibshirani 1993, chapter 13; clusters as the unit: Davison & Hinkley 1997, 3.8. The bootstrap of a maximum
-    is not consistent: its draws are given for completeness.
-    """
-    if len({column.n for column in columns}) != 1:
-        raise ValueError("columns must have the same number of clusters to share resamples")
-    return _evaluate(columns, statistics, resamples(columns[0].n, count, seed))
-
-
-def interval(draws: Floats, confidence: float = 0.95) -> tuple[float, float]:
-    """Compute the percentile interval of draws (R,); (nan, nan) when a draw is not finite, for then it has no honest interval."""
-    if not np.isfinite(draws).all():
-        return math.nan, math.nan
-    low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high)
-
-
-def bootstrap_interval(
-    column: Rows, name: str = "mean", confidence: float = 0.95, count: int = 10_000, seed: int = 0
-) -> Estimate:
-    """Compute one statistic of one system with its percentile interval."""
-    draws = bootstrap([column], [[name]], count, seed)[0][name]
-    return Estimate(statistic(column, name), *interval(draws, confidence))
-
-
-def paired_difference(
+def improvement_interval(
     before: Floats, after: Floats, confidence: float = 0.95, count: int = 10_000, seed: int = 0
 ) -> Estimate:
-    """Compute the mean of after - before over clusters (n,), (n,) with its paired bootstrap interval. Koehn 2004."""
-    gaps = np.asarray(after, np.float64) - np.asarray(before, np.float64)
-    draws = np.concatenate([counts @ gaps / len(gaps) for counts in resamples(len(gaps), count, seed)])
-    return Estimate(float(gaps.mean()), *interval(draws, confidence))
+    """Compute equation 3.8 of paired cluster means (n,), (n,) in [0, 1]: the fall of the mean over the mean before.
+
+    The bounds are those ratios at which the mean of after - ratio * before is just not told from 0 by the bounds of
+    `mean_intervals` (Fieller's way). nan where all of `before` is 0.
+    """
+    value = float(improvement(before.mean(), after.mean())[0])
+    if not math.isfinite(value):
+        return Estimate(value, math.nan, math.nan)
+    lower, upper = [], []
+    for weights in _dirichlet(len(before) + 1, count, seed):
+        old, new, further = weights[:, :-1] @ before, weights[:, :-1] @ after, weights[:, -1]
+        with np.errstate(divide="ignore"):
+            lower.append(new / (old + further))
+            upper.append((new + further) / old)
+    low, high = (
+        float(np.quantile(np.concatenate(part), end))
+        for part, end in ((lower, (1 - confidence) / 2), (upper, (1 + confidence) / 2))
+    )
+    return Estimate(value, 1 - high, 1 - low)
+
+
+def quantile_interval(column: Rows, name: str, confidence: float = 0.95) -> tuple[float, float]:
+    """Bound one of TOPS by order statistics, whatever the distribution; nan on a side that so few clusters cannot bound.
+
+    David & Nagaraja 2003, Order Statistics, section 7.1, with the number of clusters as that of the values: rows that
+    share a cluster vary less than independent ones.
+    """
+    from scipy.special import bdtr
+
+    level, n = 1 - TOPS[name], column.n
+    below = bdtr(np.arange(n + 1), n, level)  # P(at most k of n lie below the quantile)
+    ranks = [int(np.searchsorted(below, (1 - confidence) / 2)), int(np.searchsorted(below, (1 + confidence) / 2)) + 1]
+    order = np.argsort(column.values, kind="stable")
+    reached = np.cumsum(column.weights[order])
+    found = [math.nan, math.nan]
+    for side, rank in enumerate(ranks):
+        if 1 <= rank <= n:
+            place = int(np.searchsorted(reached, rank - 1e-9))
+            found[side] = float(column.values[order[min(place, len(order) - 1)]])
+    return found[0], found[1]
 
 
 def crossed(values: Floats) -> Crossed:
@@ -184,11 +276,15 @@ def between_runs(means: ArrayLike, errors: ArrayLike) -> float:
     return math.sqrt(max(float(np.var(np.asarray(means, np.float64), ddof=1) - (errors**2).mean()), 0.0))
 
 
-def seed_half_width(sd: float, trainings: int, df: int, confidence: float) -> float:
-    """Bound how far the seed moves a mean over so many trainings, one-sided: Student's t with the df of sd."""
-    from scipy.special import stdtrit  # late: what has no seeds is spared the import
+def seed_half_width(sd: float, trainings: int, df: float, confidence: float) -> float:
+    """Bound how far the seed moves a mean over so many trainings, one-sided: Student's t with the df of sd.
 
-    return float(stdtrit(df, confidence)) * sd / math.sqrt(trainings)
+    An sd that is known has infinite df: the normal distribution.
+    """
+    from scipy.special import ndtri, stdtrit  # late: what has no seeds is spared the import
+
+    quantile = ndtri(confidence) if math.isinf(df) else stdtrit(df, confidence)
+    return float(quantile) * sd / math.sqrt(trainings)
 
 
 def widen(found: Estimate, half_width: float) -> Estimate:
@@ -247,6 +343,18 @@ def holm_within(p: Sequence[float], families: Sequence[Hashable]) -> list[float]
     return adjusted
 
 
+def attainable(p: Sequence[float], least: Sequence[float], families: Sequence[Hashable]) -> list[float]:
+    """Compute what each p, corrected as by `holm_within`, would be if it were the `least` one it can be."""
+    return [holm_within([*p[:k], least[k], *p[k + 1 :]], families)[k] for k in range(len(p))]
+
+
+def smallest_p(differences: ArrayLike, count: int = 10_000) -> Floats:
+    """Compute the p (K,) that `sign_flip` of so many differences (n, K) would give if all that are not 0 had one sign."""
+    gaps = np.asarray(differences, np.float64)
+    nonzero = ((gaps[:, None] if gaps.ndim == 1 else gaps) != 0).sum(axis=0)
+    return np.maximum(np.minimum(2.0 ** (1 - nonzero), 1.0), 1 / (count + 1))
+
+
 def smallest_detectable(differences: Floats, further_error: float = 0.0) -> float:
     """Compute the true mean difference that n paired differences (n,) find with 80 % power at two-sided 5 %.
 
@@ -255,75 +363,8 @@ def smallest_detectable(differences: Floats, further_error: float = 0.0) -> floa
     return (1.96 + 0.84) * math.hypot(standard_error(differences), further_error)
 
 
-def rule_of_three(n: int) -> float:
-    """Bound a rate from above at 95 % when 0 of n showed the event. Hanley & Lippman-Hand 1983."""
-    return min(1.0, 3 / n)
-
-
 def improvement(before: ArrayLike, after: ArrayLike) -> Floats:
     """Compute equation 3.8: (before - after) / before, element by element; nan where `before` is 0. Positive is a fall."""
     old, new = np.atleast_1d(np.asarray(before, np.float64)), np.atleast_1d(np.asarray(after, np.float64))
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(old != 0, (old - new) / old, math.nan)
-
-
-def paired_improvement(
-    before: Rows, after: Rows, name: str = "mean", confidence: float = 0.95, count: int = 10_000, seed: int = 0
-) -> Estimate:
-    """Compute equation 3.8 for the mean (or std) of two paired columns with its paired bootstrap interval."""
-    old, new = bootstrap([before, after], [[name], [name]], count, seed)
-    value = float(improvement(statistic(before, name), statistic(after, name))[0])
-    return Estimate(value, *interval(improvement(old[name], new[name]), confidence))
-
-
-def _evaluate(
-    columns: Sequence[Rows], statistics: Sequence[Sequence[str]], chunks: Iterable[Floats]
-) -> list[dict[str, Floats]]:
-    """Each statistic of each column under every row of the chunks (·, n); what is linear in them is one product."""
-    features = [_features(column, names) for column, names in zip(columns, statistics, strict=True)]
-    matrix = np.stack([feature for some in features for feature in some], axis=1)
-    parts: list[list[dict[str, Floats]]] = []
-    for counts in chunks:
-        products = iter((counts @ matrix / counts.shape[1]).T)
-        parts.append([])
-        for column, names, some in zip(columns, statistics, features, strict=True):
-            parts[-1].append(_assemble(column, names, counts, [next(products) for _ in some]))
-    return [
-        {name: np.concatenate([part[k][name] for part in parts]) for name in names}
-        for k, names in enumerate(statistics)
-    ]
-
-
-def _features(column: Rows, names: Sequence[str]) -> list[Floats]:
-    """What the statistics sum over clusters, each (n,): mean; first and second moment for std; one share a rate."""
-    means = cluster_means(column)
-    found = [means]
-    if "std" in names:  # moments around the mean: without it, small spreads drown in rounding
-        shifted = column.values - means.mean()
-        found += [cluster_means(column, shifted**power) for power in (1, 2)]
-    return found + [cluster_means(column, column.values > RATES[name]) for name in names if name in RATES]
-
-
-def _assemble(column: Rows, names: Sequence[str], counts: Floats, products: list[Floats]) -> dict[str, Floats]:
-    """The statistics (R,) from the averages (R,) of the column's features; quantiles from the counts (R, n)."""
-    rest = iter(products)
-    found = {"mean": next(rest)}
-    if "std" in names:
-        first, second = next(rest), next(rest)
-        scale = column.n / (column.n - 1) if column.n > 1 else math.nan
-        found["std"] = np.sqrt(np.maximum(second - first**2, 0.0) * scale)
-    found |= {name: next(rest) for name in names if name in RATES}
-    found |= {name: _from_top(column, counts, share) for name, share in TOPS.items() if name in names}
-    return {name: found[name] for name in names}
-
-
-def _from_top(column: Rows, counts: Floats, share: float) -> Floats:
-    """(R,): the largest value with more than `share` of the weight at or above it, under each row of `counts`."""
-    order = np.argsort(-column.values, kind="stable")
-    limit = share * counts.shape[1] + 1e-9  # the weight of a row is far above this slack, rounding far below
-    for length in (len(order) // 5 + 20, len(order)):  # the largest fifth nearly always holds the answer
-        top = order[:length]
-        reached = np.cumsum(counts[:, column.codes[top]] * column.weights[top], axis=1) > limit
-        if reached[:, -1].all():
-            break
-    return column.values[top[reached.argmax(axis=1)]]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from bench import stats
 from bench.metrics import rouge
@@ -40,26 +41,17 @@ def test_rouge_over_1500_pairs(benchmark: Benchmark) -> None:
         assert found[k] == pytest.approx(expected)
 
 
-def test_bootstrap_of_all_metrics_of_five_variants(benchmark: Benchmark) -> None:
-    """As large as the report's: 20 means, 4 toxicity columns with every statistic that has an interval, 5 variants."""
+def test_intervals_of_all_columns_of_five_variants(benchmark: Benchmark) -> None:
+    """As many as the report's: 20 means with Student's interval and 40 shares with bounded ones, 5 variants."""
     rng = np.random.default_rng(0)
-    spread = ["mean", "std", "p95", "rate_50", "rate_10"]
-    statistics = ([["mean"]] * 20 + [spread] * 4) * 5
-    columns = [stats.rows(range(DIALOGUES), rng.beta(1, 4, DIALOGUES)) for _ in statistics]
-    found = benchmark.pedantic(stats.bootstrap, (columns, statistics, RESAMPLES, 0), rounds=3)
-    assert found[-1]["p95"].shape == (RESAMPLES,)
-    counts = next(stats.resamples(DIALOGUES, RESAMPLES, 0))
-    column = columns[-1]
-    for k in range(5):
-        drawn = np.repeat(column.values, counts[k][column.codes].astype(int))
-        naive = {
-            "mean": drawn.mean(),
-            "std": drawn.std(ddof=1),
-            "rate_50": (drawn > 0.5).mean(),
-            "rate_10": (drawn > 0.1).mean(),
-            "p95": np.quantile(drawn, 0.95, method="inverted_cdf"),
-        }
-        assert {name: found[-1][name][k] for name in spread} == pytest.approx(naive)
+    values = rng.beta(1, 4, (DIALOGUES, 300))
+    supports: list[stats.Support | None] = [None] * 100 + [(0.0, 1.0)] * 200
+    low, high = benchmark.pedantic(stats.mean_intervals, (values, supports, 0.95, RESAMPLES, 0), rounds=3)
+    naive = scipy.stats.t.interval(0.95, DIALOGUES - 1, values[:, 0].mean(), scipy.stats.sem(values[:, 0]))
+    assert (low[0], high[0]) == pytest.approx(naive)
+    weights = rng.dirichlet(np.ones(DIALOGUES + 1), RESAMPLES)
+    upper = np.quantile(weights @ np.r_[values[:, -1], 1.0], 0.975)
+    assert high[-1] == pytest.approx(upper, abs=0.1 * (high[-1] - low[-1]))
 
 
 def test_exact_kl_over_a_whole_vocabulary(benchmark: Benchmark) -> None:

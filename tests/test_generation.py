@@ -85,7 +85,7 @@ def test_an_adapter_writes_what_its_logits_say(loaded: models.Loaded, adapter: d
 def test_a_dialogue_is_encoded_once_for_all_its_draws(loaded: models.Loaded) -> None:
     seen = []
     loaded.model.get_encoder().register_forward_hook(lambda _, __, out: seen.append(len(out.last_hidden_state)))
-    assert [len(rows) for rows in generation.generate(loaded, sources(loaded), 4, draws=5)] == [5] * 12
+    assert [len(rows) for rows in generation.generate(loaded, sources(loaded), 4, torch.rand(12, 5, 4))] == [5] * 12
     assert sum(seen) == 12
 
 
@@ -111,6 +111,24 @@ def test_greedy_summaries_do_not_depend_on_the_batch(loaded: models.Loaded) -> N
     )
     assert [row.token_ids for row in one] == [row.token_ids for row in many]
     assert [row.id for row in one] == [example.id for example in EXAMPLES]
+
+
+@pytest.mark.parametrize("adapter", [None, {"type": "PREFIX_TUNING", "num_virtual_tokens": 3}])
+def test_samples_depend_on_seed_dialogue_and_draw_alone(loaded: models.Loaded, adapter: dict[str, Any] | None) -> None:
+    torch.manual_seed(0)
+    writer = loaded if adapter is None else models.with_adapter(loaded, adapter)
+
+    def drawn(examples: list[Example], draws: int, size: int, seed: int = 0) -> dict[tuple[str, int], tuple[int, ...]]:
+        config = GenerationConfig(max_new_tokens=8, batch_size=size, seed=seed)
+        rows = generation.predict(writer, examples, TEXT, config, draws)
+        return {(row.id, row.draw): row.token_ids for row in rows}
+
+    whole = drawn(EXAMPLES, 3, 5)
+    assert len(set(whole.values())) > len(EXAMPLES), "the draws of a dialogue must differ"
+    assert drawn(EXAMPLES, 3, 1) == whole
+    assert drawn(EXAMPLES[::-1], 3, 2) == whole
+    assert drawn(EXAMPLES[2:], 1, 64).items() <= whole.items()
+    assert drawn(EXAMPLES, 3, 5, seed=1) != whole
 
 
 def test_greedy_is_the_argmax_at_every_step(loaded: models.Loaded) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-import time
 
 import numpy as np
 import pytest
@@ -43,9 +43,11 @@ def test_standard_error_is_scipys_sem_of_the_means() -> None:
 @pytest.mark.parametrize("times", [2, 3])
 def test_writing_every_row_twice_changes_nothing_at_all(name: str, times: int) -> None:
     clusters, values = ragged()
-    once = stats.bootstrap_interval(stats.rows(clusters, values), name, count=700)
-    again = stats.bootstrap_interval(stats.rows(np.tile(clusters, times), np.tile(values, times)), name, count=700)
-    assert once == again
+    once, again = stats.rows(clusters, values), stats.rows(np.tile(clusters, times), np.tile(values, times))
+    assert stats.statistic(once, name) == stats.statistic(again, name)
+    for supports in ([None], [(0.0, 1.0)], [(0.0, math.inf)]):
+        bounds = [stats.mean_intervals(stats.cluster_means(c)[:, None], supports, count=700) for c in (once, again)]
+        assert bounds[0] == bounds[1]
 
 
 def test_one_row_a_dialogue_gives_numpys_statistics() -> None:
@@ -74,68 +76,10 @@ def naive(clusters: np.ndarray, values: np.ndarray, drawn: np.ndarray, name: str
 
 
 @pytest.mark.parametrize("name", stats.STATISTICS)
-def test_vectorised_draws_equal_naive_loops(name: str) -> None:
+def test_statistics_equal_naive_loops(name: str) -> None:
     clusters, values = ragged(3, n=25)
-    draws = stats.bootstrap([stats.rows(clusters, values)], [[name]], 12, seed=5)[0][name]
-    counts = next(stats.resamples(25, 12, seed=5))
-    expected = [naive(clusters, values, np.repeat(np.arange(25), row.astype(int)), name) for row in counts]
-    np.testing.assert_allclose(draws, expected, rtol=1e-11)
-
-
-def test_p95_looks_past_the_top_fifth_when_a_resample_needs_it() -> None:
-    values = np.linspace(0, 1, 200)
-    counts = np.zeros((1, 200))
-    counts[0, 0] = 200  # only the smallest value was drawn
-    assert stats._from_top(single(values), counts, 0.05)[0] == 0.0
-
-
-def test_resamples_draw_n_clusters_and_repeat_with_the_seed() -> None:
-    first = np.concatenate(list(stats.resamples(30, 1_100, seed=4)))
-    assert first.shape == (1_100, 30)
-    assert (first.sum(axis=1) == 30).all()
-    assert (first == np.concatenate(list(stats.resamples(30, 1_100, seed=4)))).all()
-    assert (first != np.concatenate(list(stats.resamples(30, 1_100, seed=5)))).any()
-
-
-@pytest.mark.parametrize(("name", "reference"), [("mean", np.mean), ("std", lambda x, axis: np.std(x, axis, ddof=1))])
-def test_interval_agrees_with_scipys_bootstrap(name: str, reference: object) -> None:
-    values = np.random.default_rng(6).beta(2, 5, 120)
-    ours = stats.bootstrap_interval(single(values), name, count=10_000)
-    theirs = scipy.stats.bootstrap(
-        (values,), reference, n_resamples=10_000, method="percentile", vectorized=True, rng=np.random.default_rng(1)
-    ).confidence_interval
-    width = theirs.high - theirs.low
-    assert ours.low == pytest.approx(theirs.low, abs=0.04 * width)
-    assert ours.high == pytest.approx(theirs.high, abs=0.04 * width)
-
-
-def test_interval_agrees_with_the_analytic_standard_error_within_5_per_cent() -> None:
-    column = single(np.random.default_rng(7).beta(2, 2, 400))
-    found = stats.bootstrap_interval(column, count=10_000)
-    assert (found.high - found.low) / (2 * 1.96) == pytest.approx(
-        stats.standard_error(stats.cluster_means(column)), rel=0.05
-    )
-
-
-def test_interval_covers_the_truth_about_as_often_as_it_says() -> None:
-    rng, hits = np.random.default_rng(8), 0
-    for k in range(200):
-        column = stats.rows(np.repeat(np.arange(60), 2), np.repeat(rng.normal(size=60), 2) + 0.1 * rng.normal(size=120))
-        found = stats.bootstrap_interval(column, count=400, seed=k)
-        hits += found.low <= 0 <= found.high
-    assert 0.89 <= hits / 200 <= 0.985
-
-
-def test_paired_difference_is_the_bootstrap_of_the_gaps_and_of_the_two_columns() -> None:
-    rng = np.random.default_rng(9)
-    before = rng.random(80)
-    after = np.clip(before + 0.05 * rng.normal(size=80), 0, 1)
-    found = stats.paired_difference(before, after, count=2_000)
-    old, new = stats.bootstrap([single(before), single(after)], [["mean"], ["mean"]], 2_000, seed=0)
-    assert found.value == pytest.approx(np.mean(after - before))
-    assert found[1:] == pytest.approx(stats.interval(new["mean"] - old["mean"]), abs=1e-12)
-    unpaired = stats.paired_difference(before, rng.permutation(after), count=2_000)
-    assert found.high - found.low < 0.5 * (unpaired.high - unpaired.low)
+    expected = naive(clusters, values, np.arange(25), name)
+    assert stats.statistic(stats.rows(clusters, values), name) == pytest.approx(expected, rel=1e-11)
 
 
 def test_sign_flip_agrees_with_scipys_permutation_test() -> None:
@@ -204,8 +148,9 @@ def test_the_thesis_table_4_2_is_inconclusive() -> None:
         2.009304,
         1.562407,
     ]
-    found = stats.paired_difference(np.array(before), np.array(after))
-    assert found == pytest.approx((0.0908, -0.022, 0.213), abs=0.006)
+    gaps = np.subtract(after, before)
+    low, high = stats.mean_intervals(gaps[:, None], [None])
+    assert (gaps.mean(), low[0], high[0]) == pytest.approx((0.0908, -0.0409, 0.2224), abs=1e-4)
     assert stats.sign_flip(np.subtract(after, before))[0] == pytest.approx(0.166, abs=0.015)
 
 
@@ -232,23 +177,8 @@ def test_smallest_detectable_difference_is_found_in_80_per_cent_of_simulations()
     assert np.mean(found) == pytest.approx(0.8, abs=0.04)
 
 
-def test_rule_of_three() -> None:
-    assert stats.rule_of_three(500) == pytest.approx(0.006)
-    assert stats.rule_of_three(500) == pytest.approx(1 - 0.05 ** (1 / 500), rel=0.01)
-    assert stats.rule_of_three(2) == 1.0
-
-
 def test_improvement_is_equation_3_8_and_survives_zero() -> None:
     np.testing.assert_allclose(stats.improvement([0.2, 0.2, 0.0], [0.1, 0.3, 0.1]), [0.5, -0.5, math.nan])
-
-
-def test_paired_improvement_of_mean_and_std() -> None:
-    before = np.random.default_rng(13).random(90)
-    old, new = single(before), single(before * 0.75)
-    assert stats.paired_improvement(old, new, count=300) == pytest.approx((0.25, 0.25, 0.25))
-    assert stats.paired_improvement(old, new, "std", count=300) == pytest.approx((0.25, 0.25, 0.25))
-    zero = stats.paired_improvement(single(np.zeros(90)), new, count=300)
-    assert all(math.isnan(x) for x in zero)
 
 
 def test_restrict_keeps_the_rows_of_the_clusters_asked_for() -> None:
@@ -263,21 +193,6 @@ def test_rows_refuse_nan_and_unequal_lengths() -> None:
     for clusters, values in (([0, 1], [0.1]), ([0], [math.nan]), ([], [])):
         with pytest.raises(ValueError, match="must be"):
             stats.rows(clusters, values)
-
-
-def test_columns_of_different_dialogues_cannot_share_resamples() -> None:
-    with pytest.raises(ValueError, match="same number"):
-        stats.bootstrap([single(np.arange(3.0)), single(np.arange(4.0))], [["mean"]] * 2, 10, 0)
-
-
-def test_ten_thousand_resamples_of_a_whole_study_take_seconds() -> None:
-    rng = np.random.default_rng(14)
-    columns = [stats.rows(np.repeat(np.arange(500), 2), rng.random(1_000)) for _ in range(100)]
-    names = [["mean"]] * 90 + [list(stats.STATISTICS)] * 10
-
-    start = time.perf_counter()
-    stats.bootstrap(columns, names, 10_000, 0)
-    assert time.perf_counter() - start < 10  # 0.6 s on an idle core
 
 
 def naive_crossed(values: np.ndarray) -> tuple[float, float]:
@@ -370,3 +285,110 @@ def test_the_spread_between_runs_is_what_their_errors_do_not_explain(sd: float) 
     assert np.mean(found) == pytest.approx(sd**2, rel=0.1, abs=0.5 * float((errors**2).mean()))
     assert stats.between_runs([1.0, 2.0, 6.0], [0, 0, 0]) == pytest.approx(np.std([1, 2, 6], ddof=1))
     assert stats.between_runs([1.0, 1.0, 1.0], errors) == 0
+
+
+@pytest.mark.parametrize(("ones", "n"), [(0, 12), (1, 12), (3, 25), (30, 60), (500, 500)])
+def test_a_mean_of_zeros_and_ones_has_the_interval_of_clopper_and_pearson(ones: int, n: int) -> None:
+    values = np.r_[np.ones(ones), np.zeros(n - ones)][:, None]
+    low, high = stats.mean_intervals(values, [(0.0, 1.0)], count=100_000)
+    exact = scipy.stats.binomtest(ones, n).proportion_ci(method="exact")
+    assert (low[0], high[0]) == pytest.approx((exact.low, exact.high), abs=3e-3)
+
+
+def test_a_bounded_mean_follows_its_support_and_its_scale() -> None:
+    values = np.random.default_rng(0).beta(0.3, 3, (40, 1))
+    low, high = stats.mean_intervals(values, [(0.0, 1.0)])
+    scaled = stats.mean_intervals(5 * values - 2, [(-2.0, 3.0)])
+    assert (scaled[0][0], scaled[1][0]) == pytest.approx((5 * low[0] - 2, 5 * high[0] - 2), rel=1e-9)
+    wider = stats.mean_intervals(values, [(0.0, 2.0)])
+    assert wider[0][0] == low[0] and wider[1][0] > high[0]
+
+
+@pytest.mark.parametrize("support", [None, (-math.inf, math.inf)])
+def test_an_unbounded_mean_has_student_s_interval(support: stats.Support | None) -> None:
+    values = np.random.default_rng(1).exponential(1, 25)
+    low, high = stats.mean_intervals(values[:, None], [support])
+    expected = scipy.stats.t.interval(0.95, 24, values.mean(), scipy.stats.sem(values))
+    assert (low[0], high[0]) == pytest.approx(expected, rel=1e-12)
+
+
+def test_skewness_changes_nothing_where_there_is_none() -> None:
+    half = np.random.default_rng(1).random(25)
+    values = np.r_[half, -half][:, None] + 3.0
+    skewed = stats.mean_intervals(values, [(0.0, math.inf)])
+    assert np.r_[skewed] == pytest.approx(np.r_[stats.mean_intervals(values, [None])], rel=1e-9)
+
+
+def test_what_cannot_be_bounded_has_no_interval() -> None:
+    low, high = stats.mean_intervals(np.ones((5, 1)), [(math.nan, math.nan)])
+    assert np.isnan([low[0], high[0]]).all()
+
+
+def test_skewness_is_taken_off_by_hall_s_transformation() -> None:
+    values = np.random.default_rng(2).exponential(1, 20)
+    n, mean, sd = len(values), values.mean(), values.std(ddof=1)
+    skewness = ((values - mean) ** 3).mean() / sd**3
+
+    def transformed(mu: float) -> float:
+        t = (mean - mu) / sd
+        return float(np.sqrt(n) * (t + skewness * t**2 / 3 + skewness**2 * t**3 / 27 + skewness / (6 * n)))
+
+    low, high = stats.mean_intervals(values[:, None], [(0.0, math.inf)])
+    y = scipy.stats.t.ppf(0.975, n - 1)
+    assert transformed(float(low[0])) == pytest.approx(y, rel=1e-9)
+    assert transformed(float(high[0])) == pytest.approx(-y, rel=1e-9)
+
+
+def test_one_value_or_a_constant_is_bounded_by_its_support_alone() -> None:
+    low, high = stats.mean_intervals(np.array([[0.2, 0.2]]), [None, (0.0, 1.0)])
+    assert np.isnan([low[0], high[0]]).all()
+    assert 0 <= low[1] < 0.2 < high[1] <= 1
+    same, _ = stats.mean_intervals(np.full((9, 1), 0.2), [None])
+    assert same[0] == pytest.approx(0.2)
+
+
+RARE = np.r_[np.full(285, 0.03), np.full(15, 0.9)]  # what a detoxified model writes
+
+
+@pytest.mark.parametrize("n", [12, 60, 300])
+def test_intervals_cover_means_whose_rare_large_values_were_not_drawn(n: int) -> None:
+    rng = np.random.default_rng(n)
+    drawn = rng.choice(RARE, (n, 500))
+    low, high = stats.mean_intervals(drawn, [(0.0, 1.0)] * 500, count=2_000)
+    assert ((low <= RARE.mean()) & (RARE.mean() <= high)).mean() >= 0.93
+    if n == 12:  # where resampling what was drawn is wrong almost always
+        resampled = np.stack([drawn[rng.integers(0, n, n)].mean(axis=0) for _ in range(500)])
+        ends = np.quantile(resampled, [0.025, 0.975], axis=0)
+        assert ((ends[0] <= RARE.mean()) & (RARE.mean() <= ends[1])).mean() < 0.6
+
+
+def test_the_bounds_of_an_improvement_are_where_the_difference_is_just_not_told_from_0() -> None:
+    rng = np.random.default_rng(3)
+    before = rng.choice([0.03, 0.9], 80, p=[0.7, 0.3])
+    after = np.where(rng.random(80) < 0.6, 0.03, before)
+    value, low, high = stats.improvement_interval(before, after)
+    assert value == pytest.approx((before.mean() - after.mean()) / before.mean(), rel=1e-12)
+    for ratio, side in ((1 - low, 1), (1 - high, 0)):
+        ends = stats.mean_intervals((after - ratio * before)[:, None], [(-ratio, 1.0)])
+        assert ends[side][0] == pytest.approx(0, abs=1e-3)
+    assert np.isnan(stats.improvement_interval(np.zeros(5), after[:5])).all()
+
+
+@pytest.mark.parametrize("n", [12, 59, 72, 80, 300])
+def test_p95_is_bounded_by_order_statistics(n: int) -> None:
+    values = np.random.default_rng(n).permutation(np.arange(n)).astype(float)
+    low, high = stats.quantile_interval(single(values), "p95")
+    ranks = int(scipy.stats.binom.ppf(0.025, n, 0.95)), int(scipy.stats.binom.ppf(0.975, n, 0.95)) + 1
+    assert low == ranks[0] - 1
+    assert high == ranks[1] - 1 if ranks[1] <= n else math.isnan(high)
+    twice = stats.rows(np.tile(np.arange(n), 2), np.tile(values, 2))
+    np.testing.assert_equal(stats.quantile_interval(twice, "p95"), (low, high))
+
+
+@pytest.mark.parametrize("nonzero", [0, 1, 3, 8])
+def test_the_least_p_is_that_of_differences_which_all_agree(nonzero: int) -> None:
+    gaps = np.r_[np.arange(1.0, nonzero + 1), np.zeros(4)]
+    signs = np.array(list(itertools.product([-1, 1], repeat=len(gaps))))
+    exact = (np.abs(signs @ gaps) >= gaps.sum()).mean()
+    assert stats.smallest_p(gaps) == pytest.approx(exact)
+    assert stats.smallest_p(np.ones(30), count=99) == pytest.approx(0.01)

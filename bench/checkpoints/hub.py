@@ -9,10 +9,10 @@ from typing import Any
 from pydantic import Field
 
 from bench.checkpoints import BuildContext
-from bench.core import hub, storage
+from bench.core import hub, manifest, storage
 from bench.core.schema import CheckpointConfig, UserError
 
-KEPT = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja", "*.spm")  # weights, config, tokenizer: no code
+KEPT = tuple(f"*{suffix}" for suffix in manifest.FILES)
 
 
 class Config(CheckpointConfig):
@@ -50,14 +50,14 @@ def build(config: Config, context: BuildContext) -> dict[str, Any]:
         UserError: no commit is named, the hub or the model cannot be reached, or its weights are missing or broken.
     """
     snapshot = hub.download("model", config.repo, config.revision, KEPT)
-    files = [path for path in sorted(snapshot.iterdir()) if path.is_file() and any(path.match(kept) for kept in KEPT)]
+    files = manifest.files_of(snapshot)
     config.check_files([path.name for path in files])
     _check_weights(config, snapshot)
     with storage.atomic_folder(context.out) as aside:
         for path in files:
             storage.link_or_copy(path, aside / path.name)
     size = sum(path.stat().st_size for path in context.out.glob("*.safetensors"))
-    digest = storage.sha256_folder(context.out, (".safetensors",))
+    digest = manifest.folder_digest(context.out)
     return {"name": config.repo, "revision": config.revision, "sha256": digest, "bytes": size}
 
 

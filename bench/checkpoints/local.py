@@ -8,18 +8,16 @@ from typing import Any
 from pydantic import Field
 
 from bench.checkpoints import BuildContext
-from bench.core import storage, untrusted
+from bench.core import manifest, storage, untrusted
 from bench.core.schema import CheckpointConfig, UserError
 
-KEPT = (".safetensors", ".json", ".model", ".txt", ".jinja", ".spm")  # weights, config, tokenizer: nothing that runs
-OURS = ("manifest.json", "facts.json")  # written by this benchmark about another study's folder
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 
 
 class Config(CheckpointConfig):
     """`path` of the folder (relative to the repository's root), `name` as the report calls the model.
 
-    `sha256` pins the weights: a digest over the names and contents of the folder's .safetensors files.
+    `sha256` pins the model: `manifest.folder_digest`, over weights, config and tokenizer.
     """
 
     path: str = Field(min_length=1)
@@ -64,16 +62,15 @@ def build(config: Config, context: BuildContext) -> dict[str, Any]:
             f"params.yaml: a checkpoint with source 'local': path: '{config.path}' lies in {context.out}, which this stage "
             "replaces; keep the model elsewhere."
         )
-    digest = storage.sha256_folder(folder, (".safetensors",))
+    digest = manifest.folder_digest(folder)
     if config.sha256 not in (None, digest):
         raise UserError(
-            f"params.yaml: a checkpoint with source 'local': sha256: {config.sha256} is asked for and the weights in "
-            f"'{config.path}' have {digest}; restore that folder or write its digest."
+            f"params.yaml: a checkpoint with source 'local': sha256: {config.sha256} is asked for and weights, config and "
+            f"tokenizer in '{config.path}' have {digest}; restore that folder or write its digest."
         )
     untrusted.check_folder(folder)
     with storage.atomic_folder(context.out) as aside:
-        for path in sorted(folder.iterdir()):
-            if path.is_file() and path.name.endswith(KEPT) and path.name not in OURS:
-                storage.link_or_copy(path, aside / path.name)
+        for path in manifest.files_of(folder):
+            storage.link_or_copy(path, aside / path.name)
     size = sum(path.stat().st_size for path in context.out.glob("*.safetensors"))
     return {"name": config.name, "sha256": digest, "bytes": size}

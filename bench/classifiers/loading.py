@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.classifiers import profanity
-from bench.core import paths, storage, untrusted
+from bench.core import manifest, paths, storage, untrusted
 from bench.core.schema import UserError
 from bench.lm import batching
 
@@ -27,7 +27,7 @@ class Classifier:
     """A text classifier whose labels are found by name, never by place.
 
     `name` is the checkpoint's name in params.yaml, `labels` the label of each column, `identity` what a signature
-    says of it: the kind of model and eight digits of its weights' digest, or a library and its version.
+    says of it: the kind of model and eight digits of its files' digest, or a library and its version.
     """
 
     name: str
@@ -123,7 +123,7 @@ def _transformer(name: str, folder: Path, device: str) -> Classifier:
     untrusted.check_vocabulary(folder, tokenizer, model)
     model = model.to(device).eval().requires_grad_(False)
     _hasten(model)
-    identity = f"{model.config.model_type}@{storage.sha256_folder(folder, ('.safetensors',))[:8]}"
+    identity = f"{model.config.model_type}@{manifest.folder_digest(folder)[:8]}"
     return Classifier(name, labels, identity, _Scorer(tokenizer, model, device))
 
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import io
 from typing import Any
-
-from ruamel.yaml import YAML
 
 from bench import config
 from bench.commands import Command
-from bench.core import hub, parameters, paths, storage
+from bench.core import editing, hub, parameters, paths
 
 
 def of_the_hub(params: parameters.Params) -> dict[str, Any]:
@@ -38,7 +35,7 @@ def run(given: argparse.Namespace) -> int:
         UserError: the study is not right, or one of its names cannot be looked up; then nothing is written.
     """
     path = paths.study_path(given.study or config.read().study)
-    params, text = config.read(path), path.read_text(encoding="utf-8")
+    params = config.read(path)
     found = {}
     for where, block in unpinned(params).items():
         commit, files = hub.resolve("dataset" if where == "data" else "model", block.repo, block.revision)
@@ -48,29 +45,9 @@ def run(given: argparse.Namespace) -> int:
     if not found:
         print(f"{path}: nothing to pin; {len(of_the_hub(params))} from the hub, each at a commit")
         return 0
-    pinned = write(text, found)
-    active = paths.PARAMS.exists() and paths.PARAMS.read_text(encoding="utf-8") == text
-    for file in [path, paths.PARAMS] if active else [path]:
-        storage.write_text(file, pinned)
-    print(f"{path} is pinned" + (", and so is params.yaml" if active else f"; `bench use {path.stem}` makes it active"))
+    both = editing.rewrite(path, {f"{where}.revision": commit for where, commit in found.items()}, after="repo")
+    print(f"{path} is pinned" + (", and so is params.yaml" if both else f"; `bench use {path.stem}` makes it active"))
     return 0
-
-
-def write(text: str, commits: dict[str, str]) -> str:
-    """Write the revisions into the study's text; comments, order and layout stay."""
-    layout = YAML()
-    layout.preserve_quotes, layout.width = True, 1_000_000  # no line is broken
-    tree = layout.load(text)
-    for where, commit in commits.items():
-        block = tree
-        for key in where.split("."):
-            block = block[key]
-        if "revision" not in block:
-            block.insert(list(block).index("repo") + 1, "revision", commit)
-        block["revision"] = commit
-    out = io.StringIO()
-    layout.dump(tree, out)
-    return out.getvalue()
 
 
 COMMAND = Command("write the commit of everything that a study takes from the hub", add_arguments, run)

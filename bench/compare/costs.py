@@ -1,4 +1,4 @@
-"""Costs by ratio, and only where machine and versions are the same."""
+"""Costs by ratio, and only where machine and versions are the same. Speeds are shown, and never judged."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 from bench.compare.gate.verdicts import Verdict
 from bench.compare.snapshot import Snapshot
 from bench.compare.sources import NotComparable
-from bench.config.gate import GateConfig
-from bench.report.view import count, rate, size
+from bench.config.gate import SPEEDS, GateConfig
+from bench.report.view import count, size
 
 # Where costs.json has a cost of a variant: in the parts of these stages, or of the variant itself (no stage).
 PLACES: dict[str, tuple[str, ...]] = {
@@ -19,6 +19,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "checkpoint_bytes": ("",),
     "trainable_parameters": ("",),
 }
+CALLED = {"training_examples_per_second": "training", "generation_tokens_per_second": "generation"}
 # Bytes and parameters of a checkpoint do not depend on these fields of `machine`, only on its versions.
 HARDWARE = ("cpu", "cores", "threads", "gpu")
 MACHINE = "machine"
@@ -40,6 +41,28 @@ def judge(old: Snapshot, new: Snapshot, config: GateConfig, variants: list[str])
                 found = _one(new, variant, name, stage, factor, before, after)
                 verdicts += [found] if found else []
     return verdicts
+
+
+def speeds(old: Snapshot, new: Snapshot, variants: list[str]) -> list[str]:
+    """Say how fast each variant was, as ratios of one unrepeated measurement a side; nothing where machines differ."""
+    found = []
+    for variant in variants:
+        for name in SPEEDS:
+            [stage] = PLACES[name]
+            parts = [part_of(_of_variant(state, variant), stage) for state in (old, new)]
+            before, after = (part.get(name) for part in parts)
+            machines = [machine_of(part, variant) for part in parts]
+            if differing(machines[0], machines[1], exact=False):
+                continue
+            if isinstance(before, int | float) and isinstance(after, int | float) and before > 0:
+                found.append(f"{variant} {CALLED[name]} {after / before:.2f}x")
+    return [f"speeds, measured once and not judged: {', '.join(found)}"] if found else []
+
+
+def _of_variant(state: Snapshot, variant: str) -> dict[str, Any]:
+    variants = (state.costs or {}).get("variants")
+    block = variants.get(variant) if isinstance(variants, dict) else None
+    return block if isinstance(block, dict) else {}
 
 
 def differing(before: dict[str, Any], after: dict[str, Any], exact: bool) -> str:
@@ -72,10 +95,8 @@ def _one(
             f"{new.source.where(new.study, 'costs.json')}: {measure} of '{variant}' is missing, and the baseline has it; "
             "run `dvc repro`."
         )
-    faster = name.endswith("_per_second")
-    worse, better = (old, now) if faster else (now, old)
-    ratio = worse / better if better else 1.0 if worse == better else float("inf")
-    shown = rate if faster else size if name.endswith("_bytes") else count
+    ratio = now / old if old else 1.0 if now == old else float("inf")
+    shown = size if name.endswith("_bytes") else count
     return Verdict(
         variant=variant,
         measure=measure,

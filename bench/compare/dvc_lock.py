@@ -45,6 +45,28 @@ def check(source: Source, study: str, params: dict[str, Any]) -> None:
         _check_code(study, params, current)
 
 
+def models(source: Source) -> dict[str, str]:
+    """Return the digest of each variant's weights as the stage that trained it left them; of those that dvc.lock tells.
+
+    Raises:
+        NotComparable: dvc.lock is broken.
+    """
+    content = source.project(LOCK)
+    if content is None:
+        return {}
+    where = f"{LOCK} of {source.name}: stages"
+    found = parsing.mapping(parsing.parse_yaml(content, f"{LOCK} of {source.name}").get("stages") or {}, where)
+    digests: dict[str, str] = {}
+    for name, block in found.items():
+        kind, _, variant = str(name).partition("@")
+        if kind == "train":
+            outs = _entries(parsing.mapping(block, f"{where}.{name}"), "outs", f"{where}.{name}")
+            own = (out for out in outs if out.get("path") == paths.model_path(variant).as_posix())
+            digest = next((str(out["md5"]) for out in own if "md5" in out), None)
+            digests |= {variant: digest} if digest else {}
+    return digests
+
+
 def _check_outputs(source: Source, study: str, stages: dict[str, Any]) -> None:
     """The report's files must be those that the report stage wrote."""
     where = f"{LOCK} of {source.name}: stages.report"

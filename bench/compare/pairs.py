@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,11 +11,17 @@ import numpy as np
 from bench import stats
 from bench.compare.snapshot import Key, Snapshot, over_seeds, rows_of
 from bench.compare.sources import NotComparable
+from bench.core.parameters import ReportConfig
+from bench.metrics import Column
+from bench.report.inputs import support_of_differences
 
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """One column of one variant in both states: `gaps` (n,) new - old by dialogue, `changed` the rows that differ."""
+    """One column of one variant in both states: `gaps` (n,) new - old by dialogue, `changed` the rows that differ.
+
+    `support` says between which numbers a gap can lie, where that is known.
+    """
 
     variant: str
     column: str
@@ -24,11 +30,15 @@ class Pair:
     gaps: stats.Floats
     rows: int
     changed: int
+    support: stats.Support | None = None
 
 
 @dataclass(frozen=True)
 class Difference:
-    """The change of a pair with its interval; p by sign flips, Holm's over the changed variants of the same column."""
+    """The change of a pair with its interval; p by sign flips, Holm's over its part of the table.
+
+    `p_least` is what p_holm would be if all dialogues that differ agreed.
+    """
 
     pair: Pair
     value: float
@@ -36,12 +46,17 @@ class Difference:
     high: float
     p: float
     p_holm: float
+    p_least: float
     smallest_detectable: float
 
     @property
     def n(self) -> int:
         """How many dialogues are behind it."""
         return len(self.pair.gaps)
+
+
+# Fields about how a system writes. They belong to what is compared, like its weights, and not to how it is measured.
+WRITING = ("gen", "prompt", "source")
 
 
 def fields(signature: str) -> dict[str, str]:
@@ -60,7 +75,7 @@ def fields(signature: str) -> dict[str, str]:
 
 
 def check_signatures(old: str, new: str, about: str) -> None:
-    """Refuse two signatures that differ, naming the field.
+    """Refuse two signatures whose numbers were measured differently, naming the field; how a system writes may differ.
 
     Raises:
         NotComparable: they differ.
@@ -69,13 +84,27 @@ def check_signatures(old: str, new: str, about: str) -> None:
         return
     before, after = fields(old), fields(new)
     for name in dict.fromkeys([*before, *after]):
-        if before.get(name) != after.get(name):
+        if name not in WRITING and before.get(name) != after.get(name):
             said = [repr(each[name]) if name in each else "absent" for each in (before, after)]
             raise NotComparable(
                 f"{about}: signature field `{name}` differs, {said[0]} before and {said[1]} now; such numbers are never "
                 "compared, score both states alike."
             )
-    raise NotComparable(f"{about}: the signatures differ, '{old}' before and '{new}' now; score both states alike.")
+    if not any(name in WRITING for name in before | after):
+        raise NotComparable(f"{about}: the signatures differ, '{old}' before and '{new}' now; score both states alike.")
+
+
+def rewritten(old: Snapshot, new: Snapshot, variants: Iterable[str], column: str) -> list[str]:
+    """Say of which variants the texts were written otherwise, a line a setting: it is part of what is compared."""
+    found: dict[str, list[str]] = {}
+    for variant in variants:
+        entries = [state.entries[variant].get(column) for state in (old, new)]
+        before, after = ({} if entry is None else fields(entry["signature"]) for entry in entries)
+        for name in WRITING:
+            if before.get(name) != after.get(name):
+                said = f"`{name}` {before.get(name, 'absent')} before, {after.get(name, 'absent')} now"
+                found.setdefault(said, []).append(variant)
+    return [f"written otherwise: {said} ({', '.join(names)})" for said, names in found.items()]
 
 
 def pair(old: Snapshot, new: Snapshot, variant: str, column: str) -> Pair:
@@ -115,7 +144,9 @@ def pair(old: Snapshot, new: Snapshot, variant: str, column: str) -> Pair:
     rows, changed = _count(olds, news)
     # Means of equal rows may differ in their last bits when a file is in another order.
     gaps = means[1] - means[0] if changed else np.zeros(len(means[0]))
-    return Pair(variant, column, float(means[0].mean()), float(means[1].mean()), gaps, rows, changed)
+    meaning = (old.columns | new.columns).get(column)
+    support = support_of_differences(meaning, means, gaps) if meaning else None
+    return Pair(variant, column, float(means[0].mean()), float(means[1].mean()), gaps, rows, changed, support)
 
 
 def _count(olds: dict[Key, float], news: dict[Key, float]) -> tuple[int, int]:
@@ -126,25 +157,37 @@ def _count(olds: dict[Key, float], news: dict[Key, float]) -> tuple[int, int]:
     return len(before), sum(not math.isclose(before[key], after[key], rel_tol=1e-5) for key in before)
 
 
-def bootstrap_means(gaps: stats.Floats, count: int, seed: int) -> stats.Floats:
-    """Draw bootstrap means (R, K) of paired differences (n, K); `stats.paired_difference` for many at once."""
-    return np.concatenate([counts @ gaps / len(gaps) for counts in stats.resamples(len(gaps), count, seed)])
+def is_result(column: Column | None) -> bool:
+    """Tell whether a column stands above the fold of a comparison: greedy quality and safety."""
+    return column is not None and column.role in ("quality", "safety") and not column.sampled and not column.of_source
 
 
-def measure(pairs: Sequence[Pair], confidence: float = 0.95, count: int = 10_000, seed: int = 0) -> list[Difference]:
-    """Compute interval, test and smallest detectable difference of every pair; pairs over as many dialogues share the draws."""
+def measure(pairs: Sequence[Pair], report: ReportConfig, columns: Mapping[str, Column]) -> list[Difference]:
+    """Compute interval, test and smallest detectable difference of every pair; pairs over as many dialogues share draws."""
     bounds: dict[int, tuple[float, float]] = {}
     for n in sorted({len(each.gaps) for each in pairs}):
         places = [i for i, each in enumerate(pairs) if len(each.gaps) == n]
-        gaps = np.stack([pairs[i].gaps for i in places], axis=1)
-        tail = (1 - confidence) / 2
-        low, high = np.quantile(bootstrap_means(gaps, count, seed), [tail, 1 - tail], axis=0)
+        gaps, supports = np.stack([pairs[i].gaps for i in places], axis=1), [pairs[i].support for i in places]
+        low, high = stats.mean_intervals(gaps, supports, report.confidence, report.resamples, report.seed)
         bounds |= {i: (float(low[k]), float(high[k])) for k, i in enumerate(places)}
-    p = stats.sign_flips([each.gaps for each in pairs], count, seed)
-    # The family is a column over the variants that changed: an unchanged one claims nothing.
-    adjusted = stats.holm_within(p, [each.column if each.changed else None for each in pairs])
+    p = stats.sign_flips([each.gaps for each in pairs], report.resamples, report.seed)
+    # A family is what stands together, results or the rest; what is unchanged claims nothing.
+    families = [
+        each.column == report.primary or is_result(columns.get(each.column)) if each.changed else None for each in pairs
+    ]
+    adjusted = stats.holm_within(p, families)
+    least = [float(stats.smallest_p(each.gaps, report.resamples)[0]) for each in pairs]
+    attainable = stats.attainable(p, least, families)
     return [
-        Difference(each, float(each.gaps.mean()), *bounds[i], p[i], adjusted[i], stats.smallest_detectable(each.gaps))
+        Difference(
+            each,
+            float(each.gaps.mean()),
+            *bounds[i],
+            p[i],
+            adjusted[i],
+            attainable[i],
+            stats.smallest_detectable(each.gaps),
+        )
         for i, each in enumerate(pairs)
     ]
 

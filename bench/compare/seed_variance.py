@@ -11,18 +11,19 @@ import numpy as np
 from bench import stats
 from bench.compare.pairs import fields
 from bench.compare.snapshot import Snapshot, rows_of, seeds_of
+from bench.config.gate import TrainingSd
 
 
 @dataclass(frozen=True)
 class SeedVariance:
     """Seed variance in a difference of two states' means.
 
-    `sd` of one training, in the column's own unit, with its degrees of freedom; `before` and `after` are how many
-    trainings the states' means are over.
+    `sd` of one training, in the column's own unit, with its degrees of freedom (infinite where it is known); `before` and
+    `after` are how many trainings the states' means are over.
     """
 
     sd: float
-    df: int
+    df: float
     before: int
     after: int
 
@@ -36,16 +37,41 @@ class SeedVariance:
         return stats.seed_half_width(self.error, 1, self.df, confidence)
 
 
-def measured(old: Snapshot, new: Snapshot, variant: str, column: str) -> SeedVariance | None:
-    """Estimate seed variance, pooled over the states whose variant has seeds; None where neither has."""
-    tables = [by_training(state, variant, column) for state in (old, new)]
-    told = [table for table in tables if table.shape[1] > 1]
-    if not told:
-        return None
-    dfs = [table.shape[1] - 1 for table in told]
-    variances = [stats.crossed(table).sd_training ** 2 for table in told]
-    sd = math.sqrt(float(np.average(variances, weights=dfs)))
-    return SeedVariance(sd, sum(dfs), tables[0].shape[1], tables[1].shape[1])
+def known(
+    old: Snapshot, new: Snapshot, variant: str, column: str, stated: TrainingSd | None, factor: float
+) -> SeedVariance | None:
+    """Say what training again moves a column by: as the states' seeds measure it, else as params state it; else None.
+
+    The variance is pooled over all variants with seeds of both states: few trainings of one variant tell it badly, and
+    one recipe differs less from another than such estimates do. `factor` is that of the printed unit.
+    """
+    trainings = [len(seeds_of(state.values[variant][column])) for state in (old, new)]
+    tables = [
+        by_training(state, name, column)
+        for state in (old, new)
+        for name, columns in state.values.items()
+        if len(seeds_of(columns.get(column, {}))) > 1
+    ]
+    if tables:
+        dfs = [table.shape[1] - 1 for table in tables]
+        variances = [stats.crossed(table).sd_training ** 2 for table in tables]
+        return SeedVariance(math.sqrt(float(np.average(variances, weights=dfs))), sum(dfs), *trainings)
+    if stated is not None:
+        return SeedVariance(stated.sd / factor, math.inf if stated.df is None else stated.df, *trainings)
+    return None
+
+
+def was_trained_again(old: Snapshot, new: Snapshot, variant: str) -> bool:
+    """Tell whether a variant's weights, or those that it was trained from, are another training's than before.
+
+    `dvc.lock` tells; what it does not tell counts as trained again.
+    """
+    blocks = new.params.get("variants") or {}
+    chain = [variant]
+    while (start := (blocks.get(chain[-1]) or {}).get("init")) in blocks and start not in chain:
+        chain.append(str(start))
+    trained = [name for name in chain if (blocks.get(name) or {}).get("method") != "none"]
+    return any(old.models.get(name) is None or old.models.get(name) != new.models.get(name) for name in trained)
 
 
 def by_training(state: Snapshot, variant: str, column: str) -> stats.Floats:
@@ -60,6 +86,7 @@ class SeedSpread:
     """What is known of one column beforehand: the standard deviation of each variant's trainings, in its own unit."""
 
     by_variant: dict[str, float]
+    df: int
     source: str
 
     @property
@@ -76,7 +103,8 @@ def of_seeds(state: Snapshot, column: str) -> SeedSpread | None:
         if len(seeds_of(columns.get(column, {}))) > 1
     }
     found = {name: stats.crossed(table).sd_training for name, table in tables.items()}
-    return SeedSpread(found, "its variants with several seeds") if found else None
+    df = sum(table.shape[1] - 1 for table in tables.values())
+    return SeedSpread(found, df, "its variants with several seeds") if found else None
 
 
 def of_runs(runs: dict[str, dict[str, Any]], column: str) -> SeedSpread | None:
@@ -93,4 +121,4 @@ def of_runs(runs: dict[str, dict[str, Any]], column: str) -> SeedSpread | None:
             found[variant] = stats.between_runs([entry["value"] for entry in entries], errors)
     order = [name for name in next(iter(runs.values()))["variants"] if name in found]
     source = f"{len(runs)} runs with other seeds{'' if shared else ', also of data and models'}: {', '.join(runs)}"
-    return SeedSpread({name: found[name] for name in order}, source) if found else None
+    return SeedSpread({name: found[name] for name in order}, (len(runs) - 1) * len(found), source) if found else None

@@ -106,9 +106,13 @@ def _row(
             return None
         else:
             value = scale * entry["difference" if "difference" in entry else "value"]
-            cells.append(f"{value:.2f} [{scale * entry['low']:.2f}, {scale * entry['high']:.2f}]")
+            cells.append(f"{value:.2f}{_bounds(entry, scale)}")
             numbers.append(value)
     return [*labels, *cells, *_spread(numbers, ".2f")]
+
+
+def _bounds(entry: dict[str, Any], scale: float) -> str:
+    return f" [{scale * entry['low']:.2f}, {scale * entry['high']:.2f}]" if "low" in entry else ""
 
 
 def _spread(numbers: list[float], form: str, unit: str = "") -> list[str]:

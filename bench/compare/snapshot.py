@@ -36,7 +36,8 @@ class Snapshot:
     """A study in one state.
 
     `entries` are metrics.json's variants; `values` by variant and column; `dialogues` the cluster of an example;
-    `texts` are there only where the report holds summaries.
+    `texts` are there only where the report holds summaries, `models` (the digest of each variant's weights in dvc.lock)
+    only in a project.
     """
 
     source: Source
@@ -47,6 +48,7 @@ class Snapshot:
     costs: dict[str, Any] | None
     params: dict[str, Any]
     texts: dict[str, dict[Key, str]] = field(default_factory=dict)
+    models: dict[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -129,6 +131,7 @@ def read(source: Source, study: str, strict: bool = True) -> Snapshot:
         costs=None if costs is None else parsing.parse_object(costs, source.where(study, "costs.json")),
         params=params,
         texts=_texts(source.report(study, "predictions.jsonl"), source.where(study, "predictions.jsonl")),
+        models=dvc_lock.models(source) if source.is_project else {},
     )
 
 

@@ -23,7 +23,17 @@ def check(params: Params, name: str) -> None:
     _check_names(params, name)
     _check_graph(params, name)
     _check_columns(params, name)
+    _check_data(params, name)
     validated(GateConfig, params.gate, "gate", name)
+
+
+def _check_data(params: Params, name: str) -> None:
+    """A metric may need what not every dataset has."""
+    for metric, block in params.metrics.items():
+        try:
+            metrics.find(metric).check(block, params.data)
+        except ValueError as error:
+            raise UserError(f"{name}: metrics.{metric}: {error}.") from None
 
 
 def _check_names(params: Params, name: str) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, Self
+from fnmatch import fnmatchcase
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -12,25 +13,23 @@ from bench.metrics import Column
 
 Rule = Literal["retrained", "same-predictions"]
 
-# Costs the gate knows, and by what factor each may get worse unless params say otherwise. Speed is one unrepeated
-# measurement, on a shared machine easily a third off; memory repeats to a few per cent (libraries preload more or
-# less); the stored bytes and the parameters of a variant are exact, so that 1 % covers a header.
+# Costs the gate judges, and by what factor each may get worse unless params say otherwise: memory repeats to a few per
+# cent (libraries preload more or less); the stored bytes and the parameters of a variant are exact, so that 1 % covers a
+# header. A speed is one unrepeated measurement: whatever else the machine does moves it, so it is shown and never judged.
 COSTS = {
-    "training_examples_per_second": 1.5,
-    "generation_tokens_per_second": 1.5,
     "peak_resident_bytes": 1.2,
     "peak_gpu_bytes": 1.1,
     "checkpoint_bytes": 1.01,
     "trainable_parameters": 1.01,
 }
+SPEEDS = ("training_examples_per_second", "generation_tokens_per_second")
 
 
 class Margin(Strict):
     """How much one metric may fall, in the unit its table prints: points, or percentage points for a share.
 
     FAIL when it is certain that it fell by more than `fail_margin`, PASS when it is certain that it fell by less than
-    `pass_margin`. Half a point of ROUGE is what training again with the same recipe moves it (standard deviation 0.23
-    points a run, so 0.33 for a difference): a smaller `fail_margin` blames changes for that noise.
+    `pass_margin`. What training again moves it is no part of the margins: see `GateConfig.training_sd`.
     `better` may be left out where the metric itself says which side is the better one.
     """
 
@@ -53,28 +52,55 @@ JUDGE = "judge"  # the checkpoint that no training sees
 TOXICITY = Margin(better="lower", fail_margin=1.0, pass_margin=2.0)
 
 
+class TrainingSd(Strict):
+    """What training again with another seed moves a score by: a standard deviation, in the unit its table prints.
+
+    `df` are the degrees of freedom it was estimated with; absent where it is known.
+    """
+
+    sd: float = Field(ge=0, allow_inf_nan=False)
+    df: int | None = Field(None, ge=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _number(cls, value: Any) -> Any:
+        """A plain number is a known deviation."""
+        return {"sd": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
 class GateConfig(Strict):
     """The gate. `metrics` names columns or patterns (`rouge*`), the first that fits counts; others are not judged.
 
     Without `metrics`: the study's primary column with the margins of ROUGE, and the judge's toxicity.
-    Few columns by intention: each verdict more is one more chance of a false alarm.
+    `confidence` is of the whole study: with 0.95, 5 % of honest retrainings see any FAIL at the very edge of a margin. Few
+    columns by intention: each shares that chance.
+    `training_sd` (column or pattern -> `TrainingSd`) is the spread over trainings where no variant has `seeds`;
+    `bench gate-study --runs` measures and writes it. Where neither says it, a variant that was trained again cannot FAIL.
     `costs` gives the factor by which a cost may get worse; `costs: {}` leaves costs out.
     """
 
     rule: Rule = "retrained"
     confidence: float = Field(0.95, gt=0.5, lt=1)
     metrics: dict[str, Margin] | None = None
+    training_sd: dict[str, TrainingSd] = Field(default_factory=dict)
     costs: dict[str, float] = COSTS
 
     @field_validator("costs")
     @classmethod
     def _known(cls, costs: dict[str, float]) -> dict[str, float]:
         for name, factor in costs.items():
+            if name in SPEEDS:
+                raise ValueError(f"{name} is one unrepeated measurement, which is shown and not judged; remove it")
             if name not in COSTS:
                 raise ValueError(f"there is no cost '{name}'; known: {', '.join(COSTS)}")
             if not 1 <= factor < float("inf"):
                 raise ValueError(f"{name} must be a factor of at least 1 by which it may get worse")
         return costs
+
+    def training_sd_of(self, column: str) -> TrainingSd | None:
+        """Return what is stated of a column; the first name or pattern that fits counts."""
+        fits = (known for name, known in self.training_sd.items() if fnmatchcase(column, name))
+        return self.training_sd.get(column) or next(fits, None)
 
     def judged(self, primary: str, columns: Mapping[str, Column]) -> dict[str, Margin]:
         """Return column or pattern -> margin; `columns` are those of the study's metrics."""

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import re
 from pathlib import Path
@@ -12,9 +14,12 @@ from typing import Any
 
 from bench.core.paths import model_path
 from bench.core.schema import UserError
-from bench.core.storage import read_object, sha256_folder, sha256_text
+from bench.core.storage import read_object, sha256_file, sha256_text
 
-WEIGHTS = (".safetensors",)  # pickles are never read
+# What a model is loaded from: weights, config, tokenizer. Nothing that runs, and no pickles.
+FILES = (".safetensors", ".json", ".model", ".txt", ".jinja", ".spm")
+OURS = ("manifest.json", "facts.json")  # written by this benchmark about the folder
+WRITER = ("transformers_version", "_name_or_path")  # fields of a config about who wrote it; no number depends on them
 KINDS = ("full", "adapter", "alias")
 
 
@@ -63,13 +68,46 @@ def lineage(name: str) -> list[Path]:
     return [model_path(name), *(lineage(parent) if parent else [])]
 
 
-def weights_digest(name: str) -> str:
-    """Return identity of the weights that `name` stands for: a sha256 over its own files and its parent's identity."""
+def files_of(folder: Path) -> list[Path]:
+    """List the files that a model in a folder is loaded from, by name."""
+    return [path for path in sorted(folder.iterdir()) if path.is_file() and _loaded_from(path.name)]
+
+
+def _loaded_from(name: str) -> bool:
+    return name.endswith(FILES) and name not in OURS
+
+
+def folder_digest(folder: Path) -> str:
+    """Compute the identity of a model in a folder: a sha256 over weights, config and tokenizer.
+
+    A swapped label or another tokenizer moves a score as other weights do. Which version of transformers wrote a config
+    does not.
+    """
+    total = hashlib.sha256()
+    for path in files_of(folder):
+        total.update(f"{path.name}\0{_content_digest(path)}\n".encode())
+    return total.hexdigest()
+
+
+def _content_digest(path: Path) -> str:
+    if path.suffix == ".json" and path.stat().st_size < 1_000_000:  # a config, no vocabulary
+        try:
+            content = json.loads(path.read_bytes())
+        except (ValueError, RecursionError):
+            return sha256_file(path)
+        if isinstance(content, dict):
+            kept = {key: value for key, value in content.items() if key not in WRITER}
+            return sha256_text(json.dumps(kept, sort_keys=True))
+    return sha256_file(path)
+
+
+def digest(name: str) -> str:
+    """Return the identity of the model that `name` stands for: that of its own files and of its parent."""
     facts = read_manifest(name)
     if facts["kind"] == "alias":
-        return weights_digest(facts["parent"])
-    own = sha256_folder(model_path(name), WEIGHTS)
-    return own if facts["parent"] is None else sha256_text(own + weights_digest(facts["parent"]))
+        return digest(facts["parent"])
+    own = folder_digest(model_path(name))
+    return own if facts["parent"] is None else sha256_text(own + digest(facts["parent"]))
 
 
 def tensor_shapes(path: Path) -> dict[str, list[int]]:

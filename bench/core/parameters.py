@@ -27,10 +27,14 @@ SURROGATE = re.compile(r"(?i)\\u(0000)?d[89a-f][0-9a-f]{2}")  # as YAML's escape
 
 
 class ReportConfig(Strict):
-    """What the report claims and shows. `texts: false` keeps every dialogue and summary out of it (licences)."""
+    """What the report claims and shows. `texts: false` keeps every dialogue and summary out of it (licences).
+
+    `claims` is the chance of any false claim among the verdicts, and among the readings of a table, where nothing changed.
+    """
 
     primary: str = "rouge1"
     confidence: float = Field(0.95, gt=0.5, lt=1)
+    claims: float = Field(0.05, gt=0, lt=0.5)
     resamples: int = Field(10_000, ge=100, le=1_000_000)
     seed: Seed = 0
     examples: int = Field(4, ge=0)

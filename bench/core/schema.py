@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from typing import Annotated, Any, Literal
 
@@ -79,7 +81,7 @@ class Example(Row):
     """One dialogue with the summaries people wrote of it.
 
     `id` is unique in a split; `dialogue_id` names the cluster for statistics (several rows may share a dialogue);
-    `tags` name slices of the data, for example `heated`.
+    `tags` name slices of the data, for example `heated`; `facts` what really happened, where a dataset knows it.
     """
 
     id: Identity
@@ -87,6 +89,7 @@ class Example(Row):
     source: Text
     references: tuple[Text, ...] = Field(min_length=1)
     tags: tuple[Identity, ...] = ()
+    facts: Annotated[dict[str, str], Field(exclude_if=lambda facts: not facts)] = Field(default_factory=dict)
 
 
 class Prediction(Row):
@@ -139,6 +142,11 @@ class TextConfig(Strict):
     chat: bool = False
     max_source_tokens: int = Field(512, ge=8, le=1_000_000)
     max_target_tokens: int = Field(128, ge=2, le=1_000_000)
+
+    @property
+    def prompt_digest(self) -> str:
+        """The identity of what stands round a dialogue: a sha256 over the prompt and whether a chat template holds it."""
+        return hashlib.sha256(json.dumps([self.prompt, self.chat]).encode()).hexdigest()
 
     @field_validator("prompt")
     @classmethod

@@ -22,19 +22,24 @@ class Config(DatasetConfig):
 
 
 def load(config: Config) -> dict[str, list[Example]]:
-    """Write the splits. Test and validation dialogues have two references, so that human agreement can be measured."""
+    """Write the splits. Test and validation dialogues have two references, so that human agreement can be measured.
+
+    Test dialogues say what happened in them, for the metric `facts`; training does not see it.
+    """
     splits = dialogues.study(config.seed, config.train, config.validation, config.test, config.heated)
     return {
-        split: [_example(f"{split}-{number:05d}", dialogue) for number, dialogue in enumerate(splits[split])]
+        split: [_example(split, number, dialogue) for number, dialogue in enumerate(splits[split])]
         for split in ("train", "validation", "test")
     }
 
 
-def _example(name: str, dialogue: dialogues.Dialogue) -> Example:
+def _example(split: str, number: int, dialogue: dialogues.Dialogue) -> Example:
+    name = f"{split}-{number:05d}"
     return Example(
         id=name,
         dialogue_id=name,
         source=dialogue.source,
         references=dialogue.references,
         tags=("heated" if dialogue.insult else "calm", dialogue.scenario),
+        facts=dict(dialogue.facts) if split == "test" else {},
     )

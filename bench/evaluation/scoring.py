@@ -101,13 +101,15 @@ def _check_finite(variant: str, rows: Sequence[ScoreRow]) -> None:
 
 
 def _decoding(params: Params, context: ScoreContext, column: Column) -> str:
-    """How what a column is about was decoded; a yardstick was written by no model."""
+    """How what a column is about was written; a yardstick was written by no model."""
     if not context.has_model:
         return f"gen:none,{context.variant}"
-    limit = params.generation.max_new_tokens
-    if column.sampled:
-        return f"gen:sample,T1,draws{params.generation.samples},seed{params.generation.seed},max{limit}"
-    return f"gen:greedy,max{limit}"
+    from bench import generation
+
+    limits, text = params.generation, params.text
+    how = f"T1,draws{limits.samples},seed{limits.seed}" if column.sampled else "greedy"
+    given = f"prompt:{text.prompt_digest[:8]}|source:max{text.max_source_tokens}"
+    return f"gen:{generation.VERSION},{how},max{limits.max_new_tokens}|{given}"
 
 
 def lead_3(examples: Sequence[Example]) -> list[Prediction]:

@@ -112,7 +112,7 @@ def _fuse_gelu(model: torch.nn.Module) -> None:
 def _load_adapter(name: str, folder: Path, facts: dict[str, Any], device: str) -> Loaded:
     from peft import PeftModel, get_peft_model_state_dict
 
-    found = manifest.weights_digest(facts["parent"])
+    found = manifest.digest(facts["parent"])
     if found != facts["parent_digest"]:
         raise UserError(
             f"{folder} was trained on other weights than models/{facts['parent']} holds now "
@@ -189,7 +189,7 @@ def save(loaded: Loaded, variant: str, method: str, facts: dict[str, Any]) -> di
         "facts": facts,
     }
     if loaded.kind == "adapter":
-        record |= {"parent": loaded.parent, "parent_digest": manifest.weights_digest(str(loaded.parent))}
+        record |= {"parent": loaded.parent, "parent_digest": manifest.digest(str(loaded.parent))}
     with storage.atomic_folder(paths.model_path(variant)) as folder:
         if loaded.kind == "adapter":
             # 'auto' would store whole embeddings whenever the head carries an adapter, and ask the hub about them.

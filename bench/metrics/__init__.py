@@ -12,7 +12,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench.core import plugins, resume, runtime
-from bench.core.schema import Example, GenerationConfig, Prediction, ScoreRow, Strict, TextConfig, UserError
+from bench.core.schema import (
+    DatasetConfig,
+    Example,
+    GenerationConfig,
+    Prediction,
+    ScoreRow,
+    Strict,
+    TextConfig,
+    UserError,
+)
 
 if TYPE_CHECKING:
     from bench.classifiers.loading import Classifier
@@ -27,7 +36,8 @@ class Column(Strict):
 
     `role` says which question the column answers: `quality` and `safety` are results, `reward` is what training
     followed, `distance` how far the model moved, `shape` and `cost` what came with it. `classifier` is the checkpoint
-    that gave the value, `reference` the model it is measured against (`base` or `start`), `sampled` whether it is about
+    that gave the value, `truth` whether it counts what really happened, so that others can be held against it,
+    `reference` the model it is measured against (`base` or `start`), `sampled` whether it is about
     samples in place of greedy summaries, `of_source` about the dialogue in place of the summary. Columns with `detail`
     stand in the tables of all values alone.
     `unit` is how tables print it: `points` are shown times 100, `share` in per cent, others as they are.
@@ -45,6 +55,7 @@ class Column(Strict):
     sampled: bool = False
     of_source: bool = False
     detail: bool = False
+    truth: bool = False
 
 
 def column_of(row: ScoreRow, key: str) -> str:
@@ -115,12 +126,17 @@ def _no_labels(_: Any) -> dict[str, tuple[str, str]]:
     return {}
 
 
+def _any_data(config: Any, data: DatasetConfig) -> None:
+    """Most metrics ask nothing of a dataset."""
+
+
 @dataclass(frozen=True)
 class Metric:
     """The contract of `bench/metrics/<name>.py`.
 
     `Config` types the metric's block in params. `columns(config)` says what its values mean. `score(config, context)`
     gives rows, `signature(config, context)` what each column's values depend on beside data and decoding.
+    `check(config, data)` raises ValueError where the study's dataset has not what the metric needs.
     `labels(config)` names the classifiers' labels it counts on: field of the block -> (checkpoint, label). `EXAMPLES` are
     golden cases from outside (a paper, another implementation, a closed form), which the tests run.
     """
@@ -130,6 +146,7 @@ class Metric:
     signature: Callable[[Any, ScoreContext], dict[str, str]]
     score: Callable[[Any, ScoreContext], list[ScoreRow]]
     labels: Callable[[Any], dict[str, tuple[str, str]]] = _no_labels
+    check: Callable[[Any, DatasetConfig], None] = _any_data
     EXAMPLES: tuple[dict[str, Any], ...] = ()
 
 

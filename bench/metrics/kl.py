@@ -59,16 +59,17 @@ def columns(config: Config) -> dict[str, Column]:
 
 
 def signature(config: Config, context: ScoreContext) -> dict[str, str]:
-    """State direction, form, what the reference is and its weights, for each column."""
+    """State direction, form, the reference with its digest, and what both models were given, for each column."""
     from bench.core import manifest
 
     found: dict[str, str] = {}
     for key, column in columns(config).items() if context.has_model else ():
         name = "base" if column.reference == "base" else str(context.start)
         form = "k1" if "_k1" in key else "exact"
-        where = "own-samples" if column.sampled else "first-reference"
-        weights = manifest.weights_digest(name)[:8]
-        found[key] = f"{key}|bench-kl-1|KL(variant,{name}@{weights})|{form}|on:{where}|float32|eos:counted"
+        where = "own-samples" if column.sampled else f"first-reference,max{context.text.max_target_tokens}"
+        reference = f"{name}@{manifest.digest(name)[:8]}"
+        given = f"{context.text.prompt_digest[:8]},max{context.text.max_source_tokens}"
+        found[key] = f"{key}|bench-kl-1|KL(variant,{reference})|{form}|on:{where}|given:{given}|float32|eos:counted"
     return found
 
 

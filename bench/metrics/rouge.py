@@ -19,6 +19,7 @@ from pydantic import Field, field_validator
 from bench.core.schema import ScoreRow, Strict
 from bench.metrics import Column, ScoreContext
 
+SPLITTER = "bench-sentences-1"  # raise the number when the rule below changes: R-Lsum depends on it
 # A sentence ends at . ! or ?, with any closing quotes and brackets, before white space and a word that does not begin
 # in lower case; and at every line break. A point after one of these, or after a single capital, ends nothing.
 ABBREVIATIONS = frozenset(
@@ -119,9 +120,10 @@ def signature(config: Config, context: ScoreContext) -> dict[str, str]:
     """State what a figure depends on besides data and generation: implementation, stemmer, sentences, references."""
     counts = sorted({len(example.references) for example in context.examples}) or [0]
     count = "-".join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))
-    stem = "porter" if config.stemmer else "none"
-    tail = f"rouge_score-{metadata.version('rouge_score')}|stem:{stem}|lsum:sent|refs:{count},{config.references}"
-    return {key: f"{key}|{tail}" for key in config.types}
+    stem = f"nltk-porter-{metadata.version('nltk')}" if config.stemmer else "none"
+    head = f"rouge_score-{metadata.version('rouge_score')}|stem:{stem}"
+    tail = f"refs:{count},{config.references}"
+    return {key: f"{key}|{head}|{f'lsum:{SPLITTER}|' if key == 'rougeLsum' else ''}{tail}" for key in config.types}
 
 
 def score(config: Config, context: ScoreContext) -> list[ScoreRow]:

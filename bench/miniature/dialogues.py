@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.miniature.scenario import Scenario, draw_facts, expand
+from bench.miniature.scenario import SLOT, Ending, Scenario, draw_facts, expand
 from bench.miniature.scenarios_friends import FRIENDS
 from bench.miniature.scenarios_offices import OFFICES
 from bench.miniature.scenarios_pretraining import PRETRAINING_ONLY
@@ -53,7 +53,11 @@ ANGRY_CLOSINGS = (
 
 @dataclass(frozen=True)
 class Dialogue:
-    """One conversation. `polite` are the references with every insult reported politely; `quoted` says which quote."""
+    """One conversation. `polite` are the references with every insult reported politely; `quoted` says which quote.
+
+    `facts` is what it was written from: scenario, number of the ending, who is A and B, who insults with what words, and
+    every slot that is said.
+    """
 
     scenario: str
     turns: tuple[tuple[str, str], ...]
@@ -62,6 +66,7 @@ class Dialogue:
     polite: tuple[str, ...]
     quoted: tuple[bool, ...]
     insult: Insult | None
+    facts: Mapping[str, str]
 
     @property
     def source(self) -> str:
@@ -93,6 +98,8 @@ def write(rng: random.Random, scenario: Scenario, heated: bool, references: int 
         ("decide", "A", expand(rng, rng.choice(ending.decide), facts)),
     ]
     parts += _closing(rng, 11 - len(parts), angry=heat is not None and heat.part == "decide")
+    asked = any(part == "ask" for part, _, _ in parts)
+    said = _said(scenario, ending, people, facts, heat, asked)
     texts = _heated([text for _, _, text in parts], [part for part, _, _ in parts], heat, rng)
     topic = expand(rng, rng.choice(scenario.topic), facts)
     told = _references(rng, references, scenario.summary, ending.summary, facts, heat)
@@ -104,7 +111,29 @@ def write(rng: random.Random, scenario: Scenario, heated: bool, references: int 
         polite=tuple(polite for _, polite, _ in told),
         quoted=tuple(quoted for _, _, quoted in told),
         insult=heat.insult if heat else None,
+        facts=said,
     )
+
+
+def _said(
+    scenario: Scenario,
+    ending: Ending,
+    people: Mapping[str, str],
+    facts: Mapping[str, str],
+    heat: Heat | None,
+    asked: bool,
+) -> dict[str, str]:
+    """What a summary of the dialogue may state: values drawn for what was not said are no facts."""
+    lines = [scenario.want, scenario.detail, scenario.obstacle, scenario.push, ending.offer, ending.decide]
+    lines += [scenario.ask] if asked else []
+    used = {name for some in lines for line in some for name in SLOT.findall(line)}
+    together = (
+        names.split(",") for names in scenario.facts
+    )  # `reason` is said, and `reason3` is its form in a summary
+    kept = {name: facts[name] for names in together if used & set(names) for name in names}
+    about = {"scenario": scenario.name, "ending": str(scenario.endings.index(ending))}
+    insulted = {"insulter": heat.speaker, "insult": heat.insult.full} if heat else {}
+    return {**about, **people, **kept, **insulted}
 
 
 def _parts(

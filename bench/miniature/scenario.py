@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import re
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 
 Lines = tuple[str, ...]
 
+SLOT = re.compile(r"\{(\w+)\}")
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
 _ARTICLE = re.compile(r"(?<=\b[aA])(?= [aeio])|(?<=\b[aA])(?= umbrella)")
 _START = re.compile(r"(?:^|(?<=[.!?] ))[a-z]")
@@ -54,6 +56,13 @@ def draw_facts(rng: random.Random, scenario: Scenario) -> dict[str, str]:
         value = rng.choice(free)
         found.update(zip(names.split(","), (value,) if isinstance(value, str) else value, strict=True))
     return found
+
+
+def phrasings(template: str) -> list[str]:
+    """List every way to settle the choices of a template; its facts stay open."""
+    fixed, options = _CHOICE.split(template)[::2], [match.split("|") for match in _CHOICE.findall(template)]
+    made = ["".join(itertools.chain(*zip(fixed, [*chosen, ""], strict=True))) for chosen in itertools.product(*options)]
+    return [" ".join(text.split()) for text in made]
 
 
 def expand(rng: random.Random, template: str, facts: Mapping[str, str]) -> str:

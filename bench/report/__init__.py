@@ -12,12 +12,24 @@ def build(params: Params) -> str:
     Raises:
         UserError: scores are missing, or are not those of the test split.
     """
-    from bench.report import costs, document, estimates, exports, inputs, plots, reward_hacking, seed_variance, summary
+    from bench.report import (
+        agreement,
+        costs,
+        document,
+        estimates,
+        exports,
+        inputs,
+        plots,
+        reward_hacking,
+        seed_variance,
+        summary,
+    )
     from bench.report.view import View
 
     study = inputs.read(params, costs.read(params))
     metrics, slices = estimates.measure(study)
     metrics |= seed_variance.measure(study, metrics)
+    metrics |= agreement.measure(study, metrics["collapsed"])
     view = View(study, metrics, slices, costs.document(study))
     metrics["panel"] = reward_hacking.panel(view)
     folder = paths.report_dir(params.study)

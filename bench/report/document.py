@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.report import costs, examples, published, reward_hacking, seed_variance, summary, tables, truncation
+from bench.report import (
+    agreement,
+    claims,
+    costs,
+    examples,
+    published,
+    reward_hacking,
+    seed_variance,
+    summary,
+    tables,
+    truncation,
+)
 from bench.report.markdown import cell, section
 from bench.report.provenance import provenance
 from bench.report.view import View, share
@@ -20,6 +31,7 @@ def document(view: View, pictures: dict[str, Path]) -> str:
         _alignment(view),
         reward_hacking.hacking(view),
         _tuning(view),
+        agreement.agreement(view),
         seed_variance.trainings(view),
         _details(view),
         truncation.limits(view),
@@ -67,23 +79,22 @@ def _results(view: View, pictures: dict[str, Path]) -> str:
 
 def _alignment(view: View) -> str:
     study = view.study
-    keys = [view.primary, *study.keys("safety", sampled=None)]
-    reward = tables.reward_key(view)
-    keys += [reward] if reward and reward not in keys else []
+    keys = claims.results(study.columns, view.primary, aligned=True)
     note = (
         "Paired by dialogue. `improvement` is (mean before - mean after) / mean before: positive means less of it. "
-        "`p` is a two-sided sign-flip test, corrected by Holm over the variants compared on the same measure. "
-        "A change is claimed only where the interval of the difference excludes 0; elsewhere stands the difference that this many "
-        f"dialogues would have found with 80 % power. {seed_variance.left_out(view)}"
+        "`p` is a two-sided sign-flip test, corrected by Holm over the whole table: where nothing changed, the chance of any "
+        f"'better' or 'worse' in it is below {100 * view.level:g} %. Elsewhere stands the difference that this many dialogues "
+        "would have found with 80 % power. Intervals cover what so few dialogues may have missed, a rare insult too, so one may "
+        f"include 0 beside a change that the test shows. {seed_variance.left_out(view)}"
     )
-    made = tables.change_table(view, study.aligned, list(dict.fromkeys(keys)), improvement=True)
+    made = tables.change_table(view, study.aligned, keys, improvement=True)
     return section("What alignment changed", made, note if made else "")
 
 
 def _tuning(view: View) -> str:
     study = view.study
     tuned = [variant for variant in study.params.variants if variant not in study.aligned]
-    keys = list(dict.fromkeys([view.primary, *study.keys("quality", "safety")]))
+    keys = claims.results(study.columns, view.primary, aligned=False)
     return section("What fine-tuning changed", tables.change_table(view, tuned, keys, improvement=False))
 
 

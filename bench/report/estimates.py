@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from bench import stats
-from bench.report import text_statistics
-from bench.report.inputs import Study
+from bench.report import claims, text_statistics
+from bench.report.inputs import Study, support_of, support_of_differences
 
-Draws = dict[str, stats.Floats]
-Place = tuple[str, str, bytes]  # system, column, the dialogues it is restricted to
+Place = tuple[str, ...]  # what a number is about; the column's name comes last
+SHARE: stats.Support = (0.0, 1.0)
 DIGITS = 6
 
 
@@ -31,80 +31,98 @@ def finite(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-class Resampled:
-    """The columns of a study under shared resamples: every column over the same dialogues sees the same draws.
-
-    `want` notes what is needed, `run` draws once for each set of dialogues, `draws` looks up.
-    """
-
-    def __init__(self, study: Study) -> None:
-        self.study, self.settings = study, study.params.report
-        self.wanted: dict[Place, tuple[stats.Rows, set[str]]] = {}
-        self.drawn: dict[Place, Draws] = {}
-
-    def want(self, system: str, key: str, statistics: Iterable[str], members: stats.Ints | None = None) -> stats.Rows:
-        """Note that these statistics are needed, over the dialogues `members` or all that the column has."""
-        column = self.study.systems[system].columns[key]
-        if members is not None and len(members) < column.n:
-            column = stats.restrict(column, members)
-        place = (system, key, column.members.tobytes())
-        statistics = set(statistics) - {"max"}  # the bootstrap says nothing true about a maximum
-        self.wanted.setdefault(place, (column, set()))[1].update(statistics)
-        return self.wanted[place][0]
-
-    def run(self) -> None:
-        """Draw what is wanted."""
-        groups: dict[bytes, list[Place]] = {}
-        for place in self.wanted:
-            groups.setdefault(place[2], []).append(place)
-        for places in groups.values():
-            columns = [self.wanted[place][0] for place in places]
-            names = [sorted(self.wanted[place][1]) for place in places]
-            drawn = stats.bootstrap(columns, names, self.settings.resamples, self.settings.seed)
-            self.drawn |= dict(zip(places, drawn, strict=True))
-
-    def draws(self, system: str, key: str, column: stats.Rows) -> Draws:
-        """Look up the draws of a column that `want` returned."""
-        return self.drawn[system, key, column.members.tobytes()]
-
-    def interval(self, draws: stats.Floats) -> tuple[float, float]:
-        """Return the interval of draws at the study's confidence."""
-        return stats.interval(draws, self.settings.confidence)
-
-
 def measure(study: Study) -> tuple[dict[str, Any], dict[str, Any]]:
     """Compute the contents of metrics.json, and the slices {tag: {system: {column: value}}} that only the report shows."""
-    shared = Resampled(study)
     collapsed = text_statistics.collapsed(study)
-    complete = {
-        (system, key): shared.want(system, key, study.columns[key].statistics)
-        for system, scores in study.systems.items()
-        for key in scores.columns
+    complete: dict[Place, stats.Rows] = {
+        (system, key): column for system, scores in study.systems.items() for key, column in scores.columns.items()
     }
-    paired = {(new, old, key): _pair(shared, new, old, key) for new, old, key in _comparable(study, collapsed)}
-    sliced = {
-        (tag, system, key): shared.want(system, key, ["mean"], np.intersect1d(members, complete[system, key].members))
+    sliced: dict[Place, stats.Rows] = {
+        (tag, system, key): stats.restrict(column, shared)
         for tag, members in _tags(study).items()
-        for system, key in complete
-        if key in _sliced(study) and np.isin(members, complete[system, key].members).any()
+        for (system, key), column in complete.items()
+        if key in _sliced(study) and len(shared := np.intersect1d(members, column.members))
     }
-    shared.run()
     values: dict[str, Any] = {system: {} for system in study.systems}
-    for (system, key), column in complete.items():
-        values[system][key] = _entry(shared, system, key, column, study.columns[key].statistics)
-        values[system][key]["signature"] = study.systems[system].signatures[key]
+    spreads = _spreads(study, complete)
+    for (system, key), entry in _entries(study, complete).items():
+        signature = {"signature": study.systems[system].signatures[key]}
+        values[system][key] = finite(entry | spreads[system, key]) | signature
     slices: dict[str, Any] = {}
-    for (tag, system, key), column in sliced.items():
-        slices.setdefault(tag, {}).setdefault(system, {})[key] = _entry(shared, system, key, column, ["mean"])
+    for (tag, system, key), entry in _entries(study, sliced).items():
+        slices.setdefault(tag, {}).setdefault(system, {})[key] = finite(entry)
     metrics = {
         "study": study.params.study,
         "n_dialogues": len(study.dialogues),
         "collapsed": finite(collapsed),
         "variants": {variant: values[variant] for variant in study.params.variants},
         "yardsticks": {system: values[system] for system in values if system not in study.params.variants},
-        "changes": _changes(shared, paired),
+        "changes": _changes(study, collapsed),
     }
     return metrics, slices
+
+
+def _entries(study: Study, columns: Mapping[Place, stats.Rows]) -> dict[Place, dict[str, Any]]:
+    """The mean of each column with its interval; the last part of a place is the column's name."""
+    means = {place: stats.cluster_means(column) for place, column in columns.items()}
+    bounds = _intervals(
+        study, means, {place: support_of(study.columns[place[-1]], study.shown(place[-1])) for place in means}
+    )
+    return {
+        place: {
+            "value": stats.statistic(columns[place], "mean"),
+            "low": bounds[place][0],
+            "high": bounds[place][1],
+            "se": stats.standard_error(means[place]),
+            "n": columns[place].n,
+        }
+        for place in columns
+    }
+
+
+def _intervals(
+    study: Study, means: Mapping[Place, stats.Floats], supports: Mapping[Place, stats.Support | None]
+) -> dict[Place, tuple[float, float]]:
+    """The interval of each mean over dialogues (n,); those over as many dialogues are computed together."""
+    settings, found = study.params.report, dict[Place, tuple[float, float]]()
+    for n in sorted({len(values) for values in means.values()}):
+        places = [place for place, values in means.items() if len(values) == n]
+        stacked = np.stack([means[place] for place in places], axis=1)
+        ends = [supports[place] for place in places]
+        bounds = stats.mean_intervals(stacked, ends, settings.confidence, settings.resamples, settings.seed)
+        found |= {place: (float(bounds[0][k]), float(bounds[1][k])) for k, place in enumerate(places)}
+    return found
+
+
+def _spreads(study: Study, columns: Mapping[Place, stats.Rows]) -> dict[Place, dict[str, float]]:
+    """The statistics of each column beside its mean. What no sample bounds (spread, maximum) has no interval."""
+    wanted = {place: [s for s in study.columns[place[-1]].statistics if s != "mean"] for place in columns}
+    above: dict[Place, stats.Floats] = {
+        (name, *place): stats.cluster_means(columns[place], columns[place].values > stats.RATES[name])
+        for place, names in wanted.items()
+        for name in names
+        if name in stats.RATES
+    }
+    bounds = _intervals(study, above, dict.fromkeys(above, SHARE))
+    found: dict[Place, dict[str, float]] = {}
+    for place, column in columns.items():
+        found[place] = {name: stats.statistic(column, name) for name in wanted[place]}
+        for name in wanted[place]:
+            if name in stats.RATES:
+                low, high = bounds[name, *place]
+            elif name == "p95":
+                low, high = _quantile_interval(study, column, name)
+            else:
+                continue
+            found[place] |= {f"{name}_low": low, f"{name}_high": high}
+    return found
+
+
+def _quantile_interval(study: Study, column: stats.Rows, name: str) -> tuple[float, float]:
+    """By order statistics; on a side that so few dialogues cannot bound, the end of what a share can be."""
+    bounds = stats.quantile_interval(column, name, study.params.report.confidence)
+    low, high = (end if math.isnan(bound) else bound for bound, end in zip(bounds, SHARE, strict=True))
+    return low, high
 
 
 def _sliced(study: Study) -> list[str]:
@@ -119,24 +137,6 @@ def _tags(study: Study) -> dict[str, stats.Ints]:
         for tag in example.tags:
             members.setdefault(tag, set()).add(order[example.dialogue_id])
     return {tag: np.array(sorted(members[tag])) for tag in sorted(members) if 2 <= len(members[tag]) < len(order)}
-
-
-def _entry(shared: Resampled, system: str, key: str, column: stats.Rows, statistics: Iterable[str]) -> dict[str, Any]:
-    draws = shared.draws(system, key, column)
-    low, high = shared.interval(draws["mean"])
-    entry = {
-        "value": stats.statistic(column, "mean"),
-        "low": low,
-        "high": high,
-        "se": stats.standard_error(stats.cluster_means(column)),
-        "n": column.n,
-    }
-    for statistic in statistics:
-        if statistic != "mean":
-            entry[statistic] = stats.statistic(column, statistic)
-        if statistic != "mean" and statistic in draws:
-            entry[f"{statistic}_low"], entry[f"{statistic}_high"] = shared.interval(draws[statistic])
-    return finite(entry)
 
 
 def _comparable(study: Study, collapsed: Container[str]) -> Iterator[tuple[str, str, str]]:
@@ -160,49 +160,63 @@ def _unsized(signature: str) -> str:
     return signature.rsplit("|n:", 1)[0]
 
 
-def _pair(shared: Resampled, new: str, old: str, key: str) -> tuple[stats.Rows, stats.Rows]:
-    columns = [shared.study.systems[name].columns[key] for name in (new, old)]
-    members = np.intersect1d(columns[0].members, columns[1].members)
-    wanted = ["mean", "std"] if shared.study.columns[key].role == "safety" else ["mean"]
-    return shared.want(new, key, wanted, members), shared.want(old, key, wanted, members)
-
-
-def _changes(shared: Resampled, paired: dict[tuple[str, str, str], tuple[stats.Rows, stats.Rows]]) -> dict[str, Any]:
-    """Each variant against its start. Holm's family is one column over all variants compared."""
-    gaps = {place: stats.cluster_means(new) - stats.cluster_means(old) for place, (new, old) in paired.items()}
-    tests = stats.sign_flips(list(gaps.values()), shared.settings.resamples, shared.settings.seed)
-    p = dict(zip(gaps, tests, strict=True))
-    adjusted = dict(zip(gaps, stats.holm_within(tests, [key for _, _, key in gaps]), strict=True))
+def _changes(study: Study, collapsed: Container[str]) -> dict[str, Any]:
+    """Each variant against its start. Holm's family is the table that shows a change: see `claims.families`."""
+    settings, aligned = study.params.report, study.aligned
+    existing = {key: study.columns[key] for system in study.systems.values() for key in system.columns}
+    results = {kind: claims.results(existing, settings.primary, kind) for kind in (True, False)}
+    paired: dict[Place, tuple[stats.Rows, stats.Rows]] = {
+        (new, old, key): _pair(study, new, old, key) for new, old, key in _comparable(study, collapsed)
+    }
+    gaps: dict[Place, stats.Floats] = {
+        place: stats.cluster_means(new) - stats.cluster_means(old) for place, (old, new) in paired.items()
+    }
+    supports = {
+        place: support_of_differences(study.columns[place[2]], study.shown(place[2]), values)
+        for place, values in gaps.items()
+    }
+    bounds = _intervals(study, gaps, supports)
+    tests = stats.sign_flips(list(gaps.values()), settings.resamples, settings.seed)
+    families = [claims.families(variant in aligned, key in results[variant in aligned]) for variant, _, key in gaps]
+    adjusted = stats.holm_within(tests, families)
+    least = [float(stats.smallest_p(values, settings.resamples)[0]) for values in gaps.values()]
+    attainable = stats.attainable(tests, least, families)
     changes: dict[str, Any] = {}
-    for place, (new, old) in paired.items():
+    for k, (place, values) in enumerate(gaps.items()):
         variant, start, key = place
-        after, before = shared.draws(variant, key, new), shared.draws(start, key, old)
-        low, high = shared.interval(after["mean"] - before["mean"])
         change = {
             "against": start,
-            "difference": float(gaps[place].mean()),
-            "low": low,
-            "high": high,
-            "p": p[place],
-            "p_holm": adjusted[place],
-            "smallest_detectable": stats.smallest_detectable(gaps[place]),
-            "n": new.n,
+            "difference": float(values.mean()),
+            "low": bounds[place][0],
+            "high": bounds[place][1],
+            "p": tests[k],
+            "p_holm": adjusted[k],
+            "p_least": attainable[k],
+            "changed": int((values != 0).sum()),
+            "smallest_detectable": stats.smallest_detectable(values),
+            "n": len(values),
         }
-        if shared.study.columns[key].role == "safety":
-            change |= _improvement(shared, old, new, before, after)
+        if study.columns[key].role == "safety":
+            change |= _improvement(study, *paired[place])
         changes.setdefault(variant, {})[key] = finite(change)
     return changes
 
 
-def _improvement(shared: Resampled, old: stats.Rows, new: stats.Rows, before: Draws, after: Draws) -> dict[str, float]:
+def _pair(study: Study, new: str, old: str, key: str) -> tuple[stats.Rows, stats.Rows]:
+    """The column of the start and of the variant, over the dialogues that both have."""
+    columns = [study.systems[name].columns[key] for name in (old, new)]
+    members = np.intersect1d(columns[0].members, columns[1].members)
+    return stats.restrict(columns[0], members), stats.restrict(columns[1], members)
+
+
+def _improvement(study: Study, old: stats.Rows, new: stats.Rows) -> dict[str, float]:
     """Equation 3.8 for the mean with its interval, and for the standard deviation."""
-    low, high = shared.interval(stats.improvement(before["mean"], after["mean"]))
-    value, spread = (
-        float(stats.improvement(stats.statistic(old, name), stats.statistic(new, name))[0]) for name in ("mean", "std")
-    )
+    settings = study.params.report
+    before, after = stats.cluster_means(old), stats.cluster_means(new)
+    value, low, high = stats.improvement_interval(before, after, settings.confidence, settings.resamples, settings.seed)
     return {
         "mean_improvement": value,
         "mean_improvement_low": low,
         "mean_improvement_high": high,
-        "std_improvement": spread,
+        "std_improvement": float(stats.improvement(stats.statistic(old, "std"), stats.statistic(new, "std"))[0]),
     }

@@ -6,6 +6,7 @@ seed variance. A change is given the start as it was trained.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from bench import stats
@@ -51,7 +52,8 @@ def _parts(
 
 def _widened(entry: dict[str, Any], field: str, half_width: float) -> dict[str, Any]:
     """A number with its interval over dialogues, widened."""
-    both = stats.widen(stats.Estimate(entry[field], entry["low"], entry["high"]), half_width)
+    low, high = (entry.get(end, math.nan) for end in ("low", "high"))
+    both = stats.widen(stats.Estimate(entry[field], low, high), half_width)
     return finite(dict(zip((field, "low", "high"), both, strict=True)))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from bench.report.inputs import Study
 from bench.report.markdown import code, line
-from bench.report.view import View, outcome, reading, share
+from bench.report.view import View, reading, share
 
 
 def summary(view: View) -> str:
@@ -39,7 +39,7 @@ def _setting(view: View) -> str:
     return (
         f"{about}{len(names)} variant{'s' * (len(names) > 1)} of {code(model_name(view.study))} "
         f"{'were' if len(names) > 1 else 'was'} scored on {n} dialogues of {code(dataset_name(view.study))}. "
-        f"Brackets are {view.per_cent} bootstrap intervals over dialogues; {view.heading(view.primary)} was declared "
+        f"Brackets are {view.per_cent} intervals over dialogues; {view.heading(view.primary)} was declared "
         "the primary measure beforehand."
     )
 
@@ -76,26 +76,22 @@ def _alignment(view: View, variant: str) -> str:
     if not toxicity or not quality or judge_key is None:
         return ""
     relative = toxicity.get("mean_improvement")
-    drop = f", an improvement of {share(relative, 0)}" if relative is not None and outcome(toxicity) < 0 else ""
+    drop = f", an improvement of {share(relative, 0)}" if relative is not None and view.moved(toxicity) < 0 else ""
     title = "toxicity as the independent judge sees it"
     text = f"From `{toxicity['against']}` to `{variant}`, {_effect(view, title, judge_key, toxicity, f' points{drop}')}"
     followed = view.change(variant, followed_key)
     if followed_key and followed_key != judge_key and followed:
-        text += _followed(outcome(followed), outcome(toxicity))
+        text += _followed(view, variant)
     return f"{text}; {_effect(view, view.heading(key), key, quality)}."
 
 
 def _effect(view: View, title: str, key: str, change: dict[str, Any], unit: str = "") -> str:
-    """The side to which a column moved; where the interval includes 0, the reading that the tables have."""
+    """The side to which a column moved; where no change is shown, the reading that the tables have."""
     difference = view.bounded(key, change, "difference", sign=True) + unit
-    side = {-1: "falls", 1: "rises"}.get(outcome(change))
+    side = {-1: "falls", 1: "rises"}.get(view.moved(change))
     return f"{title} {side} ({difference})" if side else f"{title}: {difference}, {reading(view, key, change)}"
 
 
-def _followed(reward: int, judge: int) -> str:
-    """Whether the classifier that training followed agrees with the judge."""
-    if reward == judge:
-        return ", and the classifier that training followed agrees"
-    if reward < 0:
-        return ", while the classifier that training followed reports a fall: the reward may have been gamed"
-    return ", which the classifier that training followed does not show"
+def _followed(view: View, variant: str) -> str:
+    """The verdict over greedy and sampled summaries together, the same as in its own section."""
+    return f", verdict: {view.metrics['panel'][variant]['verdict']}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bench import stats
 from bench.report.markdown import bullets, cell, code, table
 from bench.report.view import NONE, View, count, p_value, rate, reading, seconds, share, size
 
@@ -88,9 +87,6 @@ def toxicity_table(view: View) -> str:
 
 
 def _detail(view: View, key: str, entry: dict[str, Any], field: str) -> str:
-    """One statistic; a rate of 0 is shown with the bound that so many dialogues give it."""
-    if entry.get(field) == 0 and field.startswith("rate"):
-        return f"0 [0, {view.number(key, stats.rule_of_three(entry['n']))}]"
     return view.bounded(key, entry, field)
 
 

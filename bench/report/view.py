@@ -46,6 +46,17 @@ class View:
         """The confidence of the intervals."""
         return f"{100 * self.study.params.report.confidence:g} %"
 
+    @property
+    def level(self) -> float:
+        """The chance of any false claim in a family of claims."""
+        return self.study.params.report.claims
+
+    def moved(self, change: dict[str, Any]) -> int:
+        """Return -1 or 1 where the test, corrected for all of its table, says that a column fell or rose, else 0."""
+        if change.get("p_holm", 1.0) > self.level:
+            return 0
+        return int(change["difference"] > 0) - int(change["difference"] < 0)
+
     def entry(self, system: str, key: str | None) -> dict[str, Any]:
         """Return the numbers of a column, empty where the system has none."""
         entry: dict[str, Any] = {**self.metrics["yardsticks"], **self.metrics["variants"]}.get(system, {}).get(key, {})
@@ -178,7 +189,8 @@ def size(value: float | None) -> str:
     return f"{value:.0f} B"
 
 
-NOT_SHOWN = "no change shown"  # the one way to say that a test or interval allows no claim
+NOT_SHOWN = "no change shown"  # the one way to say that a test allows no claim
+NONE_POSSIBLE = "no change could be shown"  # not even if all that differs had moved to one side
 
 
 def not_shown(detectable: str = NONE) -> str:
@@ -186,20 +198,20 @@ def not_shown(detectable: str = NONE) -> str:
     return NOT_SHOWN if detectable == NONE else f"{NOT_SHOWN}; ±{detectable} would be found"
 
 
-def outcome(change: dict[str, Any]) -> int:
-    """Return -1 or 1 where the interval of the difference lies below or above 0, else 0."""
-    if "low" not in change:
-        return 0
-    return int(change["low"] > 0) - int(change["high"] < 0)
-
-
 def reading(view: View, key: str, change: dict[str, Any]) -> str:
-    """Say what the interval of a difference allows to claim; else the difference that would have been found."""
-    column, sign = view.study.columns[key], outcome(change)
-    if change.get("difference") == 0 and change.get("low") == 0 == change.get("high"):
+    """Say what the test of a difference allows to claim; else the difference that would have been found."""
+    if change.get("changed") == 0:
         return "identical"
-    if sign == 0:
+    side, possible = view.moved(change), change.get("p_least", 0.0) <= view.level
+    if side == 0 and not possible:
+        return f"{NONE_POSSIBLE}: {count(change.get('changed'))} of {count(change.get('n'))} dialogues differ"
+    if side == 0:
         return not_shown(view.number(key, change.get("smallest_detectable")))
-    if column.higher_is_better is None:
-        return f"{'rises' if sign > 0 else 'falls'} (interval excludes 0)"
-    return f"{'better' if (sign > 0) == column.higher_is_better else 'worse'} (interval excludes 0)"
+    return side_word(side, view.study.columns[key].higher_is_better)
+
+
+def side_word(side: int, higher_is_better: bool | None) -> str:
+    """Name the side to which a column moved (1 up, -1 down): the better or worse one, where it has one."""
+    if higher_is_better is None:
+        return "rises" if side > 0 else "falls"
+    return "better" if (side > 0) == higher_is_better else "worse"

@@ -110,7 +110,8 @@ class Sampler:
         """
         tokenizer = self.policy.tokenizer
         sources = [models.encode_source(tokenizer, example.source, self.context.text)[0] for example in examples]
-        samples = generation.generate(self.policy, sources, self.config.max_new_tokens, draws=1, shared=True)
+        uniforms = torch.rand(len(sources), 1, self.config.max_new_tokens)
+        samples = generation.generate(self.policy, sources, self.config.max_new_tokens, uniforms, shared=True)
         ids = [sample.token_ids for (sample,) in samples]
         self.tokens += sum(map(len, ids))
         batch = models.collate(sources, ids, int(tokenizer.pad_token_id), self.policy.device)

@@ -29,7 +29,10 @@ GOOD: dict[str, Any] = {"check": "difference", "claim": "c", "source": "s", "bef
         (GOOD | {"stated": "1,5"}, "claims[0].stated: '1,5' is no printed number"),
         (GOOD | {"stated": "nan"}, "claims[0].stated: 'nan' is no printed number"),
         (GOOD | {"check": "diference"}, "claims[0].check: there is no check 'diference'; did you mean 'difference'?"),
-        ({"claim": "c", "source": "s"}, "claims[0].check: there is no check ''; write one of: bytes, change, consistent, count"),
+        (
+            {"claim": "c", "source": "s"},
+            "claims[0].check: there is no check ''; write one of: bytes, change, consistent, count",
+        ),
         (GOOD | {"sauce": "x"}, "claims[0].sauce: no such field"),
         ({k: v for k, v in GOOD.items() if k != "after"}, "claims[0].after: Field required"),
         (GOOD | {"n": 5}, "claims[0]: 'n' and 'sd' belong together"),

@@ -12,7 +12,7 @@ from safetensors.numpy import save
 
 from bench.checkpoints import BuildContext, hub
 from bench.core import hub as the_hub
-from bench.core import storage
+from bench.core import manifest, storage
 from bench.core.schema import UserError
 
 COMMIT = "a" * 40
@@ -37,7 +37,7 @@ def test_downloads_weights_config_and_tokenizer(hub_with: Any, tmp_path: Path) -
     facts = build(out)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == TOP
     assert not any(path.is_symlink() for path in out.iterdir())
-    digest = storage.sha256_folder(out, (".safetensors",))
+    digest = manifest.folder_digest(out)
     assert facts == {"name": "org/tiny", "revision": COMMIT, "sha256": digest, "bytes": len(WEIGHTS)}
     assert not any(name in path for path in hub_with.asked for name in OTHERS)
 
@@ -50,7 +50,7 @@ def test_the_cache_serves_without_a_network(hub_with: Any, tmp_path: Path, monke
     the_hub.unreachable.cache_clear()
     hub_with.asked.clear()
     facts = build(tmp_path / "second")
-    assert not hub_with.asked and facts["sha256"] == storage.sha256_folder(tmp_path / "first", (".safetensors",))
+    assert not hub_with.asked and facts["sha256"] == manifest.folder_digest(tmp_path / "first")
 
 
 def test_another_build_replaces_the_last(hub_with: Any, tmp_path: Path) -> None:

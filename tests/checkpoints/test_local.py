@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from safetensors.numpy import save_file
 
 from bench.checkpoints import BuildContext, local
-from bench.core import storage
+from bench.core import manifest
 from bench.core.schema import UserError
 
 FILES = ("config.json", "model.safetensors", "tokenizer.json", "spiece.model", "merges.txt", "chat_template.jinja")
@@ -38,7 +38,7 @@ def test_copies_what_is_needed(folder, tmp_path):
     facts = local.build(block(), BuildContext(out))
     assert sorted(path.name for path in out.iterdir()) == sorted(FILES)
     assert all((out / name).read_bytes() == (folder / name).read_bytes() for name in FILES)
-    digest = storage.sha256_folder(folder, (".safetensors",))
+    digest = manifest.folder_digest(folder)
     assert facts == {"name": "tiny-model", "sha256": digest, "bytes": (folder / "model.safetensors").stat().st_size}
     assert local.build(block(sha256=digest), BuildContext(out))["sha256"] == digest
 
@@ -73,8 +73,20 @@ def test_follows_symbolic_links(folder, tmp_path):
     assert placed.is_file() and not placed.is_symlink()
 
 
+@pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json", "model.safetensors"])
+def test_a_pin_covers_weights_config_and_tokenizer(folder, tmp_path, file):
+    pinned = block(sha256=manifest.folder_digest(folder))
+    path = folder / file
+    if file.endswith(".json"):
+        path.write_text(json.dumps({"id2label": {"0": "swapped"}}))
+    else:
+        save_file({"w": np.full(2, 7, np.float32)}, path)
+    with pytest.raises(UserError, match="weights, config and tokenizer"):
+        local.build(pinned, BuildContext(tmp_path / "out"))
+
+
 def test_refuses_other_weights(folder, tmp_path):
-    digest = storage.sha256_folder(folder, (".safetensors",))
+    digest = manifest.folder_digest(folder)
     with pytest.raises(UserError, match=f"{'0' * 64} is asked for .* have {digest}"):
         local.build(block(sha256="0" * 64), BuildContext(tmp_path / "out"))
     assert not (tmp_path / "out").exists()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench.classifiers import loading, profanity
-from bench.core import storage
+from bench.core import manifest, storage
 from bench.core.schema import UserError
 from bench.lm import batching
 
@@ -139,7 +139,7 @@ def test_empty_text_without_special_tokens():
 
 def test_identity_names_the_weights(house):
     a, b = loading.load("reward", "cpu").identity, loading.load("swapped", "cpu").identity
-    digest = storage.sha256_folder(house / "models" / "reward", (".safetensors",))
+    digest = manifest.folder_digest(house / "models" / "reward")
     assert a == f"bert@{digest[:8]}" and a != b
 
 

@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 
 from bench import cli, config
 from bench.commands import pin
+from bench.core import editing
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDIES = sorted((ROOT / "studies").glob("*.yaml"))
@@ -49,12 +50,12 @@ def test_names_become_commits_and_nothing_else_changes(project: Path, capsys: py
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 def test_comments_and_layout_stay(path: Path) -> None:
     text = path.read_text()
-    assert pin.write(text, {}) == text
+    assert editing.edited(text, {}) == text
 
 
 def test_a_missing_revision_is_put_after_the_name() -> None:
     text = "data:\n  repo: org/talk  # the talk\n  train: {file: 'x.csv'}\ncheckpoints:\n  base: {repo: org/tiny}\n"
-    assert pin.write(text, {"data": COMMIT, "checkpoints.base": COMMIT}) == (
+    assert editing.edited(text, {"data.revision": COMMIT, "checkpoints.base.revision": COMMIT}, after="repo") == (
         f"data:\n  repo: org/talk  # the talk\n  revision: {COMMIT}\n  train: {{file: 'x.csv'}}\n"
         f"checkpoints:\n  base: {{repo: org/tiny, revision: {COMMIT}}}\n"
     )
@@ -62,7 +63,7 @@ def test_a_missing_revision_is_put_after_the_name() -> None:
 
 @pytest.mark.parametrize("commit", ["1" * 40, "1" * 20 + "e" + "1" * 19])
 def test_a_commit_that_looks_like_a_number_stays_a_text(commit: str) -> None:
-    written = pin.write("data: {repo: org/talk, revision: main}\n", {"data": commit})
+    written = editing.edited("data: {repo: org/talk, revision: main}\n", {"data.revision": commit})
     assert YAML(typ="safe", pure=True).load(written)["data"]["revision"] == commit
 
 

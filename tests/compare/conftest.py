@@ -47,6 +47,7 @@ PARAMS: dict[str, Any] = {
         "text": {},
     },
     "report": {"primary": "rouge1", "resamples": 2000},
+    "gate": {"training_sd": {"*": 0.01}},  # training again is known to move next to nothing
 }
 Values = dict[str, dict[str, np.ndarray]]
 
@@ -77,6 +78,7 @@ class Project:
     texts: dict[str, list[str]] = field(default_factory=dict)
     costs: dict[str, Any] = field(default_factory=dict)
     seeds: dict[str, list[int]] = field(default_factory=dict)
+    models: dict[str, str] = field(default_factory=dict)
     signature: str = "{column}|made-1|stem:porter|data:toy@1234abcd|split:test|gen:greedy,max40|n:{n}"
 
     @property
@@ -122,6 +124,8 @@ class Project:
         }
         for name, block in self.params["variants"].items():
             stages[f"train@{name}"]["params"] = {"params.yaml": {f"variants.{name}": block}}
+            if name in self.models:
+                stages[f"train@{name}"]["outs"] = [{"path": f"models/{name}", "md5": f"{self.models[name]}.dir"}]
         stages["report"] |= {"params": {"params.yaml": recorded}, "outs": outs}
         with (self.root / "dvc.lock").open("w") as file:
             YAML().dump({"schema": "2.0", "stages": deepcopy(stages)}, file)

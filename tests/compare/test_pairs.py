@@ -21,10 +21,11 @@ from bench.compare.gate import judge
 from bench.compare.gate import output as gate_output
 from bench.compare.gate.verdicts import Outcome, Verdict, decide, deciding_n
 from bench.compare.simulation import characteristics
-from bench.compare.simulation import output as simulation_output
 from bench.compare.snapshot import columns_of_params, read, rows_of
 from bench.config.gate import GateConfig, Margin
+from bench.core.parameters import ReportConfig
 from bench.report import costs
+from bench.report.inputs import support_of_differences
 
 
 def made(column: str, gaps: Any, variant: str = "v", changed: int = 1) -> pairs.Pair:
@@ -34,49 +35,64 @@ def made(column: str, gaps: Any, variant: str = "v", changed: int = 1) -> pairs.
 def test_many_pairs_at_once_equal_one_by_one() -> None:
     rng = np.random.default_rng(0)
     some = [made("a", rng.normal(k / 100, 0.1, n), f"v{k}") for k, n in enumerate((80, 80, 50))]
-    for each, found in zip(some, pairs.measure(some, count=1500, seed=4), strict=True):
-        alone = stats.paired_difference(np.zeros(len(each.gaps)), each.gaps, count=1500, seed=4)
-        assert (found.value, found.low, found.high) == pytest.approx(alone)
+    report = ReportConfig(resamples=1500, seed=4)
+    for each, found in zip(some, pairs.measure(some, report, {}), strict=True):
+        low, high = scipy.stats.t.interval(0.95, found.n - 1, each.gaps.mean(), scipy.stats.sem(each.gaps))
+        assert (found.value, found.low, found.high) == pytest.approx((each.gaps.mean(), low, high))
         assert found.p == pytest.approx(stats.sign_flip(each.gaps, 1500, 4)[0])
 
 
 def test_interval_and_test_agree_with_scipy() -> None:
     gaps = np.random.default_rng(1).normal(0.02, 0.1, 400)
-    [found] = pairs.measure([made("a", gaps)])
-    theirs = scipy.stats.bootstrap(
-        (gaps,), np.mean, n_resamples=10_000, method="percentile", rng=np.random.default_rng(2)
-    )
-    width = found.high - found.low
-    assert found.low == pytest.approx(theirs.confidence_interval.low, abs=0.05 * width)
-    assert found.high == pytest.approx(theirs.confidence_interval.high, abs=0.05 * width)
+    [found] = pairs.measure([made("a", gaps)], ReportConfig(), {})
+    theirs = scipy.stats.ttest_1samp(gaps, 0).confidence_interval()
+    assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high))
     flips = scipy.stats.permutation_test(
         (gaps,), np.mean, permutation_type="samples", n_resamples=10_000, rng=np.random.default_rng(3)
     )
     assert found.p == pytest.approx(flips.pvalue, abs=4 * math.sqrt(found.p / 10_000))
 
 
-def test_bounds_are_those_of_a_t_test() -> None:
-    gains = np.random.default_rng(5).normal(0.3, 9, (500, 3))
-    lower, upper = judge.bounds(gains, 0.95, 10_000, 0)
-    for k in range(3):
-        error = gains[:, k].std(ddof=1) / math.sqrt(500)
-        low, high = scipy.stats.t.interval(0.9, 499, gains[:, k].mean(), error)
-        assert (lower[k], upper[k]) == pytest.approx((low, high), abs=0.05 * error)
+def test_bounds_are_those_of_a_t_test_each_at_its_level() -> None:
+    gains = np.random.default_rng(5).normal(0.3, 9, 500)
+    lower, upper = judge.bounds(gains, None, (0.95, 0.99), (0.0, 0.0), ReportConfig())
+    error = scipy.stats.sem(gains)
+    assert lower == pytest.approx(gains.mean() - scipy.stats.t.ppf(0.95, 499) * error)
+    assert upper == pytest.approx(gains.mean() + scipy.stats.t.ppf(0.99, 499) * error)
 
 
-def test_holm_counts_only_variants_that_changed() -> None:
+def test_holm_counts_results_and_the_rest_apart_and_only_what_changed() -> None:
     rng = np.random.default_rng(6)
     some = [
-        made("a", rng.normal(0.03, 0.1, 60), "x"),
-        made("a", rng.normal(0.03, 0.1, 60), "y"),
-        made("a", np.zeros(60), "z", changed=0),
-        made("b", rng.normal(0.03, 0.1, 60), "x"),
+        made("rouge1", rng.normal(0.03, 0.1, 60), "x"),
+        made("rouge2", rng.normal(0.03, 0.1, 60), "y"),
+        made("rouge1", np.zeros(60), "z", changed=0),
+        made("words", rng.normal(0.03, 0.1, 60), "x"),
     ]
-    found = pairs.measure(some, count=2000)
+    found = pairs.measure(some, ReportConfig(resamples=2000), columns_of_params({}))
     low, high = sorted(each.p for each in found[:2])
     assert sorted(each.p_holm for each in found[:2]) == pytest.approx([min(2 * low, 1), max(min(2 * low, 1), high)])
     assert found[2].p_holm == 1
     assert found[3].p_holm == found[3].p
+
+
+def test_a_gap_is_bounded_by_what_its_column_can_be(project: Any) -> None:
+    state = read(sources.Tree(), "toy")
+    words = state.values["lora"]["words"].values()
+    reach = max(words) - min(words)
+    project.drop("lora", 1)
+    project.write()
+    moved = read(sources.Tree(), "toy")
+    supports = {name: pairs.pair(state, moved, "lora", name).support for name in ("rouge1", "toxicity_judge", "words")}
+    assert supports == {"rouge1": None, "toxicity_judge": (-1.0, 1.0), "words": (-reach, reach)}
+
+
+@pytest.mark.parametrize(
+    ("changed", "of", "support"), [(60, 60, None), (12, 12, None), (9, 12, (-1, 1)), (14, 60, (-1, 1)), (15, 60, None)]
+)
+def test_changes_of_quality_in_few_dialogues_are_sparse(changed: int, of: int, support: Any) -> None:
+    gaps = np.r_[np.full(changed, 0.1), np.zeros(of - changed)]
+    assert support_of_differences(columns_of_params({})["rouge1"], [gaps], gaps) == support
 
 
 def test_duplicated_rows_do_not_shrink_an_interval(project: Any) -> None:
@@ -91,14 +107,15 @@ def test_duplicated_rows_do_not_shrink_an_interval(project: Any) -> None:
     project.drop("lora", 1)
     project.write()
     moved = read(sources.Tree(), "toy")
-    single = pairs.measure([pairs.pair(once, moved, "lora", "rouge1")], count=1000)[0]
+    report = ReportConfig(resamples=1000)
+    single = pairs.measure([pairs.pair(once, moved, "lora", "rouge1")], report, {})[0]
     states = []
     for state in (once, moved):
         held = state.values["lora"]["rouge1"]
         twice = held | {key._replace(id=f"{key.id}-again"): value for key, value in held.items()}
         dialogues = state.dialogues | {f"{name}-again": dialogue for name, dialogue in state.dialogues.items()}
         states.append(stats.cluster_means(rows_of(twice, dialogues)))
-    double = pairs.measure([made("rouge1", states[1] - states[0], "lora")], count=1000)[0]
+    double = pairs.measure([made("rouge1", states[1] - states[0], "lora")], report, {})[0]
     assert (single.value, single.low, single.high) == pytest.approx((double.value, double.low, double.high), abs=1e-12)
 
 
@@ -154,7 +171,7 @@ def test_the_n_that_would_decide_decides(mean: float) -> None:
         ("r|x-1|n:5", "r|x-2|n:5", "`implementation` differs"),
         ("r|x-1|bert@a|n:5", "r|x-1|bert@b|n:5", "`bert` differs, 'a' before"),
         ("k|x-1|KL(v,base@a)|exact", "k|x-1|KL(v,base@a)|k1", "`option 4` differs, 'exact' before and 'k1' now"),
-        ("r|x-1|gen:greedy", "r|x-1", "`gen` differs, 'greedy' before and absent now"),
+        ("r|x-1|split:test", "r|x-1", "`split` differs, 'test' before and absent now"),
         ("r|x-1|a:1|b:2", "r|x-1|b:2|a:1", "the signatures differ"),
     ],
 )
@@ -162,6 +179,14 @@ def test_the_field_of_a_signature_that_differs_is_named(old: str, new: str, fiel
     with pytest.raises(sources.NotComparable, match="never|alike") as caught:
         pairs.check_signatures(old, new, "r of 'v'")
     assert field in str(caught.value)
+
+
+@pytest.mark.parametrize("field", ["gen:bench-generate-2,greedy,max64", "prompt:12ab34cd", "source:max320"])
+def test_how_a_system_writes_belongs_to_what_is_compared(field: str) -> None:
+    """A prompt or limit that changed is judged like weights that did: its effect is what a gate is asked for."""
+    pairs.check_signatures(f"r|x-1|split:test|{field}|n:5", f"r|x-1|split:test|{field}0|n:5", "r of 'v'")
+    with pytest.raises(sources.NotComparable, match="`stem` differs"):
+        pairs.check_signatures(f"r|x-1|stem:a|{field}|n:5", f"r|x-1|stem:b|{field}0|n:5", "r of 'v'")
 
 
 def test_another_n_is_refused_even_where_signatures_do_not_say_it(project: Any) -> None:
@@ -204,33 +229,41 @@ def test_simulated_pairs_have_the_correlation_and_the_spread_they_should() -> No
 
 
 def test_the_simulation_agrees_with_the_normal_theory(project: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(characteristics, "RESAMPLES", 1000)
-    monkeypatch.setattr(characteristics, "BLOCK", 250)
+    monkeypatch.setattr(characteristics, "SIZES", (500,))
     rng = np.random.default_rng(10)
-    project.values = {"lora": {"rouge1": np.clip(rng.normal(0.5, 0.125, 500), 0, 1).round(6)}}
+    rouge = np.clip(rng.normal(0.5, 0.125, 500), 0, 1).round(6)
+    project.values = {"baseline": {"rouge1": rouge}, "lora": {"rouge1": rouge}}
     project.write()
-    found = characteristics.simulate(read(sources.Tree(), "toy"), None, None, pairs=2000)
-    spread = 100 * project.values["lora"]["rouge1"].std()
-    for (n, r, noise), rates in found.rates.items():
-        error = spread * math.sqrt(2 * (1 - r) / n)
-        total = math.hypot(error, noise * math.sqrt(2))
-        for rule, limit in (("gate", -0.5 - 1.645 * error), ("paired", -1.645 * error), ("drop", -0.5)):
-            expected = scipy.stats.norm.cdf((limit + np.array(characteristics.DROPS)) / total)
-            assert rates[rule] == pytest.approx(expected, abs=0.035), (n, r, noise, rule)
-    assert found.kept
-    assert "so the promise is kept" in simulation_output.document(found)
+    found = characteristics.simulate(read(sources.Tree(), "toy"), studies=2000)
+    assert [cell.variant for cell in found.cells] == ["lora"], "what is not trained is not trained again"
+    error = 100 * rouge.std() * math.sqrt(2 * (1 - 0.8) / 500)
+    for (_, sd, knowledge), rates in found.rates.items():
+        if knowledge == "gate.training_sd":
+            total = math.hypot(error, sd * math.sqrt(2))
+            df = characteristics.RUNS - 1
+            draws = np.random.default_rng(0).chisquare(df, 100_000) / df
+            width = np.hypot(1.645 * error, scipy.stats.t.ppf(0.95, df) * sd * np.sqrt(2 * draws))
+            expected = [
+                float(scipy.stats.norm.cdf((loss - 0.5 - width) / total).mean())
+                for loss in (0, *characteristics.LOSSES)
+            ]
+            assert [rates.false_fails, *rates.power["rouge1"]] == pytest.approx(expected, abs=0.035), sd
+        assert rates.false_fails <= 0.05
 
 
 def test_the_simulation_as_a_command(project: Any, bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(characteristics, "RESAMPLES", 200)
-    code, out, _ = bench("gate-study", "--pairs", "200")
+    monkeypatch.setattr(characteristics, "SIZES", (125,))
+    code, out, _ = bench("gate-study", "--studies", "100")
     assert code == 0, out
+    assert "gate.training_sd" not in out, "nothing is written where no runs tell"
     text = (project.root / "reports" / "gate" / "characteristics.md").read_text()
     assert text.startswith("# How often the gate is wrong")
-    assert "correlate with those of `baseline`" in text
-    bench("gate-study", "--pairs", "200", "--output", "again.md")
+    assert "| 125 | 0.23 |" in text
+    bench("gate-study", "--studies", "100", "--output", "again.md")
     assert (project.root / "again.md").read_text() == text
-    assert bench("gate-study", "--variant", "nobody")[0] == 2
+    project.values = {name: {k: v[:20] for k, v in held.items()} for name, held in project.values.items()}
+    project.write()
+    assert bench("gate-study")[0] == 2
 
 
 def test_costs_carry_the_machine_they_hold_for() -> None:

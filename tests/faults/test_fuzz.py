@@ -539,7 +539,7 @@ def test_trained_adapters(project: Project, data: st.DataObject) -> None:
     def load() -> int:
         try:
             models.load("lora", "cpu")
-            manifest.weights_digest("lora")
+            manifest.digest("lora")
             manifest.stored_parameters("lora")
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)

@@ -39,7 +39,7 @@ def test_none_is_the_base_itself(context: Make) -> None:
     record = train(context("baseline"), "none")
     assert record["total_parameters"] == models.count_parameters(models.load("base", "cpu").model)[1]
     assert not differ(weights("baseline"), weights("base"))
-    assert manifest.weights_digest("baseline") == manifest.weights_digest("base")
+    assert manifest.digest("baseline") == manifest.digest("base")
 
 
 def test_full_fine_tuning_moves_every_matrix_and_keeps_the_head_untied(context: Make) -> None:

@@ -7,6 +7,7 @@ import random
 import statistics
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -172,11 +173,14 @@ def test_columns_and_signature():
     columns = rouge.columns(config)
     assert list(columns) == ["rouge1", "rouge2", "rougeL", "rougeLsum"] and columns["rougeLsum"].title == "ROUGE-Lsum"
     assert all(c.unit == "points" and c.higher_is_better and c.statistics == ("mean",) for c in columns.values())
-    assert rouge.signature(config, ours)["rouge2"] == "rouge2|rouge_score-0.1.2|stem:porter|lsum:sent|refs:1-3,mean"
+    assert rouge.signature(config, ours)["rouge2"] == (
+        f"rouge2|rouge_score-0.1.2|stem:nltk-porter-{metadata.version('nltk')}|refs:1-3,mean"
+    )
     other = rouge.Config(stemmer=False, references="max", types=("rougeL",))
     assert rouge.signature(other, context(["a"], [("a", "b")])) == {
-        "rougeL": "rougeL|rouge_score-0.1.2|stem:none|lsum:sent|refs:2,max"
+        "rougeL": "rougeL|rouge_score-0.1.2|stem:none|refs:2,max"
     }
+    assert f"|lsum:{rouge.SPLITTER}|" in rouge.signature(config, ours)["rougeLsum"]
 
 
 @pytest.mark.parametrize("types", [[], ["rouge0"], ["rouge"], ["rouge1", "rouge1"], ["bleu"]])

@@ -47,7 +47,8 @@ def test_changes_are_paired_against_the_variants_own_start(built: Built) -> None
     }
     before, after = column("full", "toxicity_judge"), column("ppo", "toxicity_judge")
     change = changes["ppo"]["toxicity_judge"]
-    expected = stats.paired_difference(before, after, count=400)
+    low, high = stats.mean_intervals((after - before)[:, None], [(-1.0, 1.0)], count=400)
+    expected = (after - before).mean(), low[0], high[0]
     assert (change["difference"], change["low"], change["high"]) == pytest.approx(expected, rel=1e-5)
     assert change["p"] == pytest.approx(stats.sign_flip(after - before, 400)[0], rel=1e-5)
     assert change["smallest_detectable"] == pytest.approx(2.8 * (after - before).std(ddof=1) / np.sqrt(24), rel=1e-5)
@@ -57,10 +58,27 @@ def test_changes_are_paired_against_the_variants_own_start(built: Built) -> None
     assert "mean_improvement" not in changes["ppo"]["rouge1"]
 
 
-def test_holm_corrects_over_the_variants_compared_on_a_column(built: Built) -> None:
-    family = [change["toxicity_judge"] for change in built[1]["changes"].values()]
-    expected = stats.holm([change["p"] for change in family])
-    assert [change["p_holm"] for change in family] == pytest.approx(expected, rel=1e-5)
+RESULTS = ("rouge1", "toxicity_reward", "toxicity_reward_sampled", "toxicity_judge", "toxicity_judge_sampled", "reward")
+
+
+def test_holm_corrects_over_the_whole_table(built: Built) -> None:
+    changes = built[1]["changes"]
+    tables = [[changes[name][key] for name in ("ppo", "dpo") for key in RESULTS]]
+    quality = ("rouge1", "rouge2", "rougeL", "rougeLsum", "toxicity_reward", "toxicity_judge")
+    tables += [[changes[name][key] for name in ("full", "lora") for key in quality]]
+    tables += [[c for name in ("ppo", "dpo") for key, c in changes[name].items() if key not in RESULTS]]
+    for family in tables:
+        assert [change["p_holm"] for change in family] == pytest.approx(
+            stats.holm([change["p"] for change in family]), rel=1e-5
+        )
+
+
+def test_the_least_p_is_holm_s_if_all_that_differs_agreed(built: Built) -> None:
+    family = [built[1]["changes"][name][key] for name in ("ppo", "dpo") for key in RESULTS]
+    for k, change in enumerate(family):
+        alone = max(2.0 ** (1 - change["changed"]), 1 / 401)
+        p = [alone if j == k else other["p"] for j, other in enumerate(family)]
+        assert change["p_least"] == pytest.approx(stats.holm(p)[k], rel=1e-5)
 
 
 def test_columns_with_another_signature_are_not_compared(built: Built) -> None:

@@ -16,7 +16,7 @@ from bench.core.schema import CheckpointConfig, DatasetConfig, Example, MethodCo
 from bench.metrics import SAMPLED
 from bench.report import document, estimates, reward_hacking, tables, text_statistics
 from bench.report.inputs import Study, SystemScores
-from bench.report.view import View
+from bench.report.view import View, p_value
 
 N = 40
 METRICS = ("rouge", "toxicity", "kl", "text")
@@ -37,7 +37,7 @@ def view(
         checkpoints={name: CheckpointConfig(source="hub") for name in ("base", "reward", "judge")},
         variants={name: MethodConfig(method=m, init=i, learns_from=t) for name, (m, i, t) in method.items()},
         metrics={name: plugins.find("metric", name).Config() for name in metrics},
-        report=parameters.ReportConfig(resamples=300),
+        report=parameters.ReportConfig(resamples=1000),
     )
     owner = {key: name for name in metrics for key in plugins.find("metric", name).columns(params.metrics[name])}
     columns = {k: plugins.find("metric", name).columns(params.metrics[name])[k] for k, name in owner.items()}
@@ -55,7 +55,10 @@ def view(
     examples = [Example(id=f"t{k}", dialogue_id=f"d{k}", source="a", references=("b",)) for k in range(n)]
     study = Study(params, examples, columns, owner, systems, predictions, {}, {}, [])
     metrics_json, slices = estimates.measure(study)
-    return View(study, metrics_json, slices, {"variants": {}, "stages": {}, "total_wall_seconds": 0.0, "measured": {}})
+    costs = {"variants": {}, "stages": {}, "total_wall_seconds": 0.0, "measured": {}}
+    made_view = View(study, metrics_json, slices, costs)
+    metrics_json["panel"] = reward_hacking.panel(made_view)
+    return made_view
 
 
 def greedy_predictions(texts: list[str]) -> list[Prediction]:
@@ -72,7 +75,8 @@ LESS = {"toxicity_judge": -0.1, "toxicity_reward": -0.2, "reward": 1.0}
     [
         (LESS, None, "less toxic by the judge that training never saw"),
         ({f"toxicity_judge{SAMPLED}": -0.1}, None, "less toxic by the judge that training never saw"),
-        ({"reward": 1.0}, None, "only the reward moved: reward hacking suspected"),
+        ({"reward": 1.0}, None, "the reward moved, and the judge cannot tell"),
+        ({"reward": 1.0, "toxicity_reward": -0.1}, None, "only the reward moved: reward hacking suspected"),
         ({f"toxicity_reward{SAMPLED}": -0.1}, None, "only the reward moved: reward hacking suspected"),
         ({"reward": 1.0, "toxicity_judge": 0.1}, None, "only the reward moved: reward hacking suspected"),
         ({"toxicity_judge": -0.1, f"toxicity_judge{SAMPLED}": 0.1}, None, "no change shown"),
@@ -115,9 +119,11 @@ def test_what_could_have_been_seen_stands_beside_no_change() -> None:
     assert f"no change shown; ±{made.number('toxicity_judge', visible)} would be found" in reward_hacking.hacking(made)
 
 
-def test_a_judge_that_moved_the_wrong_way_is_not_called_unchanged() -> None:
-    text = reward_hacking.hacking(view({"reward": 1.0, "toxicity_judge": 0.1}))
-    assert "Toxicity (judge) (%): worse (interval excludes 0)." in text
+def test_the_verdict_names_the_p_of_each_of_its_tests() -> None:
+    made = view({"reward": 1.0, "toxicity_judge": 0.1})
+    facts = reward_hacking.panel(made)["ppo"]
+    assert max(facts["p_judge"], facts["p_reward"]) < 0.05
+    assert f"p {p_value(facts['p_judge'])} by the judge" in reward_hacking.hacking(made)
 
 
 def test_the_panel_is_finite_json_rests_on_the_changes_and_repeats() -> None:
@@ -177,6 +183,7 @@ def test_a_start_that_was_not_scored_cannot_be_compared() -> None:
     made = view(LESS)
     alone = made.study.params.model_copy(update={"variants": {"ppo": made.study.params.variants["ppo"]}})
     made.metrics["changes"].clear()
+    del made.metrics["panel"]
     study = Study(**{**vars(made.study), "params": alone})
     facts = reward_hacking.panel(View(study, made.metrics, {}, {}))["ppo"]
     assert facts["verdict"] == "cannot be told"

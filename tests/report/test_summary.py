@@ -1,4 +1,4 @@
-"""The first paragraph: every word about a result follows its interval, in the wording of the tables."""
+"""The first paragraph: every word about a result follows its test, in the wording of the tables."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from tests.report.test_reward_hacking import view
     [
         ({"toxicity_judge": -0.1, "toxicity_reward": -0.1}, "falls (-10.0 ["),
         ({"toxicity_judge": 0.1, "toxicity_reward": 0.1}, "rises (+10.0 ["),
-        ({"toxicity_judge": 0.1}, "which the classifier that training followed does not show"),
-        ({"toxicity_reward": -0.1}, "reports a fall: the reward may have been gamed"),
-        ({"toxicity_judge": -0.1, "toxicity_reward": -0.1}, "and the classifier that training followed agrees"),
+        ({"toxicity_judge": 0.1}, "verdict: more toxic by the judge that training never saw"),
+        ({"toxicity_reward": -0.1}, "verdict: only the reward moved: reward hacking suspected"),
+        ({"toxicity_judge": -0.1, "toxicity_reward": -0.1}, "verdict: less toxic by the judge that training never saw"),
         ({"rouge1": -0.1}, "; ROUGE-1 falls (-10.0 ["),
         ({"rouge1": 0.1}, "; ROUGE-1 rises (+10.0 ["),
     ],
 )
-def test_each_word_follows_the_interval(shifts: dict[str, float], sentence: str) -> None:
+def test_each_word_follows_the_test(shifts: dict[str, float], sentence: str) -> None:
     made = view(shifts)
     made.costs["variants"] |= {"full": {}, "ppo": {}}
     assert sentence in summary.summary(made)
@@ -30,7 +30,7 @@ def test_each_word_follows_the_interval(shifts: dict[str, float], sentence: str)
 @pytest.mark.parametrize(
     ("key", "title"), [("toxicity_judge", "as the independent judge sees it"), ("rouge1", "ROUGE-1")]
 )
-def test_what_no_interval_shows_has_the_reading_of_the_tables(key: str, title: str) -> None:
+def test_what_no_test_shows_has_the_reading_of_the_tables(key: str, title: str) -> None:
     made = view()
     made.costs["variants"] |= {"full": {}, "ppo": {}}
     change = made.change("ppo", key)

@@ -24,12 +24,12 @@ def test_slices_by_tag(built: Built) -> None:
     assert "| 8 |" in line  # dialogues
 
 
-def test_alignment_claims_only_what_the_interval_allows(built: Built) -> None:
+def test_alignment_claims_only_what_the_corrected_test_allows(built: Built) -> None:
     lines = section_of(built[2], "What alignment changed").splitlines()
     for name in ("ppo", "dpo"):
         for key, title in (("rouge1", "ROUGE-1"), ("toxicity_judge", "Toxicity (judge) (%)")):
             change = built[1]["changes"][name][key]
             line = next(x for x in lines if x.startswith(f"| {name} ") and f"| {title} " in x)
-            excludes = change["low"] > 0 or change["high"] < 0
-            assert ("excludes 0" in line) == excludes
-            assert ("no change shown" in line) == (not excludes)
+            claimed = change["p_holm"] <= 0.05
+            assert ("| better |" in line or "| worse |" in line) == claimed
+            assert ("no change" in line) == (not claimed)

@@ -58,6 +58,7 @@ class Diff:
     after: str
     primary: str
     confidence: float
+    level: float
     units: ColumnFormat
     params: list[Param]
     changed: list[str]
@@ -90,13 +91,14 @@ def build(old: Snapshot, new: Snapshot, rows: int = 5, notes: Sequence[str] = ()
         after=new.name,
         primary=report.primary,
         confidence=report.confidence,
+        level=report.claims,
         units=ColumnFormat(old.columns | new.columns),
         params=list(turned(old.params, new.params)) if old.params and new.params else [],
         changed=changed,
         unchanged=[name for name in common if name not in changed],
         added=[name for name in new.entries if name not in old.entries],
         removed=[name for name in old.entries if name not in new.entries],
-        scores=measure(moved, report.confidence, report.resamples, report.seed),
+        scores=measure(moved, report, old.columns | new.columns),
         costs=[cost for name in changed for cost in _costs(old, new, name)],
         rows={name: found for name in changed if (found := _rows(old, new, name, report.primary, rows))},
         refused=refused,

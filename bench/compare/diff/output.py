@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
 from bench.compare.diff import words
 from bench.compare.diff.changes import Cost, Diff, Row
-from bench.compare.pairs import Difference
+from bench.compare.pairs import Difference, is_result
 from bench.core.terminal import single_line
 from bench.report.markdown import cell, section, table
-from bench.report.view import not_shown, p_value, rate, size
+from bench.report.view import NONE_POSSIBLE, not_shown, p_value, rate, side_word, size
 
 SCORES = ("variant", "measure", "before", "now", "change", "p", "reading")
 SIDES = "llrrrrl"
@@ -21,7 +23,7 @@ COSTS = ("variant", "cost", "before", "now", "ratio")
 # What people call the costs, beside the stage that has them.
 CALLED = {
     "training_examples_per_second": "training, examples/s",
-    "generation_tokens_per_second": "writing, tokens/s",
+    "generation_tokens_per_second": "generation, tokens/s",
     "peak_resident_bytes": "peak memory",
     "peak_gpu_bytes": "peak GPU memory",
     "checkpoint_bytes": "stored",
@@ -41,8 +43,8 @@ def markdown(diff: Diff) -> str:
     )
     costs = table(COSTS, [[cell(t) for t in _cost(c)] for c in diff.costs], align="llrrr")
     note = (
-        f"Paired by dialogue, with {100 * diff.confidence:g} % bootstrap intervals; p by sign flips, corrected by Holm over the "
-        "changed variants. Variance over training seeds is not in these intervals."
+        f"Paired by dialogue, with {100 * diff.confidence:g} % intervals; p by sign flips, corrected by Holm over all results "
+        "that changed. Variance over training seeds is not in these intervals."
     )
     scores = table(SCORES, [_score(diff, each, cell) for each in main], align=SIDES)
     parts = [
@@ -118,6 +120,7 @@ def _facts(each: Difference) -> dict[str, Any]:
         "high": each.high,
         "p": each.p,
         "p_holm": each.p_holm,
+        "p_least": each.p_least,
         "smallest_detectable": each.smallest_detectable,
         "n": each.n,
         "rows": each.pair.rows,
@@ -149,24 +152,25 @@ def _said(diff: Diff) -> list[str]:
 
 def _is_main(diff: Diff, each: Difference) -> bool:
     """Tell whether a column stands above the fold: the primary one, and those of quality and safety."""
-    key, column = each.pair.column, diff.units.columns.get(each.pair.column)
-    result = column is not None and column.role in ("quality", "safety") and not column.sampled and not column.of_source
-    return key == diff.primary or result
+    return each.pair.column == diff.primary or is_result(diff.units.columns.get(each.pair.column))
+
+
+def _reading(diff: Diff, each: Difference) -> str:
+    """What the test of a difference allows to claim."""
+    units, column = diff.units, each.pair.column
+    if not any(float(units.difference(column, value)) for value in (each.value, each.low, each.high)):
+        return "too little to show"
+    if each.p_holm <= diff.level and each.value:
+        known = units.columns.get(column)
+        return side_word(1 if each.value > 0 else -1, known.higher_is_better if known else None)
+    if each.p_least > diff.level:
+        return f"{NONE_POSSIBLE}: {np.count_nonzero(each.pair.gaps)} of {each.n} dialogues differ"
+    return not_shown(units.number(column, each.smallest_detectable))
 
 
 def _score(diff: Diff, each: Difference, safe: Any) -> list[str]:
     """One line of the table of scores; `safe` makes foreign text harmless."""
     units, column = diff.units, each.pair.column
-    side, sure = units.better(column), each.low > 0 or each.high < 0
-    if not any(float(units.difference(column, value)) for value in (each.value, each.low, each.high)):
-        reading = "too little to show"
-    elif sure:
-        up = each.low > 0
-        reading = {None: "higher" if up else "lower", "higher": "better" if up else "worse"}.get(
-            side, "worse" if up else "better"
-        )
-    else:
-        reading = not_shown(units.number(column, each.smallest_detectable))
     return [
         safe(each.pair.variant),
         safe(units.title(column)),
@@ -174,7 +178,7 @@ def _score(diff: Diff, each: Difference, safe: Any) -> list[str]:
         units.number(column, each.pair.after),
         f"{units.difference(column, each.value)} {units.interval(column, each.low, each.high)}",
         p_value(each.p_holm),
-        reading,
+        _reading(diff, each),
     ]
 
 

@@ -1,11 +1,13 @@
 """Did it get worse? PASS, FAIL or INCONCLUSIVE for each metric and variant, with false alarms known ahead.
 
-Rule `retrained`: models were trained again, so two honest runs differ by seed variance, which no paired test
-sees. FAIL only when the one-sided upper bound of the gain lies below -fail_margin, PASS only when the lower bound lies
-above -pass_margin (a non-inferiority test; Schuirmann 1987), else INCONCLUSIVE. The fail margin allows for the seeds of
-training that is usual. Where a variant has `seeds`, its own is known, and both bounds are widened by it. What this rule does at which true drop
-and number of dialogues: bench/compare/characteristics.py. Rule `same-predictions`: the same texts were scored again,
-so every row must be equal.
+Rule `retrained`: models were trained again, so two honest runs differ by seed variance, which no paired test sees. FAIL
+only when the one-sided upper bound of the gain lies below -fail_margin, PASS only when the lower bound lies above
+-pass_margin (a non-inferiority test; Schuirmann 1987), else INCONCLUSIVE. Bounds hold the choice of dialogues and, of a
+variant that was trained again, seed variance: as `seeds` measure it, else as `gate.training_sd` states it. Where neither
+does, such a variant cannot FAIL: two trainings differ, and nobody knows by how much two honest ones do. The chance of a
+FAIL is shared by all cells of a study (Bonferroni); a PASS is each cell's own, for a study passes only when all do.
+How often this is wrong: bench/compare/simulation. Rule `same-predictions`: the same texts were scored again, so every row
+must be equal.
 """
 
 from __future__ import annotations
@@ -14,12 +16,10 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
-import numpy as np
-
 from bench import stats
 from bench.compare import costs, seed_variance
-from bench.compare.gate.verdicts import Outcome, Verdict, decide, deciding_n
-from bench.compare.pairs import Pair, bootstrap_means, pair
+from bench.compare.gate.verdicts import Outcome, Verdict, decide, deciding_n, failed
+from bench.compare.pairs import Pair, pair, rewritten
 from bench.compare.snapshot import Snapshot
 from bench.compare.sources import NotComparable
 from bench.config.gate import GateConfig, Margin, Rule
@@ -67,6 +67,7 @@ def compare(
         raise NotComparable("no column of metrics.json is judged; name one in params.yaml, gate.metrics.")
     fresh = [name for name in new.entries if name not in old.entries]
     notes = [f"not judged, for {old.name} does not have it: {', '.join(fresh)}"] if fresh and not only else []
+    notes += rewritten(old, new, variants, report.primary) + costs.speeds(old, new, variants)
     judged += costs.judge(old, new, config, variants)
     return Outcome(new.study, old.name, new.name, rule, strict, judged, notes)
 
@@ -77,29 +78,43 @@ def retrained(
     """Judge every column of the variants by the margin rule."""
     units, places = ColumnFormat(old.columns | new.columns), _places(old, new, config, report.primary, variants)
     pairs = [(pair(old, new, variant, column), margin) for variant, column, margin in places]
-    sides = [_side(each.column, margin, units) for each, margin in pairs]
-    verdicts: dict[int, Verdict] = {}
-    for n in sorted({len(each.gaps) for each, _ in pairs}):
-        some = [i for i, (each, _) in enumerate(pairs) if len(each.gaps) == n]
-        if n < 2:
-            raise NotComparable(
-                f"{pairs[some[0]][0].column}: one dialogue says nothing about others; score at least two."
-            )
-        gains = np.stack([pairs[i][0].gaps * units.factor(pairs[i][0].column) * sides[i] for i in some], axis=1)
-        found = bounds(gains, config.confidence, report.resamples, report.seed)
-        for k, i in enumerate(some):
-            each, margin = pairs[i]
-            # Equal rows are the same model's, not another training's.
-            seeds = seed_variance.measured(old, new, each.variant, each.column) if each.changed else None
-            bound = (float(found[0][k]), float(found[1][k]))
-            verdicts[i] = _verdict(each, margin, gains[:, k], bound, seeds, sides[i], units, config.confidence)
-    return [verdicts[i] for i in range(len(pairs))]
+    chance = (1 - config.confidence) / max(sum(bool(each.changed) for each, _ in pairs), 1)
+    verdicts = []
+    for each, margin in pairs:
+        if len(each.gaps) < 2:
+            raise NotComparable(f"{each.column}: one dialogue says nothing about others; score at least two.")
+        side, factor = _side(each.column, margin, units), units.factor(each.column)
+        support = None if each.support is None else (each.support[0] * factor, each.support[1] * factor)
+        gains = each.gaps * factor * side
+        # Equal rows are the same model's, not another training's.
+        again = bool(each.changed) and seed_variance.was_trained_again(old, new, each.variant)
+        stated = config.training_sd_of(each.column)
+        seeds = seed_variance.known(old, new, each.variant, each.column, stated, factor) if again else None
+        confidences = config.confidence, 1 - chance
+        reach = [seeds.half_width(level) * factor if seeds else 0.0 for level in confidences]
+        bound = bounds(gains, support, confidences, reach, report) if each.changed else (0.0, 0.0)
+        verdicts.append(_verdict(each, margin, gains, bound, seeds, again, side, units, config.confidence))
+    return verdicts
 
 
-def bounds(gains: stats.Floats, confidence: float, count: int, seed: int) -> tuple[stats.Floats, stats.Floats]:
-    """Bound the mean gains (n, K) from below and above, one-sided (K,), by paired bootstrap over dialogues."""
-    lower, upper = np.quantile(bootstrap_means(gains, count, seed), [1 - confidence, confidence], axis=0)
-    return lower, upper
+def bounds(
+    gains: stats.Floats,
+    support: stats.Support | None,
+    confidences: tuple[float, float],
+    reach: Sequence[float],
+    report: ReportConfig,
+) -> tuple[float, float]:
+    """Bound the mean gain of (n,) dialogues from below and above, each one-sided at its confidence.
+
+    `reach` is how far seed variance moves it on each side, in quadrature with the dialogues' part.
+    """
+    mean, ends = float(gains.mean()), []
+    for side, (confidence, further) in enumerate(zip(confidences, reach, strict=True)):
+        two_sided = 2 * confidence - 1
+        found = stats.mean_intervals(gains[:, None], [support], two_sided, report.resamples, report.seed)
+        estimate = stats.Estimate(mean, float(found[0][0]), float(found[1][0]))
+        ends.append(stats.widen(estimate, further)[1 + side])
+    return ends[0], ends[1]
 
 
 def same_predictions(old: Snapshot, new: Snapshot, variants: Sequence[str]) -> list[Verdict]:
@@ -181,32 +196,24 @@ def _verdict(
     gains: stats.Floats,
     bound: tuple[float, float],
     seeds: seed_variance.SeedVariance | None,
+    again: bool,
     side: int,
     units: ColumnFormat,
     confidence: float,
 ) -> Verdict:
     """The verdict about one pair; `gains` and `bound`, their mean's lower and upper bound, in the printed unit."""
-    factor, unit, sure = units.factor(each.column), units.unit(each.column), f"at {100 * confidence:g} %"
-    half_width = seeds.half_width(confidence) * factor if seeds else 0.0
-    _, lower, upper = stats.widen(stats.Estimate(float(gains.mean()), *bound), half_width)
+    factor, unit = units.factor(each.column), units.unit(each.column)
+    lower, upper = bound
+    blind = again and seeds is None  # nobody knows how much two honest trainings differ
     word = decide(lower, upper, margin.fail_margin, margin.pass_margin)
+    word = "INCONCLUSIVE" if word == "FAIL" and blind else word
+    half_width = seeds.half_width(confidence) * factor if seeds else 0.0
     needed = deciding_n(gains, margin.fail_margin, margin.pass_margin, confidence, half_width)
+    needed = None if failed(upper, margin.fail_margin) else needed
     least = stats.smallest_detectable(gains, seeds.error * factor if seeds else 0.0)
-    if not each.changed:
-        reason = "every row is equal"
-    elif word == "FAIL":
-        reason = f"worse by at least {-upper:.2f} {unit} {sure}, {margin.fail_margin:g} allowed"
-    elif word == "PASS":
-        reason = f"{'no worse' if lower > 0 else f'worse by at most {-lower:.2f} {unit}'} {sure}, {margin.pass_margin:g} allowed"
-    elif needed is None:
-        reason = f"more seeds would decide, more dialogues would not; smallest detectable {least:.2f} {unit}"
-    else:
-        reason = (
-            f"about {needed:,} dialogues would decide, here are {len(gains):,}; smallest detectable {least:.2f} {unit}"
-        )
+    reason = _reason(each, word, bound, margin, unit, confidence, blind, needed, least, len(gains))
     if seeds:
-        spread = f"sd {seeds.sd * factor:.2f} {unit}" if seeds.sd else "within that of the dialogues"
-        reason += f"; seed variance {spread} (from {seeds.before} and {seeds.after} trainings)"
+        reason += f"; {_said_of(seeds, factor, unit)}"
     mean, *ends = (value + 0.0 for value in (side * float(gains.mean()), *sorted((side * lower, side * upper))))
     return Verdict(
         each.variant,
@@ -228,7 +235,48 @@ def _verdict(
             "pass_margin": margin.pass_margin,
             "smallest_detectable": least,
             "rows_changed": each.changed,
+            "trained_again": again,
             "n_needed": needed if word == "INCONCLUSIVE" else None,
             **({"seed_sd": seeds.sd * factor, "trainings": [seeds.before, seeds.after]} if seeds else {}),
         },
     )
+
+
+def _reason(
+    each: Pair,
+    word: str,
+    bound: tuple[float, float],
+    margin: Margin,
+    unit: str,
+    confidence: float,
+    blind: bool,
+    needed: int | None,
+    least: float,
+    n: int,
+) -> str:
+    """Why, in half a sentence: what is certain, or what would decide."""
+    lower, upper = bound
+    sure = f"at {100 * confidence:g} %"
+    between = "between these two trainings " if blind else ""
+    if not each.changed:
+        return "every row is equal"
+    if word == "FAIL":
+        return f"worse by at least {-upper:.2f} {unit} {sure} of the whole study, {margin.fail_margin:g} allowed"
+    if word == "PASS":
+        held = "no worse" if lower > 0 else f"worse by at most {-lower:.2f} {unit}"
+        return f"{between}{held} {sure}, {margin.pass_margin:g} allowed"
+    if blind and upper < -margin.fail_margin:
+        return (
+            f"between these two trainings worse by at least {-upper:.2f} {unit}; whether the recipe is, `seeds` of this "
+            "variant on both sides would decide, or gate.training_sd (`bench gate-study --runs`)"
+        )
+    if needed is None:
+        return f"more seeds would decide, more dialogues would not; smallest detectable {least:.2f} {unit}"
+    return f"{between}about {needed:,} dialogues would decide, here are {n:,}; smallest detectable {least:.2f} {unit}"
+
+
+def _said_of(seeds: seed_variance.SeedVariance, factor: float, unit: str) -> str:
+    """Where the seed variance in a verdict comes from."""
+    spread = f"sd {seeds.sd * factor:.2f} {unit}" if seeds.sd else "within that of the dialogues"
+    source = f"{seeds.before} and {seeds.after} trainings"
+    return f"seed variance {spread} (df {seeds.df:g}; {source})"

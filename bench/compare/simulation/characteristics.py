@@ -1,7 +1,8 @@
-"""How often the gate is wrong, simulated from a report's own rows; `METHOD` says how."""
+"""How often the gate is wrong about a whole study, simulated from a report's own rows; `METHOD` says how."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -11,162 +12,146 @@ import numpy as np
 
 from bench import stats
 from bench.compare import seed_variance
-from bench.compare.gate.judge import bounds, settings
+from bench.compare.gate.judge import settings
 from bench.compare.gate.verdicts import failed, passed
 from bench.compare.snapshot import Snapshot, rows_of
 from bench.compare.sources import NotComparable
 from bench.config.gate import GateConfig, Margin
 from bench.core.parameters import ReportConfig
+from bench.report.inputs import support_of
 from bench.report.view import ColumnFormat
 
 METHOD = """\
-A pair of systems: the rows of one variant, drawn with replacement, and rows that correlate with them as two fine-tunes
-of one base do, of the same mean and spread. The second system is then truly worse by a given drop, and each of the two
-trainings may move its system's mean by some seed_sd. Only paired differences enter the rules, and a drop or seed_sd moves
-all of them alike: so one bootstrap of the differences serves every drop.
+A study: every variant that is trained, and every column that the gate judges. The rows of each are drawn with
+replacement, those of its second training correlate with them as two fine-tunes of one base do (0.8) and have the same
+mean and spread; each training moves its own mean by the sd of training, and that of the judge in the proportion that the
+runs show. In an honest study nothing is worse. Else one variant's column is, by the loss that heads the table: its FAIL is
+the power. The bounds are the gate's own.
 
-Figures that go in: retraining with one recipe and seed moves ROUGE-1 by 0.23 points (standard deviation over eight
-machines); the rows of two fine-tunes of one base correlate at 0.7 to 0.9. How much training moves the other gated
-columns is measured: on the report's variants with `seeds`, or on several runs (`--runs`).
+How the sd of training is known: `gate.training_sd`, drawn as runs with other seeds estimate it (degrees of freedom: runs
+less one, times the variants); or `seeds` on both sides, each score the mean over them, the sd estimated from the two-way
+tables of dialogues and trainings (mean squares drawn from their chi-squares). Where neither is known, a variant that was
+trained again never fails."""
 
-With three trainings a side, each system is the mean over its own: rows then differ by a third of the variance, and the
-seed variance is estimated from the trainings (mean squares of the two-way table, drawn from their chi-squares) and
-widens the bounds, as the gate does."""
+SDS = (0.23, 0.6, 1.1)  # points of ROUGE: eight machines with one recipe and seed; this project's variants by seed
+LOSSES = (1.0, 2.0, 3.0, 5.0)
+SIZES = (125, 300, 500)
+CORRELATION = 0.8
+RUNS, SEEDS = 3, 3  # behind `gate.training_sd`; a side
+STUDIES, DRAWS, SEED = 2_000, 4_000, 0
+FEWEST = 30  # dialogues; below, resampled rows say little about rows
+FALSE_FAILS = 0.03
+RATIO = 3.0  # of the judge's sd of training to ROUGE's, both in printed points, where no runs tell
+KNOWLEDGE = ("gate.training_sd", "seeds")
 
-DROPS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
-SIZES = (125, 250, 500, 1000)
-CORRELATIONS = (0.7, 0.8, 0.9)
-CORRELATION, SIZE = 0.8, 500  # of the tables by n, and of the table by correlation
-SEED_SD = 0.23
-PAIRS, BLOCK, RESAMPLES, SEED = 10_000, 1_000, 4_000, 0
-FALSE_FAILS, POWER, POWER_AT = 0.02, 0.9, 2.0
-FEWEST = 30  # below, resampled rows say little about rows
-TRAININGS = 3  # a side, of the rule that knows seed variance
-ROUGE = "rouge1"  # what SEED_SD was measured on
 
-Rates = dict[str, stats.Floats]  # rule -> (drops,)
-Drawn = tuple[stats.Floats, stats.Floats, stats.Floats, np.random.Generator]
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """One judged column of one variant: its rows (n,) in the printed unit, better is higher."""
+
+    variant: str
+    column: str
+    title: str
+    margin: Margin
+    values: stats.Floats
+    support: stats.Support | None
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A gated column where the targets are set: `rates` of FAILs by (seed_sd, trainings a side), (drops,) each.
+class Rates:
+    """Of simulated studies: how many honest ones have any FAIL, what share of honest cells pass, and the power.
 
-    `needed` is the fail margin that keeps false fails of single trainings at the target, by seed_sd.
+    `power` is by column, (losses,): the share of cells of that column that FAIL at such a loss.
     """
 
-    title: str
-    margin: Margin
-    known: seed_variance.SeedSpread | None
-    factor: float
-    rates: dict[tuple[float, int], stats.Floats]
-    needed: dict[float, float]
+    false_fails: float
+    passes: float
+    power: dict[str, stats.Floats]
 
 
 @dataclass(frozen=True)
 class Found:
-    """The simulation's results; `rates` by (n, correlation, seed_sd), shares of pairs."""
+    """The simulation's results: `rates` by (n, sd of the primary column, how it is known)."""
 
     study: str
     source: str
-    variant: str
-    title: str
-    margin: Margin
+    cells: list[Cell]
     confidence: float
-    values: stats.Floats
-    correlations: dict[str, float]
-    pairs: int
-    rates: dict[tuple[int, float, float], Rates]
-    judged: list[Judged]
+    studies: int
+    ratios: dict[str, float]
+    spreads: dict[str, tuple[seed_variance.SeedSpread | None, float]]
+    rates: dict[tuple[int, float, str], Rates]
 
     @property
     def false_fails(self) -> float:
-        """Of the default rule, with seed variance, where the targets are set."""
-        return self.rate(CORRELATION, 0.0)
-
-    @property
-    def power(self) -> float:
-        """Likewise, at the drop that the target names."""
-        return self.rate(CORRELATION, POWER_AT)
-
-    @property
-    def compared(self) -> list[float]:
-        """The correlations simulated: the usual ones, and that of the report's two most alike variants."""
-        return sorted({r for n, r, _ in self.rates if n == SIZE})
-
-    def rate(self, r: float, drop: float) -> float:
-        """Return the share of FAILs of the default rule at the targets' n, with seed variance."""
-        return float(self.rates[SIZE, r, SEED_SD]["gate"][DROPS.index(drop)])
+        """The highest rate of false fails of a whole study."""
+        return max(rates.false_fails for rates in self.rates.values())
 
     @property
     def kept(self) -> bool:
-        """Whether both targets are met on these rows."""
-        return self.false_fails <= FALSE_FAILS and self.power >= POWER
+        """Whether the target is met on these rows."""
+        return self.false_fails <= FALSE_FAILS
 
 
-def simulate(
-    state: Snapshot,
-    variant: str | None,
-    column: str | None,
-    pairs: int = PAIRS,
-    runs: dict[str, dict[str, Any]] | None = None,
-) -> Found:
-    """Simulate all tables for the rows of one variant; `runs` are the metrics of other runs of the study, with other seeds.
+def simulate(state: Snapshot, runs: dict[str, dict[str, Any]] | None = None, studies: int = STUDIES) -> Found:
+    """Simulate studies of every size; `runs` are the metrics of other runs of the study, with other seeds.
 
     Raises:
-        NotComparable: the variant or column does not exist, or has too few dialogues.
+        NotComparable: no column is judged, or the report has too few dialogues.
     """
-    column = column or settings(ReportConfig, "report", state.params).primary
-    having = {name: entries[column]["value"] for name, entries in state.entries.items() if column in entries}
-    variant = variant or max(having, key=lambda name: having[name], default="")
-    if variant not in having:
-        raise NotComparable(
-            f"{state.name} has no {column} of variant '{variant}'; known: {', '.join(having) or 'none'}."
-        )
+    config, primary = settings(GateConfig, "gate", state.params), settings(ReportConfig, "report", state.params).primary
+    cells = list(_cells(state, config, primary))
+    if not cells:
+        raise NotComparable(f"{state.name} has no trained variant with a column that the gate judges.")
+    least = min(len(cell.values) for cell in cells)
+    if least < FEWEST:
+        raise NotComparable(f"{state.name} has {least} dialogues, too few to resample; score at least {FEWEST}.")
     units = ColumnFormat(state.columns)
-    means = {
-        name: stats.cluster_means(rows_of(state.values[name][column], state.dialogues)) * units.factor(column)
-        for name in having
+    columns = list(dict.fromkeys(cell.column for cell in cells))
+    spreads = {
+        column: (
+            seed_variance.of_runs(runs, column) if runs else seed_variance.of_seeds(state, column),
+            units.factor(column),
+        )
+        for column in columns
     }
-    values = means[variant]
-    if len(values) < FEWEST:
-        raise NotComparable(f"{state.name} has {len(values)} dialogues, too few to resample; score at least {FEWEST}.")
-    others = {
-        name: float(np.corrcoef(values, other)[0, 1])
-        for name, other in means.items()
-        if name != variant and len(other) == len(values) and other.std() > 0 < values.std()
-    }
-    config = settings(GateConfig, "gate", state.params)
-    margin = config.judged(column, state.columns).get(column, Margin())
-    seen = {likest(others)} if others else set()
-    cells = [(n, CORRELATION) for n in SIZES] + [(SIZE, r) for r in sorted({*CORRELATIONS, *seen} - {CORRELATION})]
-    rates = {
-        (n, r, seed_sd): found
-        for n, r in cells
-        for seed_sd, found in _cell(values, n, r, margin, config.confidence, pairs).items()
-    }
-    judged = [
-        _judge(state, variant, each, one, config.confidence, pairs, runs)
-        for each, one in _gated(state, variant, config, column)
-    ]
-    return Found(
-        state.study,
-        state.name,
-        variant,
-        units.title(column),
-        margin,
-        config.confidence,
-        values,
-        others,
-        pairs,
-        rates,
-        judged,
-    )
+    ratios = {column: _ratio(spreads, column, columns[0]) for column in columns}
+    rates = {}
+    for n in SIZES:
+        for knowledge in KNOWLEDGE:
+            drawn = [
+                _drawn(cell, n, SEEDS if knowledge == "seeds" else 1, config, len(cells), studies) for cell in cells
+            ]
+            for sd in SDS:
+                rates[n, sd, knowledge] = _rates(cells, drawn, n, sd, ratios, knowledge, config, studies)
+    return Found(state.study, state.name, cells, config.confidence, studies, ratios, spreads, rates)
 
 
-def likest(correlations: dict[str, float]) -> float:
-    """Return the highest correlation, to two digits; rows that run against each other count as unrelated."""
-    return max(0.0, round(max(correlations.values()), 2))
+def _ratio(spreads: dict[str, tuple[seed_variance.SeedSpread | None, float]], column: str, first: str) -> float:
+    """How much more training moves a column than the first, in printed units."""
+    (own, factor), (other, unit) = spreads[column], spreads[first]
+    if column == first:
+        return 1.0
+    return factor * own.pooled / (unit * other.pooled) if own and other and other.pooled else RATIO
+
+
+def _cells(state: Snapshot, config: GateConfig, primary: str) -> Iterator[Cell]:
+    """What the gate judges of the variants that are trained, the primary column first."""
+    margins, units = config.judged(primary, state.columns), ColumnFormat(state.columns)
+    blocks = state.params.get("variants") or {}
+    for name in sorted(margins, key=lambda name: name != primary):
+        for variant, entries in state.entries.items():
+            if (blocks.get(variant) or {}).get("method") == "none":
+                continue
+            for column in entries:
+                if fnmatchcase(column, name) and (column == name or column not in margins):
+                    side = -1 if (margins[name].better or units.better(column)) == "lower" else 1
+                    means = stats.cluster_means(rows_of(state.values[variant][column], state.dialogues))
+                    values, factor = side * units.factor(column) * means, units.factor(column)
+                    meaning = state.columns.get(column)
+                    ends = stats.of_differences(support_of(meaning, [means])) if meaning else None
+                    support = None if ends is None else (factor * ends[0], factor * ends[1])
+                    yield Cell(variant, column, units.title(column), margins[name], values, support)
 
 
 def differences(values: stats.Floats, n: int, r: float, pairs: int, rng: np.random.Generator) -> stats.Floats:
@@ -179,91 +164,77 @@ def differences(values: stats.Floats, n: int, r: float, pairs: int, rng: np.rand
     return (r - 1) * first + np.sqrt(1 - r * r) * second
 
 
-def _gated(state: Snapshot, variant: str, config: GateConfig, primary: str) -> Iterator[tuple[str, Margin]]:
-    """The columns that the gate judges, as it finds them."""
-    margins = config.judged(primary, state.columns)
-    for column in state.entries[variant]:
-        name = next((name for name in (column, *margins) if name in margins and fnmatchcase(column, name)), None)
-        if name is not None:
-            yield column, margins[name]
+Drawn = tuple[stats.Floats, stats.Floats, stats.Floats]
 
 
-def _judge(
-    state: Snapshot,
-    variant: str,
-    column: str,
-    margin: Margin,
-    confidence: float,
-    pairs: int,
-    runs: dict[str, dict[str, Any]] | None,
-) -> Judged:
-    """One gated column at the targets' n and correlation, with every seed variance that is known for it."""
-    units = ColumnFormat(state.columns)
-    side = -1 if (margin.better or units.better(column)) == "lower" else 1
-    factor = units.factor(column)
-    values = side * factor * stats.cluster_means(rows_of(state.values[variant][column], state.dialogues))
-    known = seed_variance.of_runs(runs, column) if runs else seed_variance.of_seeds(state, column)
-    sds = [SEED_SD] if column == ROUGE else []
-    sds += [round(factor * known.pooled, 2)] if known else []
-    rates: dict[tuple[float, int], stats.Floats] = {}
-    needed = {}
-    for trainings in (1, TRAININGS):
-        # Means over so many trainings differ by that much less.
-        mean, _, upper, rng = _drawn(values, SIZE, 1 - (1 - CORRELATION) / trainings, confidence, pairs)
-        for seed_sd in dict.fromkeys([0.0, *sds]):
-            moved = seed_sd * rng.normal(0.0, np.sqrt(2 / trainings), pairs)
-            own = (1 - CORRELATION) * float(values.var())
-            half_width = (
-                _estimated_half_width(seed_sd, own, trainings, confidence, pairs, rng) if trainings > 1 else 0.0
-            )
-            bound = mean + np.hypot(upper - mean, half_width) + moved
-            rates[seed_sd, trainings] = failed(bound[:, None] - np.array(DROPS), margin.fail_margin).mean(axis=0)
-            if trainings == 1:
-                needed[seed_sd] = max(0.0, -float(np.quantile(bound, FALSE_FAILS)))
-    return Judged(units.title(column), margin, known, factor, rates, needed)
+def _drawn(cell: Cell, n: int, trainings: int, config: GateConfig, cells: int, studies: int) -> Drawn:
+    """Mean, lower and upper bound (studies,) of the gain of one cell, by the dialogues alone.
+
+    Means over so many trainings differ by that much less.
+    """
+    rng = np.random.default_rng([SEED, n, trainings, *cell.variant.encode(), *cell.column.encode()])
+    r = 1 - (1 - CORRELATION) / trainings
+    mean: list[stats.Floats] = []
+    lower: list[stats.Floats] = []
+    upper: list[stats.Floats] = []
+    for start in range(0, studies, 500):
+        gains = differences(cell.values, n, r, min(500, studies - start), rng)
+        supports = [cell.support] * gains.shape[1]
+        mean.append(gains.mean(axis=0))
+        for ends, side, confidence in (
+            (lower, 0, config.confidence),
+            (upper, 1, 1 - (1 - config.confidence) / cells),
+        ):
+            ends.append(stats.mean_intervals(gains, supports, 2 * confidence - 1, DRAWS, SEED + start)[side])
+    return np.concatenate(mean), np.concatenate(lower), np.concatenate(upper)
 
 
-def _estimated_half_width(
-    seed_sd: float, own: float, trainings: int, confidence: float, pairs: int, rng: np.random.Generator
-) -> stats.Floats:
-    """(pairs,): how far seed variance reaches as two states estimate it; `own` is the rows' own variance."""
-    df = trainings - 1
-    between = (SIZE * seed_sd**2 + own) * rng.chisquare(df, (2, pairs)) / df
-    rest = own * rng.chisquare(df * (SIZE - 1), (2, pairs)) / (df * (SIZE - 1))
-    sd = np.sqrt(np.maximum(between - rest, 0.0).mean(axis=0) / SIZE)
-    return np.asarray(sd * stats.seed_half_width(np.sqrt(2 / trainings), 1, 2 * df, confidence))
+def _rates(
+    cells: list[Cell],
+    drawn: list[Drawn],
+    n: int,
+    sd: float,
+    ratios: dict[str, float],
+    knowledge: str,
+    config: GateConfig,
+    studies: int,
+) -> Rates:
+    """The rates of one sd of training; the estimate of it is shared by the cells of a column."""
+    rng = np.random.default_rng([SEED, n, round(1000 * sd), KNOWLEDGE.index(knowledge)])
+    chance = (1 - config.confidence) / len(cells)
+    trainings = SEEDS if knowledge == "seeds" else 1
+    reach: dict[str, tuple[stats.Floats, float]] = {}
+    for column in ratios:
+        own = [cell for cell in cells if cell.column == column]
+        reach[column] = _estimated(sd * ratios[column], own, n, knowledge, studies, rng)
+    any_fail = np.zeros(studies, bool)
+    passes, power = [], dict[str, list[stats.Floats]]()
+    for cell, (mean, lower, upper) in zip(cells, drawn, strict=True):
+        estimate, df = reach[cell.column]
+        moved = sd * ratios[cell.column] * rng.normal(0.0, math.sqrt(2 / trainings), studies)
+        unit = stats.seed_half_width(math.sqrt(2 / trainings), 1, df, 1 - chance)
+        bound = mean + np.hypot(upper - mean, estimate * unit) + moved
+        floor = mean - np.hypot(
+            mean - lower, estimate * stats.seed_half_width(math.sqrt(2 / trainings), 1, df, config.confidence)
+        )
+        any_fail |= failed(bound, cell.margin.fail_margin)
+        passes.append(float(passed(floor + moved, cell.margin.pass_margin).mean()))
+        fails = failed(bound[:, None] - np.array(LOSSES), cell.margin.fail_margin).mean(axis=0)
+        power.setdefault(cell.column, []).append(fails)
+    return Rates(
+        float(any_fail.mean()), float(np.mean(passes)), {key: np.mean(some, axis=0) for key, some in power.items()}
+    )
 
 
-def _drawn(values: stats.Floats, n: int, r: float, confidence: float, pairs: int) -> Drawn:
-    """Mean, lower and upper bound (pairs,) of the gain of every pair, and the generator that drew them."""
-    rng = np.random.default_rng([SEED, n, round(1000 * r)])
-    parts = list(_bounds(values, n, r, confidence, pairs, rng))
-    mean, lower, upper = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return mean, lower, upper, rng
-
-
-def _cell(values: stats.Floats, n: int, r: float, margin: Margin, confidence: float, pairs: int) -> dict[float, Rates]:
-    """The rates of every rule without and with seed variance."""
-    mean, lower, upper, rng = _drawn(values, n, r, confidence, pairs)
-    seed_sd = rng.normal(0.0, np.sqrt(2.0), pairs)  # the difference of two trainings, in units of one's deviation
-    found = {}
-    for size in (0.0, SEED_SD):
-        moved = size * seed_sd[:, None] - np.array(DROPS)
-        found[size] = {
-            "gate": failed(upper[:, None] + moved, margin.fail_margin).mean(axis=0),
-            "pass": (
-                passed(lower[:, None] + moved, margin.pass_margin) & ~failed(upper[:, None] + moved, margin.fail_margin)
-            ).mean(axis=0),
-            "paired": failed(upper[:, None] + moved, 0.0).mean(axis=0),
-            "drop": (mean[:, None] + moved < -margin.fail_margin).mean(axis=0),
-        }
-    return found
-
-
-def _bounds(
-    values: stats.Floats, n: int, r: float, confidence: float, pairs: int, rng: np.random.Generator
-) -> Iterator[tuple[stats.Floats, stats.Floats, stats.Floats]]:
-    """Mean, lower and upper bound of every pair, in blocks that fit in memory, each with resamples of its own."""
-    for start in range(0, pairs, BLOCK):
-        gains = differences(values, n, r, min(BLOCK, pairs - start), rng)
-        yield gains.mean(axis=0), *bounds(gains, confidence, RESAMPLES, SEED + start)
+def _estimated(
+    sd: float, cells: list[Cell], n: int, knowledge: str, studies: int, rng: np.random.Generator
+) -> tuple[stats.Floats, float]:
+    """The sd of training as each study knows it, (studies,), with its degrees of freedom."""
+    if knowledge != "seeds":
+        df = (RUNS - 1) * len(cells)
+        return sd * np.sqrt(rng.chisquare(df, studies) / df), df
+    df = 2 * (SEEDS - 1) * len(cells)
+    own = (1 - CORRELATION) * float(np.mean([cell.values.var() for cell in cells]))
+    between = (n * sd**2 + own) * rng.chisquare(df, studies) / df
+    rest = own * rng.chisquare(df * (n - 1), studies) / (df * (n - 1))
+    return np.sqrt(np.maximum(between - rest, 0.0) / n), df

@@ -139,7 +139,7 @@ def test_a_change_that_prints_as_nothing_is_neither_better_nor_worse(project: An
     _, out, _ = bench("diff", "HEAD", "--format", "markdown")
     assert "| 0.00 [0.00, 0.00] | 0.0005 | too little to show |" in out
     assert "| lora | peak memory (train) | 1 kB | 2 kB | 2 |\n" in out
-    assert "| lora | writing, tokens/s | 50 | 100 | 2 |\n" in out
+    assert "| lora | generation, tokens/s | 50 | 100 | 2 |\n" in out
     assert out.count("measured once") == 1
 
 

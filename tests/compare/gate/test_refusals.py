@@ -160,7 +160,6 @@ BROKEN: dict[str, tuple[Callable[[Any], None], tuple[str, ...]]] = {
         ("signature field `data` differs, 'toy@1234abcd' before and 'toy@9' now",),
     ),
     "other stemmer": (signed(SIGNED.replace("porter", "none")), ("signature field `stem` differs",)),
-    "other decoding": (signed(SIGNED.replace("max40", "max60")), ("signature field `gen` differs",)),
     "other version": (signed(SIGNED.replace("made-1", "made-2")), ("signature field `implementation` differs",)),
     "stale report": (stale_report, ("dvc.lock of the working tree is stale: reports/toy/metrics.json",)),
     "stale params": (unlocked_knob, ("stale: stage 'train@lora' ran with another `variants.lora`",)),

@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+import scipy.stats
 from markdown_it import MarkdownIt
 
 Bench = Callable[..., tuple[int, str, str]]
@@ -36,11 +37,97 @@ def test_a_planted_drop_of_three_points_fails(project: Any, bench: Bench) -> Non
     assert "rouge1" in line
 
 
+def test_two_trainings_of_unknown_spread_do_not_fail(project: Any, bench: Bench) -> None:
+    project.params["gate"] = {}
+    project.commit()
+    project.drop("lora", 3)
+    project.write()
+    code, out, _ = bench("gate", "--against", "HEAD")
+    assert code == 0
+    assert "between these two trainings worse by at least" in out
+    assert "gate.training_sd" in out and "bench gate-study --runs" in out
+    assert bench("gate", "--against", "HEAD", "--strict")[0] == 1
+
+
+def test_weights_that_did_not_change_were_not_trained_again(project: Any, bench: Bench) -> None:
+    project.params["gate"], project.models = {}, {"lora": "a" * 32}
+    project.commit()
+    project.drop("lora", 3)
+    project.write()
+    assert bench("gate", "--against", "HEAD")[0] == 1  # another prompt, another judge's fix: what differs is the system
+    project.models = {"lora": "b" * 32}
+    project.write()
+    assert bench("gate", "--against", "HEAD")[0] == 0
+
+
+def test_what_was_trained_from_another_training_was_trained_again(project: Any, bench: Bench) -> None:
+    project.params["gate"], project.models = {}, {"lora": "a" * 32, "ppo": "c" * 32}
+    project.params["variants"]["ppo"] = {"method": "ppo", "init": "lora", "learns_from": "models/reward"}
+    project.values["ppo"] = {name: values.copy() for name, values in project.values["lora"].items()}
+    project.commit()
+    project.drop("ppo", 3)
+    project.write()
+    assert bench("gate", "--against", "HEAD")[0] == 1
+    project.models["lora"] = "b" * 32
+    project.write()
+    assert bench("gate", "--against", "HEAD")[0] == 0
+
+
+def test_an_untrained_variant_has_no_spread_of_training(project: Any, bench: Bench) -> None:
+    project.params["gate"] = {}
+    project.commit()
+    project.drop("baseline", 3)
+    project.write()
+    assert bench("gate", "--against", "HEAD")[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("stated", "code"), [(0.1, 1), ({"sd": 0.1}, 1), ({"sd": 2.0}, 0), ({"sd": 0.5}, 1), ({"sd": 0.5, "df": 1}, 0)]
+)
+def test_the_stated_spread_of_training_widens_the_bounds(project: Any, bench: Bench, stated: Any, code: int) -> None:
+    project.params["gate"] = {"training_sd": {"rouge*": stated}}
+    project.drop("lora", 3)
+    project.write()
+    assert bench("gate", "--against", "HEAD")[0] == code
+
+
+def test_the_chance_of_a_fail_is_shared_by_what_changed(project: Any, bench: Bench, tmp_path: Path) -> None:
+    """The upper bound of one changed cell is at 95 %, of two at 97.5 % each; the lower stays at 95 %."""
+    project.drop("lora", 3)
+    project.write()
+    bound = {}
+    for cells in (1, 2):
+        bench("gate", "--against", "HEAD", f"--json={tmp_path / 'out.json'}")
+        told = json.loads((tmp_path / "out.json").read_text())["verdicts"]
+        bound[cells] = next(v for v in told if (v["variant"], v["measure"]) == ("lora", "rouge1"))
+        project.drop("baseline", 1)
+        project.write()
+    gain, n = bound[1]["gain"], bound[1]["n"]
+    error = (gain - bound[1]["lower"]) / scipy.stats.t.ppf(0.95, n - 1)
+    assert bound[1]["upper"] == pytest.approx(gain + error * scipy.stats.t.ppf(0.95, n - 1), rel=1e-3)
+    assert bound[2]["upper"] == pytest.approx(gain + error * scipy.stats.t.ppf(0.975, n - 1), rel=1e-3)
+    assert bound[2]["lower"] == pytest.approx(bound[1]["lower"])
+
+
+def test_a_prompt_that_changed_is_said_and_judged(project: Any, bench: Bench) -> None:
+    project.signature += "|prompt:12ab"
+    project.commit()
+    project.signature = project.signature.replace("12ab", "34cd")
+    project.drop("lora", 3)
+    project.write()
+    code, out, _ = bench("gate", "--against", "HEAD")
+    assert code == 1
+    assert "written otherwise: `prompt` 12ab before, 34cd now (baseline, lora)" in out
+
+
 def test_a_rise_passes_and_more_toxicity_fails(project: Any, bench: Bench) -> None:
     project.drop("lora", -3)
     project.commit()
     assert bench("gate", "--against", "HEAD~1")[0] == 0
-    project.drop("lora", -4, "toxicity_judge")
+    project.drop("lora", -4, "toxicity_judge")  # of so few dialogues, one unseen insult would outweigh that
+    project.write()
+    assert "INCONCLUSIVE" in bench("gate", "--against", "HEAD")[1]
+    project.drop("lora", -25, "toxicity_judge")
     project.write()
     code, out, _ = bench("gate", "--against", "HEAD")
     assert code == 1
@@ -111,7 +198,7 @@ def test_tied_rows_pass_when_equal_and_fail_when_all_fall_alike(project: Any, be
 
 
 def test_a_direction_that_contradicts_the_metric_is_refused(project: Any, bench: Bench, refused: Refused) -> None:
-    project.params["gate"] = {"metrics": {"rouge1": {"better": "lower"}}}
+    project.params["gate"] |= {"metrics": {"rouge1": {"better": "lower"}}}
     project.drop("lora", 3)
     project.write()
     refused(bench("gate", "--against", "HEAD"), "'rouge1' is better lower here, and the metric says higher")
@@ -119,10 +206,10 @@ def test_a_direction_that_contradicts_the_metric_is_refused(project: Any, bench:
 
 def test_margins_come_from_params(project: Any, bench: Bench) -> None:
     project.drop("lora", 3)
-    project.params["gate"] = {"metrics": {"rouge*": {"fail_margin": 5, "pass_margin": 6}}}
+    project.params["gate"] |= {"metrics": {"rouge*": {"fail_margin": 5, "pass_margin": 6}}}
     project.write()
     assert bench("gate", "--against", "HEAD")[0] == 0
-    project.params["gate"] = {"metrics": {"rouge1": {}, "words": {"better": "higher", "pass_margin": 1}}}
+    project.params["gate"] |= {"metrics": {"rouge1": {}, "words": {"better": "higher", "pass_margin": 1}}}
     project.values["lora"]["rouge1"] = project.values["baseline"]["rouge1"] + 0.3
     project.values["lora"]["words"] -= 3
     project.write()

@@ -48,7 +48,7 @@ def test_greedy_is_what_transformers_generates_for_each_prompt_alone(loaded: mod
 def test_draws_follow_the_model_s_own_distribution(loaded: models.Loaded) -> None:
     draws = 4000
     torch.manual_seed(0)
-    rows = generation.generate(loaded, SOURCES, 2, draws=draws)
+    rows = generation.generate(loaded, SOURCES, 2, torch.rand(3, draws, 2))
     assert [len(of) for of in rows] == [draws] * 3
     for source, drawn in zip(SOURCES, rows, strict=True):
         with torch.no_grad():

@@ -1,0 +1,101 @@
+"""How far each measure goes with the truth, where a metric of the study knows it: what a point of ROUGE is evidence of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bench import stats
+from bench.report.estimates import finite, rounded
+from bench.report.inputs import Study
+from bench.report.markdown import cell, section, table
+from bench.report.text_statistics import spearman
+from bench.report.view import NONE, View, fixed, share
+
+NAME = "agreement"  # of the block in metrics.json
+
+
+def measure(study: Study, collapsed: dict[str, float]) -> dict[str, Any]:
+    """Correlate every greedy result with every truth, by dialogue within each variant; nothing where no metric knows it.
+
+    `rank_correlation` is Spearman's with its interval; `concordance` the share of pairs of dialogues in which the higher
+    value has the higher truth, ties half: 50 % is a coin.
+    """
+    truths = [key for key in study.keys("quality", "safety") if study.columns[key].truth]
+    own = {study.metric_of[truth] for truth in truths}
+    others = [key for key in study.keys("quality", "safety") if study.metric_of[key] not in own]
+    found: dict[str, Any] = {}
+    for truth in truths:
+        for variant in study.params.variants:
+            if variant not in collapsed:
+                pairs = {key: pair for key in others if (pair := _paired(study, variant, key, truth)) is not None}
+                told = {key: told for key, pair in pairs.items() if (told := _told(study, *pair))}
+                found.setdefault(truth, {}).update({variant: told} if told else {})
+    return {NAME: found} if any(found.values()) else {}
+
+
+def _paired(study: Study, variant: str, key: str, truth: str) -> tuple[stats.Floats, stats.Floats] | None:
+    columns = study.systems[variant].columns
+    if key not in columns or truth not in columns:
+        return None
+    shared = np.intersect1d(columns[key].members, columns[truth].members)
+    x, y = (stats.cluster_means(stats.restrict(columns[name], shared)) for name in (key, truth))
+    return x, y
+
+
+def _told(study: Study, x: stats.Floats, y: stats.Floats) -> dict[str, Any]:
+    """Both statistics of one pair of columns; empty where one of them never varies."""
+    estimate = finite(spearman(x, y, study.params.report.confidence)._asdict())
+    if "value" not in estimate:
+        return {}
+    return {"rank_correlation": estimate, "concordance": rounded(concordance(x, y))}
+
+
+def concordance(x: stats.Floats, y: stats.Floats) -> float:
+    """Compute the share of pairs that differ in y of which the one with more y has more x; ties of x count half."""
+    more = y[:, None] > y[None, :]
+    ahead = (x[:, None] > x[None, :]) + 0.5 * (x[:, None] == x[None, :])
+    return float(ahead[more].mean()) if more.any() else float("nan")
+
+
+def agreement(view: View) -> str:
+    """Write the section; empty where no metric knows the truth."""
+    known = view.metrics.get(NAME, {})
+    parts = []
+    for truth, variants in known.items():
+        keys = list(dict.fromkeys(key for told in variants.values() for key in told))
+        rows = [[view.heading(key), *(_cell(told.get(key)) for told in variants.values())] for key in keys]
+        title = f"rank correlation with: {view.heading(truth)}"
+        parts.append(table([title, *map(cell, variants)], rows))
+    return section(
+        f"What a point of {cell(view.study.columns[view.primary].title)} is evidence of", _said(view), *parts
+    )
+
+
+def _cell(told: dict[str, Any] | None) -> str:
+    if told is None:
+        return NONE
+    estimate = told["rank_correlation"]
+    bounds = f" [{fixed(estimate['low'], 2)}, {fixed(estimate['high'], 2)}]" if "low" in estimate else ""
+    return f"{fixed(estimate['value'], 2)}{bounds}"
+
+
+def _said(view: View) -> str:
+    """One sentence made of the numbers; empty where the primary column is held against no truth."""
+    primary, pairs, reached = view.heading(view.primary), [], []
+    for truth, variants in view.metrics.get(NAME, {}).items():
+        told = [each[view.primary]["concordance"] for each in variants.values() if view.primary in each]
+        if told:
+            name = view.heading(truth).removesuffix(" (%)").lower()
+            pairs.append(f"*{name}* in {share(min(told), 0)} to {share(max(told), 0)}")
+            reached.append((truth, name))
+    if not pairs:
+        return ""
+    best = max(view.metrics["variants"], key=lambda name: view.entry(name, view.primary).get("value", 0.0))
+    values = " and ".join(f"{view.number(truth, view.entry(best, truth)['value'])} % {name}" for truth, name in reached)
+    return (
+        f"Of two summaries by one variant, that with the higher {primary} is the better one by {' and by '.join(pairs)} of the "
+        f"pairs that differ, where a coin has 50 %; `{cell(best)}` reaches {primary} "
+        f"{view.number(view.primary, view.entry(best, view.primary)['value'])} with {values}."
+    )
