@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from bench import metrics
 from bench.core import plugins
-from bench.core.schema import Example, GenerationConfig, Prediction, TextConfig, UserError
+from bench.core.schema import DatasetConfig, Example, GenerationConfig, Prediction, TextConfig, UserError
 from bench.metrics import Column, Metric, ScoreContext
 
 
@@ -64,13 +64,14 @@ def values(entry: Entry, given: ScoreContext) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(entry.columns), dtype=float)
 
 
-def usable(entries: Sequence[Entry], given: ScoreContext) -> tuple[list[Entry], dict[str, str]]:
-    """Keep the metrics that can judge these texts; the others by name, each with its reason."""
+def usable(entries: Sequence[Entry], given: ScoreContext, dataset: str) -> tuple[list[Entry], dict[str, str]]:
+    """Keep the metrics that can judge these texts of a dataset; the others by name, each with its reason."""
     kept, refused = [], {}
     for entry in entries:
         try:
+            entry.metric.check(entry.block, DatasetConfig(dataset=dataset))
             found = values(entry, given)
-        except UserError as error:
+        except (UserError, ValueError) as error:
             refused[entry.name] = str(error)
             continue
         if found.isna().to_numpy().all():

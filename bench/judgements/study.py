@@ -112,18 +112,18 @@ def _pair_contexts(pairs: files.Corrections) -> tuple[columns.ScoreContext, colu
     return first, second
 
 
-def _first(rated: Sequence[files.Ratings], pairs: files.Corrections | None) -> list[columns.ScoreContext]:
-    """One system of each collection, to ask metrics about."""
-    found = [next(iter(_contexts(given).values())) for given in rated]
-    return found + ([_pair_contexts(pairs)[0]] if pairs else [])
+def _first(rated: Sequence[files.Ratings], pairs: files.Corrections | None) -> list[tuple[columns.ScoreContext, str]]:
+    """One system of each collection, to ask metrics about, and the dataset that its dialogues are of."""
+    found = [(next(iter(_contexts(given).values())), "samsum") for given in rated]
+    return found + ([(_pair_contexts(pairs)[0], "dialogsum")] if pairs else [])
 
 
 def _entries(
     rated: Sequence[files.Ratings], pairs: files.Corrections | None
 ) -> tuple[list[columns.Entry], dict[str, str]]:
     entries, refused = columns.model_free(), dict[str, str]()
-    for given in _first(rated, pairs):
-        entries, more = columns.usable(entries, given)
+    for given, dataset in _first(rated, pairs):
+        entries, more = columns.usable(entries, given, dataset)
         refused |= more
     return entries, refused
 
@@ -133,7 +133,7 @@ def _signatures(
 ) -> dict[str, str]:
     """What each column's values depend on; with other numbers of references, one for each."""
     found: dict[str, list[str]] = {}
-    for given in _first(rated, pairs):
+    for given, _ in _first(rated, pairs):
         for entry in entries:
             for key, signature in entry.metric.signature(entry.block, given).items():
                 if key in entry.columns and signature not in found.setdefault(key, []):

@@ -174,7 +174,8 @@ def test_a_metric_that_is_added_stands_in_the_tables_by_its_columns_alone(
 def test_a_metric_of_a_model_or_that_refuses_is_left_out(folder: Path, add: Callable[..., None]) -> None:
     add(refuses=True)
     found = study.measure(folder)
-    assert found.refused == {"vowels": "these texts are not of the grammar."}
+    assert found.refused["vowels"] == "these texts are not of the grammar."
+    assert "only the dataset 'miniature'" in found.refused["facts"]  # by the contract's own check
     assert "left out `vowels`" in output.markdown(found)
     importlib.sys.modules.pop("bench.metrics.vowels")  # type: ignore[attr-defined]
     add(model="reward-of-mine")
