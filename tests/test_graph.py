@@ -119,6 +119,8 @@ def copy(tmp_path: Path) -> Path:
         ("bench/data/splits.py", {"data"}),
         ("bench/metrics/rouge.py", {"check", "score/*", "yardsticks", "report"}),
         ("bench/report/plots.py", {"report"}),
+        ("bench/report/published.json", {"report"}),
+        ("bench/report/worth.json", {"report"}),
         ("bench/compare/gate/judge.py", set()),
         ("bench/core/terminal.py", set()),
     ],

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--record",
         action="store_true",
-        help="also write the sentence into bench/metrics/worth.json, from where reports print it",
+        help="also write the sentence into bench/report/worth.json, from where reports print it",
     )
 
 

@@ -95,13 +95,22 @@ def closure(start: Iterable[Path], root: Path = ROOT) -> list[Path]:
 
 @functools.cache
 def imported(path: Path, root: Path) -> tuple[Path, ...]:
-    """Return the files of bench that a file imports, relative to `root`; what stands under TYPE_CHECKING is never run."""
+    """Return the files of bench that a file imports, and the JSON beside it that it names, relative to `root`.
+
+    What stands under TYPE_CHECKING is never run.
+    """
     found: set[Path] = set()
+    if path.suffix != ".py":
+        return ()
     for node in _running(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.endswith(".json"):
+            beside = path.with_name(node.value.rpartition("/")[2])
+            found |= {beside.relative_to(root)} if beside.is_file() else set()
+            continue
         else:
             continue
         for name in names:
@@ -128,8 +137,10 @@ def _files(name: str, root: Path) -> set[Path]:
 
 @functools.cache
 def digest(path: Path) -> str:
-    """Return sixteen hex digits of a file's code, without comments, docstrings and blank lines."""
+    """Return sixteen hex digits of a file's code, without comments, docstrings and blank lines; of data, of all of it."""
     source = path.read_text(encoding="utf-8")
+    if path.suffix != ".py":
+        return sha256_text(source)[:16]
     lines = source.split("\n")
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):

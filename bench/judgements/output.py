@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import bench.metrics
+import bench.report
 from bench.judgements import correlations, files
 from bench.judgements.correlations import Agreement
 from bench.judgements.study import Measured, Preferred, Ranked, length_key
@@ -15,7 +15,7 @@ from bench.metrics import Column
 from bench.report.markdown import bullets, cell, section, table
 from bench.stats import Estimate
 
-RECORD = Path(bench.metrics.__file__).with_name("worth.json")
+RECORD = Path(bench.report.__file__).with_name("worth.json")
 MEASURES = {
     "system_spearman": "by system, ρ",
     "system_kendall": "by system, τ",

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bench import stats
+from bench.core import storage
 from bench.report.estimates import finite, rounded
 from bench.report.inputs import Study
 from bench.report.markdown import cell, section, table
 from bench.report.text_statistics import spearman
 from bench.report.view import NONE, View, fixed, share
 
+WORTH = Path(__file__).with_name("worth.json")  # what `bench metrics-check --record` measured against people
+ROUGE = "rouge1"  # what it was measured of
 NAME = "agreement"  # of the block in metrics.json
 
 
@@ -60,7 +64,7 @@ def concordance(x: stats.Floats, y: stats.Floats) -> float:
 
 
 def agreement(view: View) -> str:
-    """Write the section; empty where no metric knows the truth."""
+    """Write the section: against people, where the study has ROUGE, and against the truth, where a metric knows it."""
     known = view.metrics.get(NAME, {})
     parts = []
     for truth, variants in known.items():
@@ -68,9 +72,14 @@ def agreement(view: View) -> str:
         rows = [[view.heading(key), *(_cell(told.get(key)) for told in variants.values())] for key in keys]
         title = f"rank correlation with: {view.heading(truth)}"
         parts.append(table([title, *map(cell, variants)], rows))
-    return section(
-        f"What a point of {cell(view.study.columns[view.primary].title)} is evidence of", _said(view), *parts
-    )
+    return section("What a point of ROUGE is evidence of", worth(view), _said(view), *parts)
+
+
+def worth(view: View) -> str:
+    """Say in one sentence what a point of ROUGE-1 is worth against human judgements, as it was measured."""
+    if ROUGE not in view.study.columns:
+        return ""
+    return f"{storage.read_object(WORTH)['sentence']} (From reports/metrics-check.md.)"
 
 
 def _cell(told: dict[str, Any] | None) -> str:
@@ -83,8 +92,11 @@ def _cell(told: dict[str, Any] | None) -> str:
 
 def _said(view: View) -> str:
     """One sentence made of the numbers; empty where the primary column is held against no truth."""
+    known = view.metrics.get(NAME, {})
+    if not known:
+        return ""
     primary, pairs, reached = view.heading(view.primary), [], []
-    for truth, variants in view.metrics.get(NAME, {}).items():
+    for truth, variants in known.items():
         told = [each[view.primary]["concordance"] for each in variants.values() if view.primary in each]
         if told:
             name = view.heading(truth).removesuffix(" (%)").lower()

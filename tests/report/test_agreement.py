@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -50,18 +51,22 @@ def test_every_result_is_held_against_the_truth_within_each_variant() -> None:
         ]
         assert told["concordance"] == pytest.approx(np.mean(pairs), rel=1e-5)
     text = agreement.agreement(shown)
-    assert "## What a point of ROUGE-1 is evidence of" in text
+    assert "## What a point of ROUGE is evidence of" in text and "a point of ROUGE-1 goes with" in text
     assert "where a coin has 50 %" in text and "| Toxicity (judge) (%) |" in text
 
 
-def test_no_truth_no_section() -> None:
+def test_without_truth_people_s_judgements_stand_alone_and_without_rouge_there_is_no_section() -> None:
     made = view()
     assert agreement.measure(made.study, {}) == {}
-    assert agreement.agreement(made) == ""
+    sentence = json.loads(agreement.WORTH.read_text())["sentence"]
+    assert agreement.agreement(made).splitlines()[2].startswith(sentence)
+    assert agreement.agreement(view(metrics=("toxicity", "text"))) == ""
 
 
 def test_a_truth_that_never_varies_tells_nothing() -> None:
     made = view()
-    assert agreement.agreement(with_truth(made, {name: np.zeros(N) for name in ("full", "ppo")})) == ""
+    assert "| rank correlation" not in agreement.agreement(
+        with_truth(made, dict.fromkeys(("full", "ppo"), np.zeros(N)))
+    )
     mixed = with_truth(made, {"full": np.arange(N) / N, "ppo": np.zeros(N)})
     assert list(mixed.metrics["agreement"]["facts_right"]) == ["full"]
