@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bench.report import summary
+from bench import stats
+from bench.report import estimates, summary
 from bench.report.view import reading
 from tests.report.test_reward_hacking import view
 
@@ -45,3 +46,21 @@ def test_a_change_that_no_number_of_dialogues_bounds_has_no_detectable_differenc
     made = view()
     change = {"difference": 0.1, "low": -0.1, "high": 0.2}
     assert reading(made, "rouge1", change) == "no change shown"
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"), [(0, "identical"), (1, "no change could be shown: 1 of 40 dialogues differ")]
+)
+def test_what_too_few_dialogues_changed_to_show_is_said(changed: int, words: str) -> None:
+    made = view()
+    before = made.study.systems["full"].columns["rouge1"]
+    values = before.values.copy()
+    values[:changed] -= 0.3
+    made.study.systems["ppo"].columns["rouge1"] = stats.rows(range(len(values)), values)
+    change = estimates.measure(made.study)[0]["changes"]["ppo"]["rouge1"]
+    assert change["changed"] == changed
+    assert reading(made, "rouge1", change) == words
+    enough = made.study.systems["full"].columns["rouge1"].values.copy()
+    enough[:12] -= 0.3
+    made.study.systems["ppo"].columns["rouge1"] = stats.rows(range(len(values)), enough)
+    assert reading(made, "rouge1", estimates.measure(made.study)[0]["changes"]["ppo"]["rouge1"]) == "worse"
