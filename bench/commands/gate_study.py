@@ -54,7 +54,7 @@ def run(given: argparse.Namespace) -> int:
 def _written(study: str, found: characteristics.Found) -> str:
     """Write the spread of each column into the study's file; returns what was written where."""
     measured = {
-        f"gate.training_sd.{column}": {"sd": float(f"{factor * spread.pooled:.2g}"), "df": spread.df}
+        f"gate.training_sd.{column}": {"sd": float(f"{factor * spread.stated:.2g}"), "df": spread.df}
         for column, (spread, factor) in found.spreads.items()
         if spread is not None
     }

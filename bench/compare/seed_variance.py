@@ -83,9 +83,14 @@ def by_training(state: Snapshot, variant: str, column: str) -> stats.Floats:
 
 @dataclass(frozen=True)
 class SeedSpread:
-    """What is known of one column beforehand: the standard deviation of each variant's trainings, in its own unit."""
+    """What is known of one column beforehand: the standard deviation of each variant's trainings, in its own unit.
+
+    `by_variant` is without what the choice of dialogues adds; `stated` is pooled with it, and so has `df` degrees of
+    freedom: without, it would have fewer, and widen bounds by more.
+    """
 
     by_variant: dict[str, float]
+    stated: float
     df: int
     source: str
 
@@ -102,9 +107,13 @@ def of_seeds(state: Snapshot, column: str) -> SeedSpread | None:
         for name, columns in state.values.items()
         if len(seeds_of(columns.get(column, {}))) > 1
     }
-    found = {name: stats.crossed(table).sd_training for name, table in tables.items()}
-    df = sum(table.shape[1] - 1 for table in tables.values())
-    return SeedSpread(found, df, "its variants with several seeds") if found else None
+    if not tables:
+        return None
+    parts = {name: stats.crossed(table) for name, table in tables.items()}
+    dfs = [table.shape[1] - 1 for table in tables.values()]
+    plain = math.sqrt(float(np.average([each.sd_seeds**2 for each in parts.values()], weights=dfs)))
+    found = {name: each.sd_training for name, each in parts.items()}
+    return SeedSpread(found, plain, sum(dfs), "its variants with several seeds")
 
 
 def of_runs(runs: dict[str, dict[str, Any]], column: str) -> SeedSpread | None:
@@ -112,13 +121,18 @@ def of_runs(runs: dict[str, dict[str, Any]], column: str) -> SeedSpread | None:
 
     What each run's own dialogues add is taken off, so the runs must not share them: else the plain spread is given.
     """
-    found, shared = {}, False
+    found, plain, shared = {}, [], False
     for variant in set.intersection(*(set(run["changes"]) for run in runs.values())):
         entries = [run["variants"][variant].get(column) for run in runs.values()]
         if all(entries):
             shared = len({fields(entry["signature"]).get("data") for entry in entries}) < len(entries)
             errors = [0.0 if shared else entry["se"] for entry in entries]
-            found[variant] = stats.between_runs([entry["value"] for entry in entries], errors)
+            values = [entry["value"] for entry in entries]
+            found[variant] = stats.between_runs(values, errors)
+            plain.append(float(np.var(values, ddof=1)))
     order = [name for name in next(iter(runs.values()))["variants"] if name in found]
     source = f"{len(runs)} runs with other seeds{'' if shared else ', also of data and models'}: {', '.join(runs)}"
-    return SeedSpread({name: found[name] for name in order}, (len(runs) - 1) * len(found), source) if found else None
+    if not found:
+        return None
+    stated = math.sqrt(float(np.mean(plain)))
+    return SeedSpread({name: found[name] for name in order}, stated, (len(runs) - 1) * len(found), source)

@@ -180,6 +180,7 @@ def test_runs_with_other_data_are_cleared_of_their_dialogues_noise() -> None:
     apart = seed_variance.of_runs(runs(("a", "b", "c")), "rouge1")
     assert apart is not None
     assert apart.by_variant == {"lora": pytest.approx(math.sqrt(np.var([50, 52, 57], ddof=1) - 1) / 100)}
+    assert apart.stated == pytest.approx(np.std([0.50, 0.52, 0.57], ddof=1))
     assert "also of data and models: run0, run1, run2" in apart.source
     shared = seed_variance.of_runs(runs(("a", "a", "a")), "rouge1")
     assert shared is not None
@@ -207,7 +208,7 @@ def test_the_simulated_estimate_of_the_noise_is_that_of_simulated_rows() -> None
         made.append(math.sqrt(np.mean(variances)))
     values = rng.normal(0, math.sqrt(own / (1 - characteristics.CORRELATION)), 2000)
     cell = characteristics.Cell("lora", "rouge1", "ROUGE-1", Margin(), values, None)
-    drawn, df = characteristics._estimated(noise, [cell], n, "seeds", 20_000, rng)
+    drawn, df = characteristics._estimated([(cell, noise)], n, "seeds", 20_000, rng)
     assert df == 4
     assert scipy.stats.ks_2samp(made, drawn).pvalue > 0.01
 
@@ -233,4 +234,4 @@ def test_the_study_as_a_command_measures_and_writes_the_spread_of_training(
         "rouge1",
     )
     assert known is not None and stated is not None
-    assert (stated.sd, stated.df) == (pytest.approx(100 * known.pooled, rel=0.05), known.df)
+    assert (stated.sd, stated.df) == (pytest.approx(100 * known.stated, rel=0.05), known.df)

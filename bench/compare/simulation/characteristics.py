@@ -34,6 +34,7 @@ tables of dialogues and trainings (mean squares drawn from their chi-squares). W
 trained again never fails."""
 
 SDS = (0.23, 0.6, 1.1)  # points of ROUGE: eight machines with one recipe and seed; this project's variants by seed
+MEASURED = "as measured"  # each variant's own, which the pooled estimate takes for one
 LOSSES = (1.0, 2.0, 3.0, 5.0)
 SIZES = (125, 300, 500)
 CORRELATION = 0.8
@@ -71,7 +72,7 @@ class Rates:
 
 @dataclass(frozen=True)
 class Found:
-    """The simulation's results: `rates` by (n, sd of the primary column, how it is known)."""
+    """The simulation's results: `rates` by (n, sd of the primary column or MEASURED, how it is known)."""
 
     study: str
     source: str
@@ -80,7 +81,7 @@ class Found:
     studies: int
     ratios: dict[str, float]
     spreads: dict[str, tuple[seed_variance.SeedSpread | None, float]]
-    rates: dict[tuple[int, float, str], Rates]
+    rates: dict[tuple[int, float | str, str], Rates]
 
     @property
     def false_fails(self) -> float:
@@ -116,14 +117,16 @@ def simulate(state: Snapshot, runs: dict[str, dict[str, Any]] | None = None, stu
         for column in columns
     }
     ratios = {column: _ratio(spreads, column, columns[0]) for column in columns}
-    rates = {}
+    scenes: dict[float | str, list[float]] = {sd: [sd * ratios[cell.column] for cell in cells] for sd in SDS}
+    scenes |= {MEASURED: own} if (own := _measured(cells, spreads)) else {}
+    rates: dict[tuple[int, float | str, str], Rates] = {}
     for n in SIZES:
         for knowledge in KNOWLEDGE:
             drawn = [
                 _drawn(cell, n, SEEDS if knowledge == "seeds" else 1, config, len(cells), studies) for cell in cells
             ]
-            for sd in SDS:
-                rates[n, sd, knowledge] = _rates(cells, drawn, n, sd, ratios, knowledge, config, studies)
+            for sd, each in scenes.items():
+                rates[n, sd, knowledge] = _rates(cells, drawn, n, each, knowledge, config, studies)
     return Found(state.study, state.name, cells, config.confidence, studies, ratios, spreads, rates)
 
 
@@ -133,6 +136,19 @@ def _ratio(spreads: dict[str, tuple[seed_variance.SeedSpread | None, float]], co
     if column == first:
         return 1.0
     return factor * own.pooled / (unit * other.pooled) if own and other and other.pooled else RATIO
+
+
+def _measured(
+    cells: list[Cell], spreads: dict[str, tuple[seed_variance.SeedSpread | None, float]]
+) -> list[float] | None:
+    """The sd of training of each cell as it was measured; None where one was not."""
+    found = []
+    for cell in cells:
+        spread, factor = spreads[cell.column]
+        if spread is None or cell.variant not in spread.by_variant:
+            return None
+        found.append(factor * spread.by_variant[cell.variant])
+    return found
 
 
 def _cells(state: Snapshot, config: GateConfig, primary: str) -> Iterator[Cell]:
@@ -190,35 +206,28 @@ def _drawn(cell: Cell, n: int, trainings: int, config: GateConfig, cells: int, s
 
 
 def _rates(
-    cells: list[Cell],
-    drawn: list[Drawn],
-    n: int,
-    sd: float,
-    ratios: dict[str, float],
-    knowledge: str,
-    config: GateConfig,
-    studies: int,
+    cells: list[Cell], drawn: list[Drawn], n: int, sds: list[float], knowledge: str, config: GateConfig, studies: int
 ) -> Rates:
-    """The rates of one sd of training; the estimate of it is shared by the cells of a column."""
-    rng = np.random.default_rng([SEED, n, round(1000 * sd), KNOWLEDGE.index(knowledge)])
+    """The rates where training moves each cell by its sd; the estimate of it is shared by the cells of a column."""
+    rng = np.random.default_rng([SEED, n, KNOWLEDGE.index(knowledge), *(round(1000 * sd) for sd in sds)])
     chance = (1 - config.confidence) / len(cells)
-    trainings = SEEDS if knowledge == "seeds" else 1
+    scale = math.sqrt(2 / (SEEDS if knowledge == "seeds" else 1))
     reach: dict[str, tuple[stats.Floats, float]] = {}
-    for column in ratios:
-        own = [cell for cell in cells if cell.column == column]
-        reach[column] = _estimated(sd * ratios[column], own, n, knowledge, studies, rng)
+    for column in dict.fromkeys(cell.column for cell in cells):
+        own = [(cell, sd) for cell, sd in zip(cells, sds, strict=True) if cell.column == column]
+        reach[column] = _estimated(own, n, knowledge, studies, rng)
     any_fail = np.zeros(studies, bool)
     passes, power = [], dict[str, list[stats.Floats]]()
-    for cell, (mean, lower, upper) in zip(cells, drawn, strict=True):
+    for cell, sd, (mean, lower, upper) in zip(cells, sds, drawn, strict=True):
         estimate, df = reach[cell.column]
-        moved = sd * ratios[cell.column] * rng.normal(0.0, math.sqrt(2 / trainings), studies)
-        unit = stats.seed_half_width(math.sqrt(2 / trainings), 1, df, 1 - chance)
-        bound = mean + np.hypot(upper - mean, estimate * unit) + moved
-        floor = mean - np.hypot(
-            mean - lower, estimate * stats.seed_half_width(math.sqrt(2 / trainings), 1, df, config.confidence)
+        moved = sd * scale * rng.normal(0.0, 1.0, studies)
+        above, below = (
+            estimate * stats.seed_half_width(scale, 1, df, level) for level in (1 - chance, config.confidence)
         )
+        bound = mean + np.hypot(upper - mean, above) + moved
         any_fail |= failed(bound, cell.margin.fail_margin)
-        passes.append(float(passed(floor + moved, cell.margin.pass_margin).mean()))
+        floor = mean - np.hypot(mean - lower, below) + moved
+        passes.append(float(passed(floor, cell.margin.pass_margin).mean()))
         fails = failed(bound[:, None] - np.array(LOSSES), cell.margin.fail_margin).mean(axis=0)
         power.setdefault(cell.column, []).append(fails)
     return Rates(
@@ -227,14 +236,16 @@ def _rates(
 
 
 def _estimated(
-    sd: float, cells: list[Cell], n: int, knowledge: str, studies: int, rng: np.random.Generator
+    own: list[tuple[Cell, float]], n: int, knowledge: str, studies: int, rng: np.random.Generator
 ) -> tuple[stats.Floats, float]:
-    """The sd of training as each study knows it, (studies,), with its degrees of freedom."""
-    if knowledge != "seeds":
-        df = (RUNS - 1) * len(cells)
-        return sd * np.sqrt(rng.chisquare(df, studies) / df), df
-    df = 2 * (SEEDS - 1) * len(cells)
-    own = (1 - CORRELATION) * float(np.mean([cell.values.var() for cell in cells]))
-    between = (n * sd**2 + own) * rng.chisquare(df, studies) / df
-    rest = own * rng.chisquare(df * (n - 1), studies) / (df * (n - 1))
-    return np.sqrt(np.maximum(between - rest, 0.0) / n), df
+    """The sd of training as each study knows it, pooled over its variants (studies,), with its degrees of freedom."""
+    df = RUNS - 1 if knowledge != "seeds" else 2 * (SEEDS - 1)
+    variances = []
+    for cell, sd in own:
+        if knowledge != "seeds":
+            variances.append(sd**2 * rng.chisquare(df, studies) / df)
+            continue
+        rows = (1 - CORRELATION) * float(cell.values.var())
+        between = (n * sd**2 + rows) * rng.chisquare(df, studies) / df
+        variances.append((between - rows * rng.chisquare(df * (n - 1), studies) / (df * (n - 1))) / n)
+    return np.sqrt(np.maximum(np.mean(variances, axis=0), 0.0)), df * len(own)

@@ -51,7 +51,7 @@ def document(found: Found) -> str:
             table(
                 ["n", "sd", "known by", "false FAIL", "honest cells that PASS", *_lost()],
                 [
-                    [str(n), f"{sd:g}", HOW[how], share(rates.false_fails), share(rates.passes)]
+                    [str(n), str(sd), HOW[how], share(rates.false_fails), share(rates.passes)]
                     + [share(float(power)) for power in rates.power[first.column]]
                     for (n, sd, how), rates in found.rates.items()
                 ],
@@ -71,7 +71,12 @@ def _lost() -> list[str]:
 def _further(found: Found, column: str, title: str) -> str:
     """The power of another column, at the sd that goes with the first column's."""
     rows = [
-        [str(n), f"{sd * found.ratios[column]:.2g}", HOW[how], *(share(float(p)) for p in rates.power[column])]
+        [
+            str(n),
+            sd if isinstance(sd, str) else f"{sd * found.ratios[column]:.2g}",
+            HOW[how],
+            *(share(float(p)) for p in rates.power[column]),
+        ]
         for (n, sd, how), rates in found.rates.items()
     ]
     return section(f"The same studies: power of {cell(title)}", table(["n", "sd", "known by", *_lost()], rows))
@@ -85,12 +90,13 @@ def _spreads(found: Found) -> list[str]:
             continue
         title = next(each.title for each in found.cells if each.column == column)
         sources[spread.source] = None
-        named = [*spread.by_variant.items(), (f"all (root mean square, df {spread.df})", spread.pooled)]
+        named = [*spread.by_variant.items(), (f"all, with the dialogues' part (df {spread.df})", spread.stated)]
         rows += [[cell(title), cell(name), f"{factor * sd:.2f}"] for name, sd in named]
     if not rows:
         return ["Not measured: give variants `seeds`, or several runs with `--runs`."]
     return [
         table(["metric", "variant", "sd of training"], rows, text_columns=2),
-        f"Measured on {cell('; '.join(sources))}. What the choice of dialogues adds is taken off. What is left is the "
-        "noise of all that the seeds changed, so of training at most.",
+        f"Measured on {cell('; '.join(sources))}. By variant, what the choice of dialogues adds is taken off. What is "
+        "left is the noise of all that the seeds changed, so of training at most. The last, which keeps that part and so has "
+        "the degrees of freedom of its runs, is what `gate.training_sd` gets.",
     ]
