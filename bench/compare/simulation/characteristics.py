@@ -28,8 +28,8 @@ mean and spread; each training moves its own mean by the sd of training, and tha
 runs show. In an honest study nothing is worse. Else one variant's column is, by the loss that heads the table: its FAIL is
 the power. The bounds are the gate's own.
 
-How the sd of training is known: `gate.training_sd`, drawn as runs with other seeds estimate it (degrees of freedom: runs
-less one, times the variants); or `seeds` on both sides, each score the mean over them, the sd estimated from the two-way
+How the sd of training is known: `gate.training_sd`, drawn as runs with other seeds estimate it (with the part that their
+own dialogues add; degrees of freedom: runs less one, times the variants); or `seeds` on both sides, each score the mean over them, the sd estimated from the two-way
 tables of dialogues and trainings (mean squares drawn from their chi-squares). Where neither is known, a variant that was
 trained again never fails."""
 
@@ -243,7 +243,8 @@ def _estimated(
     variances = []
     for cell, sd in own:
         if knowledge != "seeds":
-            variances.append(sd**2 * rng.chisquare(df, studies) / df)
+            dialogues = float(cell.values.var()) / len(cell.values)  # runs with other seeds have other dialogues too
+            variances.append((sd**2 + dialogues) * rng.chisquare(df, studies) / df)
             continue
         rows = (1 - CORRELATION) * float(cell.values.var())
         between = (n * sd**2 + rows) * rng.chisquare(df, studies) / df
