@@ -192,18 +192,19 @@ def test_a_start_that_was_not_scored_cannot_be_compared() -> None:
 
 
 @pytest.mark.parametrize("ties", [False, True])
-def test_spearman_is_scipys_with_bonett_and_wrights_interval(ties: bool) -> None:
+def test_spearman_is_scipys_with_the_error_of_the_jackknife(ties: bool) -> None:
     rng = np.random.default_rng(3)
-    x = rng.normal(0, 1, 60)
-    y = x + rng.normal(0, 1, 60)
+    x = rng.normal(0, 1, 200)
+    y = x + rng.normal(0, 1, 200)
     x, y = (np.round(x), np.round(y)) if ties else (x, y)
     value, low, high = text_statistics.spearman(x, y, 0.95)
     assert value == pytest.approx(scipy_stats.spearmanr(x, y).statistic, rel=1e-12)
-    half_width = scipy_stats.norm.ppf(0.975) * math.sqrt((1 + value**2 / 2) / 57)
-    assert (np.arctanh(low), np.arctanh(high)) == pytest.approx(
-        (np.arctanh(value) - half_width, np.arctanh(value) + half_width)
-    )
-    assert math.isnan(text_statistics.spearman(x, np.ones(60), 0.95).value)
+    without = [scipy_stats.spearmanr(np.delete(x, k), np.delete(y, k)).statistic for k in range(200)]
+    error = math.sqrt(199**2 / 200 * np.var(without, ddof=1)) / (1 - value**2)  # on Fisher's scale
+    reach = (np.arctanh(high) - np.arctanh(low)) / 2
+    assert reach / scipy_stats.t.ppf(0.975, 198) == pytest.approx(error, rel=0.03)
+    assert (np.arctanh(high) + np.arctanh(low)) / 2 == pytest.approx(np.arctanh(value))
+    assert math.isnan(text_statistics.spearman(x, np.ones(200), 0.95).value)
 
 
 def test_distinct_counts_by_hand() -> None:
