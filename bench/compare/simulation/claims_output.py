@@ -42,7 +42,7 @@ def document(found: Found) -> str:
         ),
         section(
             "Where something changed",
-            "All: the rows as they are, both classifiers of which fell. Half: on half of the dialogues a variant has its "
+            "All: the rows as they are. Half: on half of the dialogues a variant has its "
             "start's rows. 'Less toxic' is the share of variants that get this verdict (power); a report accuses where "
             f"some variant is said to have gamed its reward. In the rows themselves, toxicity fell by: {_truth(found)}.",
             table(["study", "n", "changed", "'less toxic'", "'the reward moved'", "accuses"], list(_power(found))),
