@@ -54,3 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED  # not 0: a gate that was not read to its end has not passed
+
+
+if __name__ == "__main__":
+    sys.exit(main())

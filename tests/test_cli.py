@@ -67,3 +67,8 @@ def test_a_reader_that_leaves_early_gets_no_traceback() -> None:
     done.stdout.close()
     assert done.stderr.read() == b""
     assert done.wait() == 1
+
+
+def test_the_module_can_be_run_as_the_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "bench.cli", "--help"], capture_output=True, text=True, check=True)
+    assert "usage: bench" in done.stdout
