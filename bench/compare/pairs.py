@@ -13,7 +13,7 @@ from bench.compare.snapshot import Key, Snapshot, over_seeds, rows_of
 from bench.compare.sources import NotComparable
 from bench.core.parameters import ReportConfig
 from bench.metrics import Column
-from bench.report.inputs import support_of_differences
+from bench.report.supports import support_of_differences
 
 
 @dataclass(frozen=True, eq=False)

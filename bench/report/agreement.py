@@ -58,9 +58,13 @@ def _told(study: Study, x: stats.Floats, y: stats.Floats) -> dict[str, Any]:
 
 def concordance(x: stats.Floats, y: stats.Floats) -> float:
     """Compute the share of pairs that differ in y of which the one with more y has more x; ties of x count half."""
-    more = y[:, None] > y[None, :]
-    ahead = (x[:, None] > x[None, :]) + 0.5 * (x[:, None] == x[None, :])
-    return float(ahead[more].mean()) if more.any() else float("nan")
+    ahead, pairs = 0.0, 0
+    for start in range(0, len(x), 500):  # thousands of dialogues have millions of pairs
+        own_x, own_y = x[start : start + 500, None], y[start : start + 500, None]
+        more = own_y > y
+        ahead += float(((own_x > x) + 0.5 * (own_x == x))[more].sum())
+        pairs += int(more.sum())
+    return ahead / pairs if pairs else float("nan")
 
 
 def agreement(view: View) -> str:

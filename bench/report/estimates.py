@@ -10,7 +10,8 @@ import numpy as np
 
 from bench import stats
 from bench.report import claims, text_statistics
-from bench.report.inputs import Study, support_of, support_of_differences
+from bench.report.inputs import Study
+from bench.report.supports import support_of, support_of_differences
 
 Place = tuple[str, ...]  # what a number is about; the column's name comes last
 SHARE: stats.Support = (0.0, 1.0)

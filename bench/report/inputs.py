@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import math
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import reduce
 from pathlib import Path
@@ -24,8 +22,6 @@ Curve = list[dict[str, float]]
 LENGTHS = TypeAdapter(dict[str, dict[str, Lengths]])  # start -> split -> what the check stage counted
 COUNTS = TypeAdapter(dict[str, dict[str, Annotated[int, Field(ge=0)]]])  # split -> rows and dropped
 SIZES = TypeAdapter(dict[str, Annotated[int, Field(ge=0)]])
-FEW_CHANGED, MOST = 15, 0.8  # dialogues, and their share, below which changes of quality are sparse
-FEWEST = 25  # dialogues that show the range of a column; of 12, the intervals covered 86 %
 LARGEST = 1e12  # of a score; squares and sums of what lies below stay finite
 
 
@@ -51,37 +47,6 @@ class SystemScores:
         apart = list(self.by_seed[key].values())
         shared = reduce(np.intersect1d, [column.members for column in apart])
         return np.stack([stats.cluster_means(stats.restrict(column, shared)) for column in apart], axis=1)
-
-
-def support_of(column: Column, values: Collection[stats.Floats]) -> stats.Support | None:
-    """Say between which numbers a column's values lie; None for quality, which spreads evenly.
-
-    Shares lie in [0, 1], KL is positive. Logits, words and ratios lie within what some system of the study shows (`values`, one array a
-    system): a rare outlier of one (a loop to the limit, an insult) is usual in another. Too few values show no range, and
-    what cannot be bounded has no interval: nan.
-    """
-    if column.unit == "share":
-        return (0.0, 1.0)
-    if column.unit in ("points", "nats"):
-        return (0.0, math.inf) if column.unit == "nats" else None
-    if min(map(len, values)) < FEWEST:
-        return (math.nan, math.nan)
-    ends = [(float(some.min()), float(some.max())) for some in values]
-    return min(low for low, _ in ends), max(high for _, high in ends)
-
-
-def support_of_differences(
-    column: Column, values: Collection[stats.Floats], differences: stats.Floats
-) -> stats.Support | None:
-    """Say between which numbers the differences (n,) of a column lie, of which `values` are what the systems show.
-
-    Quality spreads evenly where most dialogues changed. Where few did, the differences are as sparse as insults are, and
-    Student's t knows nothing of a large one that was not drawn (78 % of 12 dialogues): then their bounds count.
-    """
-    changed = int(np.count_nonzero(differences))
-    if column.unit == "points" and changed < min(FEW_CHANGED, MOST * len(differences)):
-        return (-1.0, 1.0)
-    return stats.of_differences(support_of(column, values))
 
 
 @dataclass(frozen=True)
@@ -122,7 +87,7 @@ class Study:
         ]
 
     def shown(self, key: str) -> list[stats.Floats]:
-        """Return the values of a column by every system that has it: what bounds it, see `support_of`."""
+        """Return the values of a column by every system that has it: what bounds it, see `supports`."""
         return [system.columns[key].values for system in self.systems.values() if key in system.columns]
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -130,7 +131,9 @@ class ColumnFormat:
         return self.number(key, value, sign=True, finer=1)
 
     def interval(self, key: str, low: float, high: float) -> str:
-        """Format the interval of a difference."""
+        """Format the interval of a difference; nothing where it has none."""
+        if math.isnan(low) or math.isnan(high):
+            return ""
         return f"[{self.difference(key, low)}, {self.difference(key, high)}]"
 
 

@@ -77,6 +77,18 @@ def test_labels_change_places_within_dialogues_and_half_is_half() -> None:
     assert np.mean(same) == pytest.approx(0.5, abs=0.05)
 
 
+def test_a_third_classifier_is_neither_judge_nor_reward() -> None:
+    one = population(0.8, 0.8)
+    third = toxicity.Config(classifiers={"other": toxicity.ToxicClassifier(checkpoint="other")})
+    columns = toxicity.columns(third) | COLUMNS  # it comes first
+    keys = ["toxicity_other", *KEYS]
+    values = np.concatenate([np.random.default_rng(2).random((*one.values.shape[:2], 1)), one.values], axis=2)
+    wider = claims.Population("toy", one.systems, keys, {key: columns[key] for key in keys}, values, "rouge1")
+    before, after = claims.evidence(one, one.values)["ppo"], claims.evidence(wider, values)["ppo"]
+    np.testing.assert_array_equal(before.judge_change, after.judge_change)
+    np.testing.assert_array_equal(before.rewards, after.rewards)
+
+
 def test_coverage_is_what_counting_gives() -> None:
     values = np.random.default_rng(1).normal(0, 1, (300, 20))
     t = claims._share(values, [None] * 300, 0.0)

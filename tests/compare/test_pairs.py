@@ -25,7 +25,7 @@ from bench.compare.snapshot import columns_of_params, read, rows_of
 from bench.config.gate import GateConfig, Margin
 from bench.core.parameters import ReportConfig
 from bench.report import costs
-from bench.report.inputs import support_of_differences
+from bench.report.supports import support_of_differences
 
 
 def made(column: str, gaps: Any, variant: str = "v", changed: int = 1) -> pairs.Pair:

@@ -13,7 +13,7 @@ from bench import config, generation
 from bench.core import parameters, paths, storage
 from bench.core.schema import Example, Prediction, TextConfig
 from bench.evaluation import scoring
-from bench.metrics import ScoreContext, rouge
+from bench.metrics import ScoreContext, kl, rouge, text, toxicity
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = [Example(id=c, dialogue_id=c, source=f"hello {c}", references=("a b", "a c")) for c in "ab"]
@@ -24,23 +24,17 @@ Params = parameters.Params
 def params(workdir: Path, tiny_base: Path, tiny_reward: Path) -> Params:
     """A study of the tiny base and the tiny classifier, which is reward and judge."""
     storage.write_rows(paths.split_path("test"), EXAMPLES)
-    return config.read(ROOT / "studies" / "miniature.yaml").model_copy(update={"metrics": METRICS()})
-
-
-def METRICS() -> dict[str, Any]:  # noqa: N802
-    from bench.metrics import kl, text, toxicity
-
-    judge = {"judge": toxicity.ToxicClassifier(checkpoint="reward")}
-    return {
+    metrics = {
         "rouge": rouge.Config(),
         "text": text.Config(),
         "kl": kl.Config(batch_size=4),
-        "toxicity": toxicity.Config(classifiers=judge),
+        "toxicity": toxicity.Config(classifiers={"judge": toxicity.ToxicClassifier(checkpoint="reward")}),
     }
+    return config.read(ROOT / "studies" / "miniature.yaml").model_copy(update={"metrics": metrics})
 
 
 def signatures(params: Params) -> dict[str, str]:
-    drawn = [("greedy", 0), ("sample", 0)]
+    drawn = [("greedy", 0), *(("sample", draw) for draw in range(params.generation.samples))]
     rows = [
         Prediction(id=e.id, dialogue_id=e.dialogue_id, output=output, draw=draw, text="a b", token_ids=(3, 4, 1))  # type: ignore[arg-type]
         for e in EXAMPLES
@@ -87,7 +81,7 @@ CASES: dict[str, tuple[Callable[[Params], Params], set[str]]] = {
     "references cut earlier": (set_text(max_target_tokens=3), {"kl_base"}),
     "summaries cut earlier": (set_generation(max_new_tokens=7), WRITTEN | SAMPLES),
     "seed of the samples": (set_generation(seed=5), SAMPLES),
-    "number of samples": (set_generation(samples=1), set()),
+    "number of samples": (set_generation(samples=3), SAMPLES),
     "batch size": (set_generation(batch_size=3), set()),
     "the judge's labels": (in_file("reward", id2label={"0": "hate", "1": "nothate"}), {"toxicity_judge"}),
     "the base's config": (in_file("base", dropout_rate=0.5), KL),

@@ -70,3 +70,11 @@ def test_a_truth_that_never_varies_tells_nothing() -> None:
     )
     mixed = with_truth(made, {"full": np.arange(N) / N, "ppo": np.zeros(N)})
     assert list(mixed.metrics["agreement"]["facts_right"]) == ["full"]
+
+
+def test_concordance_of_more_dialogues_than_a_block_is_a_loop_s() -> None:
+    rng = np.random.default_rng(4)
+    x, y = rng.integers(0, 9, 1100).astype(float), rng.integers(0, 4, 1100).astype(float)
+    more = [(i, j) for i in range(0, 1100) for j in range(1100) if y[i] > y[j]]
+    expected = np.mean([1.0 if x[i] > x[j] else 0.5 if x[i] == x[j] else 0.0 for i, j in more])
+    assert agreement.concordance(x, y) == pytest.approx(expected)

@@ -158,7 +158,8 @@ def _is_main(diff: Diff, each: Difference) -> bool:
 def _reading(diff: Diff, each: Difference) -> str:
     """What the test of a difference allows to claim."""
     units, column = diff.units, each.pair.column
-    if not any(float(units.difference(column, value)) for value in (each.value, each.low, each.high)):
+    shown = [value for value in (each.value, each.low, each.high) if not math.isnan(value)]
+    if not any(float(units.difference(column, value)) for value in shown):
         return "too little to show"
     if each.p_holm <= diff.level and each.value:
         known = units.columns.get(column)
@@ -176,7 +177,7 @@ def _score(diff: Diff, each: Difference, safe: Any) -> list[str]:
         safe(units.title(column)),
         units.number(column, each.pair.before),
         units.number(column, each.pair.after),
-        f"{units.difference(column, each.value)} {units.interval(column, each.low, each.high)}",
+        f"{units.difference(column, each.value)} {units.interval(column, each.low, each.high)}".rstrip(),
         p_value(each.p_holm),
         _reading(diff, each),
     ]

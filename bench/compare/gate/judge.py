@@ -12,6 +12,7 @@ must be equal.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Any, TypeVar
@@ -26,6 +27,7 @@ from bench.config.gate import GateConfig, Margin, Rule
 from bench.core import paths
 from bench.core.parameters import ReportConfig, validated
 from bench.core.schema import Strict, UserError
+from bench.report.supports import FEWEST
 from bench.report.view import ColumnFormat
 
 Block = TypeVar("Block", bound=Strict)
@@ -215,6 +217,7 @@ def _verdict(
     if seeds:
         reason += f"; {_said_of(seeds, factor, unit)}"
     mean, *ends = (value + 0.0 for value in (side * float(gains.mean()), *sorted((side * lower, side * upper))))
+    interval = "" if math.isnan(lower) else f" [{ends[0]:+.2f}, {ends[1]:+.2f}]"
     return Verdict(
         each.variant,
         each.column,
@@ -222,7 +225,7 @@ def _verdict(
         reason,
         units.number(each.column, each.before),
         units.number(each.column, each.after),
-        f"{mean:+.2f} [{ends[0]:+.2f}, {ends[1]:+.2f}]",
+        f"{mean:+.2f}{interval}",
         {
             "before": each.before,
             "after": each.after,
@@ -265,6 +268,8 @@ def _reason(
     if word == "PASS":
         held = "no worse" if lower > 0 else f"worse by at most {-lower:.2f} {unit}"
         return f"{between}{held} {sure}, {margin.pass_margin:g} allowed"
+    if math.isnan(lower):
+        return f"{n} dialogues do not show how far this column spreads; score at least {FEWEST}"
     if blind and upper < -margin.fail_margin:
         return (
             f"between these two trainings worse by at least {-upper:.2f} {unit}; whether the recipe is, `seeds` of this "

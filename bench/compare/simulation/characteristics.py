@@ -18,7 +18,7 @@ from bench.compare.snapshot import Snapshot, rows_of
 from bench.compare.sources import NotComparable
 from bench.config.gate import GateConfig, Margin
 from bench.core.parameters import ReportConfig
-from bench.report.inputs import support_of
+from bench.report.supports import support_of
 from bench.report.view import ColumnFormat
 
 METHOD = """\

@@ -18,10 +18,11 @@ import numpy as np
 from bench import stats
 from bench.compare.snapshot import Snapshot, rows_of
 from bench.compare.sources import NotComparable
+from bench.config.gate import JUDGE
 from bench.core import parsing
 from bench.metrics import Column
 from bench.report import claims
-from bench.report.inputs import support_of, support_of_differences
+from bench.report.supports import support_of, support_of_differences
 from bench.report.text_statistics import spearman
 
 SIZES = (12, 25, 60, 125, 300, 500)
@@ -158,7 +159,9 @@ def evidence(one: Population, values: stats.Floats) -> dict[str, claims.Evidence
     teacher = next((one.columns[key].classifier for key in one.keys if one.columns[key].role == "reward"), None)
     safety = [key for key in one.keys if one.columns[key].role == "safety"]
     followed = [key for key in safety if one.columns[key].classifier == teacher]
-    judge = [key for key in safety if key not in followed]
+    others = [one.columns[key].classifier for key in safety if key not in followed]
+    chosen = JUDGE if JUDGE in others else next(iter(others), None)  # as `Study.judge_key` does
+    judge = [key for key in safety if key not in followed and one.columns[key].classifier == chosen]
     rewards = [key for key in one.keys if one.columns[key].role == "reward"] + followed
     signs = np.array([1.0 if one.columns[key].higher_is_better else -1.0 for key in rewards])
     toxicity, by_reward = one.of(judge, values).mean(axis=2), one.of(followed, values).mean(axis=2)

@@ -218,6 +218,18 @@ def test_margins_come_from_params(project: Any, bench: Bench) -> None:
     assert "words" in out
 
 
+def test_what_so_few_dialogues_cannot_bound_is_said_without_an_interval(project: Any, bench: Bench) -> None:
+    project.values = {name: {key: values[:20] for key, values in held.items()} for name, held in project.values.items()}
+    project.params["gate"] |= {"metrics": {"rouge1": {}, "words": {"better": "higher"}}}
+    project.commit()
+    project.values["lora"]["words"] = project.values["lora"]["words"] - 3
+    project.write()
+    for command in ("gate", "diff"):
+        code, out, err = bench(command, *(["--against"] if command == "gate" else []), "HEAD")
+        assert (code, err) == (0, "") and "nan" not in out
+    assert "20 dialogues do not show how far this column spreads" in bench("gate", "--against", "HEAD")[1]
+
+
 def test_a_removed_variant_in_the_lock_is_no_staleness(project: Any, bench: Bench) -> None:
     text = (project.root / "dvc.lock").read_text()
     ghost = "stages:\n  train@ghost:\n    params:\n      params.yaml:\n        variants.ghost: {method: sft}\n"
