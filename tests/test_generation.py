@@ -113,7 +113,10 @@ def test_greedy_summaries_do_not_depend_on_the_batch(loaded: models.Loaded) -> N
     assert [row.id for row in one] == [example.id for example in EXAMPLES]
 
 
-@pytest.mark.parametrize("adapter", [None, {"type": "PREFIX_TUNING", "num_virtual_tokens": 3}])
+@pytest.mark.parametrize(
+    "adapter",
+    [None, {"type": "PREFIX_TUNING", "num_virtual_tokens": 3}, {"type": "LORA", "target_modules": ["q", "v"]}],
+)
 def test_samples_depend_on_seed_dialogue_and_draw_alone(loaded: models.Loaded, adapter: dict[str, Any] | None) -> None:
     torch.manual_seed(0)
     writer = loaded if adapter is None else models.with_adapter(loaded, adapter)
@@ -180,3 +183,16 @@ def test_each_chance_draws_the_token_it_falls_on() -> None:
     found = torch.bincount(generation._sample_token(logits.expand(2000, -1), even)[:, 0], minlength=6)
     assert ((found - 2000 * logits.softmax(-1)).abs() <= 1).all()
     assert found[2] == found[5] == 0
+
+
+@pytest.mark.parametrize("adapter", [{"type": "PROMPT_TUNING", "num_virtual_tokens": 2}, {"type": "IA3"}])
+def test_greedy_does_not_depend_on_the_batch_under_an_adapter_either(
+    loaded: models.Loaded, adapter: dict[str, Any]
+) -> None:
+    torch.manual_seed(0)
+    writer = models.with_adapter(loaded, adapter)
+    one, many = (
+        generation.predict(writer, EXAMPLES, TEXT, GenerationConfig(max_new_tokens=8, batch_size=size))
+        for size in (1, 5)
+    )
+    assert [row.token_ids for row in one] == [row.token_ids for row in many]

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from bench import generation
-from bench.core.schema import TextConfig, UserError
+from bench.core.schema import Example, GenerationConfig, TextConfig, UserError
 from bench.lm import architectures, models
 
 SOURCES = [[0, 40, 41, 42, 43, 44], [0, 50], [0, 60, 61, 62]]
@@ -182,3 +182,16 @@ def test_a_transformers_that_cannot_keep_control_tokens_out_is_refused(
     monkeypatch.setattr(type(loaded.tokenizer), "apply_chat_template", lambda self, conversation, **extra: [1])
     with pytest.raises(UserError, match="transformers>=5.23"):
         models.encode_source(loaded.tokenizer, "a", TextConfig(chat=True))
+
+
+def test_samples_of_a_decoder_depend_on_seed_dialogue_and_draw_alone(loaded: models.Loaded) -> None:
+    examples = [Example(id=str(i), dialogue_id=str(i), source="a b c " * (i + 1), references=("a",)) for i in range(4)]
+
+    def drawn(some: list[Example], draws: int, size: int) -> dict[tuple[str, int], tuple[int, ...]]:
+        config = GenerationConfig(max_new_tokens=6, batch_size=size)
+        rows = generation.predict(loaded, some, TextConfig(max_source_tokens=120), config, draws)
+        return {(row.id, row.draw): row.token_ids for row in rows}
+
+    whole = drawn(examples, 3, 4)
+    assert drawn(examples[::-1], 3, 2) == whole
+    assert drawn(examples[2:], 1, 1).items() <= whole.items()
