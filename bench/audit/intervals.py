@@ -10,6 +10,7 @@ import math
 import numpy as np
 from scipy.special import stdtrit
 
+from bench import stats
 from bench.stats import Floats
 
 CONFIDENCE, POWER = 0.95, 0.80
@@ -27,10 +28,8 @@ def detectable(error: float, n: int) -> float:
 
 def mean(values: Floats) -> tuple[float, float]:
     """Compute Student's interval of the mean of values (n,)."""
-    reach = (
-        quantile(len(values)) * float(np.std(values, ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else math.nan
-    )
-    return float(values.mean()) - reach, float(values.mean()) + reach
+    low, high = stats.mean_intervals(values[:, None], [None], CONFIDENCE)
+    return float(low[0]), float(high[0])
 
 
 def relative_change(before: Floats, after: Floats) -> tuple[float, float]:

@@ -49,7 +49,7 @@ def speeds(old: Snapshot, new: Snapshot, variants: list[str]) -> list[str]:
     for variant in variants:
         for name in SPEEDS:
             [stage] = PLACES[name]
-            parts = [part_of(_of_variant(state, variant), stage) for state in (old, new)]
+            parts = [part_of(of_variant(state, variant), stage) for state in (old, new)]
             before, after = (part.get(name) for part in parts)
             machines = [machine_of(part, variant) for part in parts]
             if differing(machines[0], machines[1], exact=False):
@@ -59,7 +59,8 @@ def speeds(old: Snapshot, new: Snapshot, variants: list[str]) -> list[str]:
     return [f"speeds, measured once and not judged: {', '.join(found)}"] if found else []
 
 
-def _of_variant(state: Snapshot, variant: str) -> dict[str, Any]:
+def of_variant(state: Snapshot, variant: str) -> dict[str, Any]:
+    """Return the block of a variant in costs.json; empty where there is none."""
     variants = (state.costs or {}).get("variants")
     block = variants.get(variant) if isinstance(variants, dict) else None
     return block if isinstance(block, dict) else {}

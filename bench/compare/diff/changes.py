@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.compare.costs import PLACES, differing, machine_of, part_of
+from bench.compare.costs import PLACES, differing, machine_of, of_variant, part_of
 from bench.compare.gate.judge import settings
 from bench.compare.pairs import Difference, Pair, all_pairs, changed_keys, measure, pair
 from bench.compare.snapshot import Snapshot, seeds_of
@@ -146,11 +146,7 @@ def _rows(old: Snapshot, new: Snapshot, variant: str, primary: str, limit: int) 
 
 def _costs(old: Snapshot, new: Snapshot, variant: str) -> Iterator[Cost]:
     """The gate's costs where both states have them and they differ."""
-    blocks = []
-    for state in (old, new):
-        variants = (state.costs or {}).get("variants")
-        block = variants.get(variant) if isinstance(variants, dict) else None
-        blocks.append(block if isinstance(block, dict) else {})
+    blocks = [of_variant(state, variant) for state in (old, new)]
     for name, stages in PLACES.items():
         for stage in stages:
             before, after = (part_of(block, stage).get(name) for block in blocks)
