@@ -2,7 +2,7 @@
 
 from bench import datasets
 from bench.core import costs, parameters, paths, runtime, storage
-from bench.data import splits
+from bench.data import splits, tags
 
 
 def main() -> str:
@@ -10,7 +10,7 @@ def main() -> str:
     loaded = datasets.find(params.data.dataset).load(params.data)
     rows, dropped = splits.checked(loaded, params.data)
     for split in paths.SPLITS:
-        storage.write_rows(paths.split_path(split), rows[split])
+        storage.write_rows(paths.split_path(split), tags.tagged(rows[split], params.data.tags))
     held = {split: {"rows": len(rows[split]), "dropped": dropped.get(split, 0)} for split in paths.SPLITS}
     storage.write_json(paths.counts_path(), held)
     costs.record("data", None, meter.costs())

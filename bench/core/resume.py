@@ -23,6 +23,7 @@ from bench.core.schema import ComputeConfig, Strict
 from bench.core.storage import Row
 
 WORK = Path("work")
+SAVING = 0.02  # the share of a training's time that may go into keeping its state
 CODE = Path(__file__).resolve().parents[1]  # the package
 
 
@@ -60,7 +61,7 @@ class Work:
             self.folder.mkdir(parents=True, exist_ok=True)
             storage.write_text(note, identity)
         distributed.barrier()
-        self.save_seconds, self.saved = save_seconds, time.monotonic()
+        self.save_seconds, self.saved, self.saving = save_seconds, time.monotonic(), 0.0
         self.started: dict[str, float] = {}
 
     @classmethod
@@ -70,8 +71,13 @@ class Work:
         return cls(stage, name, fingerprint([settings, shaping], inputs), compute.save_seconds)
 
     def due(self) -> bool:
-        """Tell whether `save_seconds` have passed since a state was kept."""
-        return time.monotonic() - self.saved >= self.save_seconds
+        """Tell whether to keep a state: `save_seconds` have passed, and `SAVING` holds if it takes as long as the last."""
+        return time.monotonic() - self.saved >= max(self.save_seconds, self.saving / SAVING)
+
+    def kept(self, started: float) -> None:
+        """Note that a state is kept, and how long that took since `started`, by the monotonic clock."""
+        self.saved = time.monotonic()
+        self.saving = self.saved - started
 
     def rows(self, name: str, kind: type[Row]) -> list[Row]:
         """Read the rows kept under `name`. An incomplete last line is dropped, from the file as well."""
@@ -111,9 +117,10 @@ class Work:
         """Keep tensors and plain values, in place of what was kept before."""
         import torch
 
+        started = time.monotonic()
         with storage.atomic_file(self.folder / "state.pt") as aside:
             torch.save(state, aside)
-        self.saved = time.monotonic()
+        self.kept(started)
 
     def load_state(self) -> dict[str, Any] | None:
         """Load what `save_state` kept last; only tensors and plain values are ever read."""

@@ -188,14 +188,31 @@ class GenerationConfig(Strict):
     seed: Seed = 0
 
 
+class WordsConfig(Strict):
+    """The words by which a dialogue is tagged: `at_least` so many of its words are among them."""
+
+    words: list[str] = Field(min_length=1)
+    at_least: int = Field(1, ge=1)
+
+    @field_validator("words")
+    @classmethod
+    def _as_compared(cls, words: list[str]) -> list[str]:
+        wrong = next((word for word in words if word != word.casefold() or not re.fullmatch(r"\w+(['’]\w+)*", word)), None)
+        if wrong is not None:
+            raise ValueError(f"{wrong!r} is no single word in small letters; write one")
+        return words
+
+
 class DatasetConfig(Strict):
     """Base of a dataset's own Config. `dataset` names the file in bench/datasets/.
 
+    `tags` name slices of the dialogues by words that stand in them, for the report and for a method's prompts.
     `overlap` says what happens to a dialogue that stands in two splits: the run is refused, or it stays in the later
     split alone. A text above `max_characters` is taken for a broken file.
     """
 
     dataset: str
+    tags: dict[Identity, WordsConfig] = Field(default_factory=dict)
     overlap: Literal["refuse", "drop"] = "refuse"
     max_characters: int = Field(50_000, ge=1)
 

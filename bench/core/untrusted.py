@@ -102,6 +102,26 @@ def check_keys(folder: Path, missing: set[str], unexpected: set[str]) -> None:
         )
 
 
+def check_values(folder: Path, model: Any) -> None:
+    """Refuse weights that a library has loaded as others than those stored under the same name.
+
+    transformers below 5.23 puts a T5's head in the place of its embedding where the file holds no `shared.weight`
+    (transformers#48154).
+    """
+    from safetensors import safe_open
+
+    loaded = model.state_dict()
+    for path in sorted(folder.glob("*.safetensors")):
+        with safe_open(path, "pt") as file:
+            for name in sorted(set(file.keys()) & set(loaded)):
+                stored, found = file.get_tensor(name), loaded[name]
+                if stored.shape == found.shape and not stored.to(found.dtype).equal(found):
+                    raise UserError(
+                        f"{path}: this transformers loads other values for '{name}' than the file holds; install "
+                        "transformers>=5.23, or save the model again with save_pretrained there."
+                    )
+
+
 def check_tokenizer(folder: Path, tokenizer: Any, model: Any) -> None:
     """Check that the tokenizer knows padding and end, and gives no token that the model has no embedding for."""
     if tokenizer.pad_token_id is None or tokenizer.eos_token_id is None:

@@ -85,6 +85,7 @@ def _load_full(name: str, folder: Path, facts: dict[str, Any], device: str) -> L
         output_loading_info=True,
     )
     untrusted.check_keys(folder, set(report["missing_keys"]), set(report["unexpected_keys"]))
+    untrusted.check_values(folder, model)
     head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
     # transformers 5 says "tied" of every T5, and would tie the next load of what is saved under that word.
     model.config.tie_word_embeddings = head is not None and head.weight is embedding.weight

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.core import paths, resume, runtime
-from bench.core.schema import ComputeConfig, Example, TextConfig
+from bench.core.schema import ComputeConfig, Example, TextConfig, UserError
 
 if TYPE_CHECKING:
     from bench.lm.models import Loaded
@@ -35,6 +35,22 @@ class TrainContext:
     def out(self) -> Path:
         """The folder that the trained variant is written to."""
         return paths.model_path(self.variant)
+
+    def tagged(self, split: str, tag: str | None) -> Sequence[Example]:
+        """Return the examples of a split, `train` or `validation`, that have the tag; all of them where it is None.
+
+        Raises:
+            UserError: none has.
+        """
+        examples: Sequence[Example] = getattr(self, split)
+        found = [example for example in examples if tag is None or tag in example.tags]
+        if not found:
+            known = ", ".join(sorted({name for example in examples for name in example.tags})) or "none"
+            raise UserError(
+                f"params.yaml: variants.{self.variant}: no dialogue of data/{split}.jsonl has the tag '{tag}'; the tags "
+                f"there: {known}."
+            )
+        return found
 
     def start(self) -> Loaded:
         """Load a fresh copy of the model that training starts from."""

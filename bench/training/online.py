@@ -21,6 +21,7 @@ from bench.core.paths import curve_path
 from bench.core.schema import Example, UserError
 from bench.lm import models
 from bench.lm.models import Batch, Loaded
+from bench.training import cpu_kernels
 from bench.training.context import TrainContext
 from bench.training.memory import MicroBatches
 from bench.training.rewards import Reward
@@ -83,11 +84,12 @@ class OnlineLearner(ABC):
 
     def _prompts(self) -> Iterator[list[Example]]:
         """Batches of training dialogues, each dialogue once before any comes again."""
+        examples = self.context.tagged("train", self.config.tag)
         rng, queue = np.random.default_rng(self.context.seed), list[int]()
         while True:
             while len(queue) < self.config.batch_size:
-                queue += rng.permutation(len(self.context.train)).tolist()
-            yield [self.context.train[i] for i in queue[: self.config.batch_size]]
+                queue += rng.permutation(len(examples)).tolist()
+            yield [examples[i] for i in queue[: self.config.batch_size]]
             queue = queue[self.config.batch_size :]
 
     def iteration(self) -> None:
@@ -137,7 +139,8 @@ class OnlineLearner(ABC):
         for index in torch.arange(own.start, own.stop, device=rollout.mask.device).chunk(self.micro_batches.count):
             part = rollout.rows(index)
             weight = part.mask.sum() / tokens
-            logits, extras = self.forward(part.batch)
+            with cpu_kernels.for_training(self.context.device):
+                logits, extras = self.forward(part.batch)
             loss, means = self.loss(logits, extras, part, {name: one[index] for name, one in targets.items()})
             # Gradients are averaged over the processes.
             self.accelerator.backward(weight * loss * distributed.world_size())
@@ -150,7 +153,7 @@ class OnlineLearner(ABC):
 
     def validate(self) -> dict[str, float]:
         """Measure reward and KL of samples on the validation split: what settings are chosen by."""
-        examples, size = list(self.context.validation)[:VALIDATED], self.config.batch_size
+        examples, size = self.context.tagged("validation", self.config.tag)[:VALIDATED], self.config.batch_size
         rollouts = [self.sampler.sample(examples[i : i + size], len(self.curve)) for i in range(0, len(examples), size)]
         return {
             "validation_reward": float(np.concatenate([rollout.rewards for rollout in rollouts]).mean()),

@@ -37,8 +37,9 @@ def sample(context: TrainContext, start: Loaded, reward: Reward, config: PairsCo
     path = context.work.folder / "pairs.jsonl"
     if path.exists():
         return storage.read_rows(path, Pair)
-    chosen = np.random.default_rng(context.seed).permutation(len(context.train))[: config.prompts]
-    picked = [context.train[i] for i in sorted(chosen.tolist())]
+    examples = context.tagged("train", config.tag)
+    chosen = np.random.default_rng(context.seed).permutation(len(examples))[: config.prompts]
+    picked = [examples[i] for i in sorted(chosen.tolist())]
     each = config.samples
     settings = GenerationConfig(max_new_tokens=config.max_new_tokens, batch_size=config.batch_size, seed=context.seed)
     rows = generation.predict(start, picked, context.text, settings, each, context.work, context.progress)

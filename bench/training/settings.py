@@ -45,12 +45,13 @@ class RewardConfig(Strict):
 
 
 class PairsConfig(Strict):
-    """How pairs are made: `samples` draws for each of `prompts` dialogues; best and worst are kept when their rewards
-    (logits) differ by more than `margin`."""
+    """How pairs are made: `samples` draws for each of `prompts` dialogues (of those with the `tag`, where one is given);
+    best and worst are kept when their rewards (logits) differ by more than `margin`."""
 
     prompts: int = Field(512, ge=1)
     samples: int = Field(2, ge=2)
     margin: float = Field(1.0, ge=0)
+    tag: str | None = None
     max_new_tokens: int = Field(128, ge=1)
     batch_size: int = Field(64, ge=1)
 
@@ -66,8 +67,9 @@ class PreferenceConfig(MethodConfig):
 
 
 class OnlineConfig(Strict):
-    """One iteration writes `batch_size` summaries at temperature 1 and takes `epochs` passes over them.
+    """One iteration writes `batch_size` summaries at temperature 1 and takes `epochs` passes over them in minibatches.
 
+    With `tag` the prompts, and the dialogues that it is validated on, are those with that tag.
     `kl_coefficient` weighs the penalty against the reward; with `kl_target` (nats a sequence) it adapts, within
     `kl_horizon` sequences. `kl_penalty`: `kl` is the sampled log-ratio, `full` the exact sum over the vocabulary.
     Training ends with an error when the mean KL exceeds `kl_limit` (nats a sequence): the policy has left its start.
@@ -77,8 +79,9 @@ class OnlineConfig(Strict):
     reward: RewardConfig = RewardConfig()
     iterations: int = Field(30, ge=1)
     batch_size: int = Field(32, ge=2)
-    minibatch_size: int = Field(32, ge=1)
-    epochs: int = Field(1, ge=1)
+    minibatch_size: int = Field(16, ge=1)
+    epochs: int = Field(2, ge=1)
+    tag: str | None = None
     learning_rate: float = Field(1e-4, gt=0)
     max_new_tokens: int = Field(128, ge=1)
     kl_penalty: Literal["kl", "abs", "mse", "full"] = "kl"

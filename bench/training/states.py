@@ -23,7 +23,7 @@ class SaveStateCallback(TrainerCallback):
 
     def __init__(self, work: resume.Work, earlier: float) -> None:
         self.work, self.earlier = work, earlier
-        self.started = time.monotonic()
+        self.started = self.save_started = time.monotonic()
 
     def seconds(self) -> float:
         """Return the training time so far, with that of the runs it resumes."""
@@ -33,6 +33,7 @@ class SaveStateCallback(TrainerCallback):
         """Ask for a state when it is time, of a training that keeps any."""
         wanted = control.should_log and args.save_strategy != "no" and self.work.due()
         control.should_save = control.should_save or wanted
+        self.save_started = time.monotonic()  # the Trainer writes before it says `on_save`
         return control
 
     def on_save(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
@@ -43,7 +44,7 @@ class SaveStateCallback(TrainerCallback):
                 with path.open("rb") as file:
                     os.fsync(file.fileno())
             storage.write_json(folder / self.NOTE, {"seconds": self.seconds()})
-        self.work.saved = time.monotonic()
+        self.work.kept(self.save_started)
 
 
 def last_complete_state(folder: Path) -> Path | None:

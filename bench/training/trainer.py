@@ -16,7 +16,7 @@ from bench.core import distributed, storage
 from bench.core.schema import UserError
 from bench.lm import architectures, models
 from bench.lm.models import Loaded
-from bench.training import states
+from bench.training import cpu_kernels, states
 from bench.training.batches import Collator, OrderedDataset, Rows, batch_order
 from bench.training.context import TrainContext
 from bench.training.memory import MicroBatches
@@ -65,6 +65,15 @@ def arguments(config: OptimConfig, context: TrainContext, steps: int) -> dict[st
     }
 
 
+def one_gpu(settings: Any) -> Any:
+    """Keep a Trainer's settings to one GPU a process: with more in sight it would multiply the batch by their number.
+
+    `compute.processes` is what spreads a training over GPUs.
+    """
+    settings._n_gpu = min(settings.n_gpu, 1)
+    return settings
+
+
 class LossTrainer(Seq2SeqTrainer):
     """Seq2SeqTrainer whose loss is a mean over the whole optimiser step, in however many micro-batches it is computed.
 
@@ -92,7 +101,8 @@ class LossTrainer(Seq2SeqTrainer):
         self, model: Any, inputs: dict[str, torch.Tensor], return_outputs: bool = False, **_: Any
     ) -> Any:
         """Compute a micro-batch's share of the step's mean loss."""
-        loss = self.loss_sum(model, inputs) * self.scale
+        with cpu_kernels.for_training(self.args.device):
+            loss = self.loss_sum(model, inputs) * self.scale
         return (loss, None) if return_outputs else loss
 
     def training_step(
@@ -170,7 +180,7 @@ def fit(
     )
     trainer = trainer_class(
         model=loaded.model,
-        args=Seq2SeqTrainingArguments(**settings),
+        args=one_gpu(Seq2SeqTrainingArguments(**settings)),
         train_dataset=planned,
         data_collator=collator,
         variant=context.variant,

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from transformers import AutoModelForCausalLM
 
 from bench.core.schema import UserError
-from bench.lm.architectures.interface import IGNORE_INDEX, Architecture, Batch, DecodeState, collate
+from bench.lm.architectures.interface import IGNORE_INDEX, Architecture, Batch, DecodeState, collate, loss_of_targets
 
 NEEDED = ("position_ids", "logits_to_keep", "past_key_values")
 
@@ -48,7 +47,7 @@ class DecoderOnly(Architecture):
 
     def loss(self, model: Any, batch: Batch) -> torch.Tensor:
         """Compute cross-entropy over the targets alone: the prompt is given."""
-        return F.cross_entropy(self.logits(model, batch).flatten(0, 1).float(), batch.labels.flatten())
+        return loss_of_targets(model, batch.labels, lambda: self.logits(model, batch))
 
     def logits(self, model: Any, batch: Batch, each: int = 1) -> torch.Tensor:
         """Compute the logits of targets that each have the prompt in front of them."""

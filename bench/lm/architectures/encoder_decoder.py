@@ -13,7 +13,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from bench.core import untrusted
 from bench.lm import batching
-from bench.lm.architectures.interface import Architecture, Batch, DecodeState, collate
+from bench.lm.architectures.interface import Architecture, Batch, DecodeState, collate, loss_of_targets
 
 
 class EncoderDecoder(Architecture):
@@ -30,8 +30,13 @@ class EncoderDecoder(Architecture):
         return None
 
     def loss(self, model: Any, batch: Batch) -> torch.Tensor:
-        """Compute cross-entropy as transformers has it."""
-        return self._forward(model, batch).loss
+        """Compute cross-entropy over the targets; the decoder's input is made of them as transformers makes it."""
+        inner = extract_model_from_parallel(model)
+        if getattr(getattr(inner, "active_peft_config", None), "is_prompt_learning", False):
+            return self._forward(model, batch).loss  # peft makes its prompts by what it is given
+        inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
+        shifted = inner.prepare_decoder_input_ids_from_labels(batch.labels)
+        return loss_of_targets(model, batch.labels, lambda: model(**inputs, decoder_input_ids=shifted).logits)
 
     def logits(self, model: Any, batch: Batch, each: int = 1) -> torch.Tensor:
         """Compute the logits with one encoder pass for all targets of a source."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
+from accelerate.utils import extract_model_from_parallel
 
 IGNORE_INDEX = -100
 
@@ -37,6 +40,33 @@ def collate(
 
     mask = padded([[1] * len(row) for row in sources], 0)
     return Batch(padded(sources, pad).to(device), mask.to(device), padded(targets, IGNORE_INDEX).to(device))
+
+
+def loss_of_targets(model: Any, labels: torch.Tensor, forward: Callable[[], torch.Tensor]) -> torch.Tensor:
+    """Compute the mean cross-entropy a target token, (), nats, of the logits that `forward` gives.
+
+    The head, whose logits are the largest tensor of a training, is spared the padding: often half of `labels` (B, T).
+    """
+    targets = labels != IGNORE_INDEX
+    with _head_sees(extract_model_from_parallel(model).get_output_embeddings(), targets):
+        logits = forward()
+    labels = labels[targets] if logits.dim() == 2 else labels.flatten()
+    return F.cross_entropy(logits.flatten(0, -2).float(), labels, ignore_index=IGNORE_INDEX)
+
+
+@contextmanager
+def _head_sees(head: torch.nn.Module | None, rows: torch.Tensor) -> Iterator[None]:
+    """Within the block a head that is given states (B, T, D) sees those of `rows` (B, T) alone, (N, D)."""
+
+    def select(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...] | None:
+        return (inputs[0][rows], *inputs[1:]) if inputs[0].shape[:-1] == rows.shape else None
+
+    handle = head.register_forward_pre_hook(select) if head is not None else None
+    try:
+        yield
+    finally:
+        if handle is not None:
+            handle.remove()
 
 
 class DecodeState(ABC):
