@@ -105,3 +105,17 @@ def test_generation_goes_on_with_the_missing_batches(tiny_base: Path, monkeypatc
         generation.predict(loaded, examples, TextConfig(), config, 2, Work("generate", "base", "same"))
     assert generation.predict(loaded, examples, TextConfig(), config, 2, Work("generate", "base", "same")) == alone
     assert calls == 3 + 2  # two of four batches were kept
+
+
+def test_states_cost_at_most_their_share_of_the_time(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(resume.time, "monotonic", lambda: now)
+    work = resume.Work("train", "lora", "same", save_seconds=60)
+    now += 60
+    assert work.due()
+    work.kept(started := now - 3)  # three seconds went into it: 2 % of 150
+    assert work.saving == now - started
+    now += 149
+    assert not work.due()
+    now += 1
+    assert work.due()

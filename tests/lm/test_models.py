@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForSeq2SeqLM
 
 from bench import generation
 from bench.core import paths, storage
@@ -258,3 +260,28 @@ def test_an_adapter_s_files_are_equal_whatever_the_order_of_hashes(tiny_base: Pa
         subprocess.run([sys.executable, "-c", code], check=True, env=environment, capture_output=True)
         digests.add(storage.sha256_folder(paths.model_path("lora")))
     assert len(digests) == 1
+
+
+def test_weights_that_a_library_loads_as_others_are_refused(tiny_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """transformers 5.17 did so with a T5 without `shared.weight` (transformers#48154)."""
+    load = AutoModelForSeq2SeqLM.from_pretrained
+
+    def confused(*arguments: Any, **options: Any) -> Any:
+        model, report = load(*arguments, **options)
+        model.shared.weight.data.copy_(model.lm_head.weight.data)
+        return model, report
+
+    monkeypatch.setattr(AutoModelForSeq2SeqLM, "from_pretrained", confused)
+    with pytest.raises(UserError, match=r"loads other values for '\S+' than the file holds; install transformers>=5\.23"):
+        models.load("base", "cpu")
+
+
+def test_an_embedding_stored_under_its_users_names_alone_is_loaded_right(tiny_base: Path) -> None:
+    """As T5s were stored that have no `shared.weight`; older transformers are refused instead."""
+    path = tiny_base / "model.safetensors"
+    tensors = load_file(path)
+    embedding = tensors.pop("shared.weight")
+    for side in ("encoder", "decoder"):
+        tensors[f"{side}.embed_tokens.weight"] = embedding.clone()
+    save_file(tensors, path, {"format": "pt"})
+    assert torch.equal(models.load("base", "cpu").model.get_input_embeddings().weight, embedding)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from accelerate.state import AcceleratorState
+from transformers import Seq2SeqTrainingArguments
 
 from bench.core import manifest, paths, plugins, storage
 from bench.core.schema import UserError
 from bench.lm import models
+from bench.training import preferences, trainer
 from bench.training.context import TrainContext
+from bench.training.rollouts import Sampler
 
 OPTIM = {"learning_rate": 1e-2, "batch_size": 4, "steps": 3}
 LORA = {"type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": ["q", "v"]}
@@ -177,3 +182,33 @@ def test_bfloat16_starts_where_the_start_is(context: Make, another_precision: No
     names, first, *_ = (line.split(",") for line in paths.curve_path("dpo").read_text().splitlines())
     assert float(first[names.index("loss")]) == pytest.approx(math.log(2), abs=2e-3)
     assert {value.dtype for value in weights("dpo").values()} == {torch.float32}
+
+
+def test_prompts_and_pairs_can_be_those_of_a_tag(context: Make, tiny_reward: Any) -> None:
+    given = context("ppo", learns_from="models/reward")
+    few = [example.model_copy(update={"tags": ("heated",)} if i < 4 else {}) for i, example in enumerate(given.train)]
+    given = dataclasses.replace(given, train=few, validation=few)
+    assert [example.id for example in given.tagged("train", "heated")] == ["e0", "e1", "e2", "e3"]
+    seen = set[str]()
+    block = {"iterations": 2, "batch_size": 4, "minibatch_size": 2, "max_new_tokens": 4, "tag": "heated"}
+    original = Sampler.sample
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            Sampler,
+            "sample",
+            lambda self, examples, step: seen.update(e.id for e in examples) or original(self, examples, step),
+        )
+        train(given, "ppo", **block)
+    assert seen == {"e0", "e1", "e2", "e3"}
+    record = train(given, "dpo", optim=OPTIM, pairs=PAIRS | {"tag": "heated"})
+    pairs = storage.read_rows(paths.model_path("ppo") / "pairs.jsonl", preferences.Pair)
+    assert record["facts"]["pairs"] == len(pairs) and {pair.id for pair in pairs} <= seen
+    with pytest.raises(UserError, match=r"variants\.ppo: no dialogue of data/train\.jsonl has the tag 'hot'.*: heated"):
+        train(given, "ppo", **block | {"tag": "hot"})
+
+
+def test_a_machine_with_several_gpus_does_not_multiply_the_batch(tmp_path: Path) -> None:
+    settings = Seq2SeqTrainingArguments(output_dir=str(tmp_path), per_device_train_batch_size=16, use_cpu=True)
+    settings._n_gpu = 8
+    assert settings.train_batch_size == 128
+    assert trainer.one_gpu(settings).train_batch_size == 16

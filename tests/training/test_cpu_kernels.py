@@ -1,0 +1,145 @@
+"""The faster functions are torch's: equal to a product in double precision, and in law where they draw numbers."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from transformers import BartConfig, BartForConditionalGeneration
+
+from bench.lm import architectures, models
+from bench.lm.architectures.interface import Batch
+from bench.training import cpu_kernels
+
+DRAWS = 200_000
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.mark.parametrize("p", [0.05, 0.1, 0.5, 0.9])
+def test_dropout_drops_the_share_asked_for_and_keeps_the_mean(p: float) -> None:
+    x = torch.ones(DRAWS, requires_grad=True)
+    with cpu_kernels.for_training("cpu"):
+        found = F.dropout(x, p)
+    dropped = (found == 0).double().mean().item()
+    assert dropped == pytest.approx(p, abs=4.5 * (p * (1 - p) / DRAWS) ** 0.5)
+    assert found[found != 0].unique().tolist() == pytest.approx([1 / (1 - p)], rel=1e-4)
+    found.sum().backward()
+    assert torch.equal(x.grad, found.detach())  # type: ignore[arg-type]  # the same elements, by the same factor
+
+
+def test_dropout_has_no_pattern_over_rows_columns_and_calls() -> None:
+    with cpu_kernels.for_training("cpu"):
+        first, second = (F.dropout(torch.ones(512, 128), 0.5) > 0 for _ in range(2))
+    for kept in (first.double().mean(0), first.double().mean(1), (first == second).double().mean(0)):
+        # The largest of 512 or 128 means of so many coins: within five standard errors.
+        assert (kept - 0.5).abs().max() < 5 * 0.5 / 128**0.5
+    pairs = (first[:, 1:] == first[:, :-1]).double().mean()
+    assert abs(pairs - 0.5) < 5 * 0.5 / (512 * 127) ** 0.5
+
+
+def test_the_same_seed_of_torch_draws_the_same_and_the_next_call_others() -> None:
+    drawn = []
+    for _ in range(2):
+        torch.manual_seed(3)
+        with cpu_kernels.for_training("cpu"):
+            drawn.append([F.dropout(torch.ones(1000), 0.3) for _ in range(2)])
+    assert torch.equal(drawn[0][0], drawn[1][0]) and torch.equal(drawn[0][1], drawn[1][1])
+    assert not torch.equal(*drawn[0])
+
+
+@pytest.mark.parametrize(
+    ("x", "arguments"),
+    [
+        (torch.ones(8), {"training": False}),
+        (torch.ones(8), {"p": 0.0}),
+        (torch.ones(8), {"p": 1.0}),
+        (torch.ones(8, dtype=torch.bfloat16), {"p": 0.5}),
+        (torch.ones(8), {"p": 0.5, "inplace": True}),
+    ],
+)
+def test_what_is_no_dropout_of_float32_is_left_to_torch(x: torch.Tensor, arguments: dict[str, Any]) -> None:
+    torch.manual_seed(1)
+    expected = F.dropout(x.clone(), **arguments)
+    torch.manual_seed(1)
+    with cpu_kernels.for_training("cpu"):
+        assert torch.equal(F.dropout(x.clone(), **arguments), expected)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("shape", [(70, 96), (5, 20, 96), (3, 96)])
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_linear_layer_and_its_gradients_equal_double_precision(
+    bias: bool, shape: tuple[int, ...], frozen: bool
+) -> None:
+    layer, x = torch.nn.Linear(96, 80, bias=bias), torch.randn(shape, requires_grad=True)
+    layer.weight.requires_grad_(not frozen)
+    exact, y = copy.deepcopy(layer).double(), x.detach().double().requires_grad_()
+    with cpu_kernels.for_training("cpu"):
+        found = layer(x)
+    expected = exact(y)
+    gradient = torch.randn_like(found)
+    found.backward(gradient)
+    expected.backward(gradient.double())
+    pairs = [(found, expected), (x.grad, y.grad)]
+    pairs += [(one.grad, other.grad) for one, other in zip(layer.parameters(), exact.parameters(), strict=True)]
+    for one, other in pairs:
+        assert (one is None) == (other is None)
+        assert one is None or torch.allclose(one.double(), other, atol=1e-4)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("kind", ["none", "additive", "boolean"])
+@pytest.mark.parametrize("scale", [None, 1.0])
+def test_attention_with_dropout_equals_a_loop_on_average(kind: str, scale: float | None) -> None:
+    query, key, value = (torch.randn(2, 3, 6, 8) for _ in range(3))
+    seen = torch.ones(2, 1, 6, 6).tril().bool()
+    mask = {"none": None, "boolean": seen, "additive": torch.zeros(2, 1, 6, 6).masked_fill(~seen, -1e9)}[kind]
+    exact = F.scaled_dot_product_attention(query, key, value, mask, scale=scale)
+    draws = torch.zeros_like(exact)
+    with cpu_kernels.for_training("cpu"):
+        for _ in range(2000):
+            draws += F.scaled_dot_product_attention(query, key, value, mask, 0.1, scale=scale) / 2000
+    # Dropout's mean is the value: each weight's standard error is at most (.1 / .9 / 2000) ** .5 of it.
+    assert torch.allclose(draws, exact, atol=5 * (0.1 / 0.9 / 2000) ** 0.5 * value.abs().max().item())
+
+
+def test_nothing_is_replaced_outside_the_block() -> None:
+    with cpu_kernels.for_training("cpu"):
+        pass
+    torch.manual_seed(1)
+    found = F.dropout(torch.ones(1000), 0.5)
+    torch.manual_seed(1)
+    assert torch.equal(found, torch.ones(1000).bernoulli_(0.5).div_(0.5))
+
+
+def bart() -> Any:
+    config = BartConfig(
+        vocab_size=90, d_model=32, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
+        decoder_attention_heads=2, encoder_ffn_dim=64, decoder_ffn_dim=64, max_position_embeddings=32, dropout=0.0,
+    )  # fmt: skip
+    model = BartForConditionalGeneration(config).eval()
+    torch.nn.init.normal_(model.final_logits_bias)
+    return model
+
+
+def test_a_loss_without_the_paddings_logits_is_transformers_loss(tiny_base: Any) -> None:
+    batch = models.collate([[5, 6, 7, 1], [8, 1]], [[9, 10, 1], [11, 12, 13, 14, 15, 1]], 0, "cpu")
+    for model in (models.load("base", "cpu").model, bart()):
+        expected = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask, labels=batch.labels).loss
+        expected.backward()
+        gradients = {name: one.grad.clone() for name, one in model.named_parameters() if one.grad is not None}
+        model.zero_grad()
+        with cpu_kernels.for_training("cpu"):
+            found = architectures.of(model).loss(model, Batch(batch.input_ids, batch.attention_mask, batch.labels))
+        found.backward()
+        assert found.item() == pytest.approx(expected.item(), rel=1e-6)
+        for name, one in model.named_parameters():
+            assert name not in gradients or torch.allclose(one.grad, gradients[name], atol=1e-6), name
+        # The head is as it was: all logits again.
+        assert models.target_logits(model, batch).shape[:2] == batch.labels.shape
