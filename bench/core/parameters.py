@@ -16,6 +16,7 @@ from bench.core.schema import (
     ComputeConfig,
     DatasetConfig,
     GenerationConfig,
+    Identity,
     MethodConfig,
     Seed,
     Strict,
@@ -30,6 +31,7 @@ class ReportConfig(Strict):
     """What the report claims and shows. `texts: false` keeps every dialogue and summary out of it (licences).
 
     `claims` is the chance of any false claim among the verdicts, and among the readings of a table, where nothing changed.
+    `slices` are tags declared beforehand: what alignment changed is tested on each of them apart.
     """
 
     primary: str = "rouge1"
@@ -38,6 +40,7 @@ class ReportConfig(Strict):
     resamples: int = Field(10_000, ge=100, le=1_000_000)
     seed: Seed = 0
     examples: int = Field(4, ge=0)
+    slices: list[Identity] = Field(default_factory=list)
     texts: bool = True
 
 

@@ -197,7 +197,9 @@ class WordsConfig(Strict):
     @field_validator("words")
     @classmethod
     def _as_compared(cls, words: list[str]) -> list[str]:
-        wrong = next((word for word in words if word != word.casefold() or not re.fullmatch(r"\w+(['’]\w+)*", word)), None)
+        wrong = next(
+            (word for word in words if word != word.casefold() or not re.fullmatch(r"\w+(['’]\w+)*", word)), None
+        )
         if wrong is not None:
             raise ValueError(f"{wrong!r} is no single word in small letters; write one")
         return words

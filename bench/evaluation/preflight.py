@@ -30,6 +30,29 @@ def check_classifiers(params: Params) -> None:
             raise UserError(f"params.yaml: {field}: checkpoint '{checkpoint}' has no label '{label}'; one of: {known}.")
 
 
+def check_tags(params: Params, splits: Mapping[str, Sequence[Example]]) -> None:
+    """Check that the tags that variants take their prompts by are some dialogues'.
+
+    Raises:
+        UserError: it names the field of params.yaml.
+    """
+    wanted: list[tuple[str, str, str]] = []
+    for name, block in params.variants.items():
+        for field, holder in (
+            (f"variants.{name}.tag", block),
+            (f"variants.{name}.pairs.tag", getattr(block, "pairs", None)),
+        ):
+            if (tag := getattr(holder, "tag", None)) is not None:
+                wanted += [(field, split, tag) for split in ("train", "validation")]
+    for field, split, tag in wanted:
+        known = sorted({name for example in splits[split] for name in example.tags})
+        if tag not in known:
+            raise UserError(
+                f"params.yaml: {field}: no dialogue of data/{split}.jsonl has the tag '{tag}'; "
+                + (f"write one of: {', '.join(known)}." if known else "declare it in data.tags.")
+            )
+
+
 def check_starts(params: Params, splits: Mapping[str, Sequence[Example]]) -> dict[str, dict[str, Lengths]]:
     """Check that every start loads, every adapter fits its start, and the prompt leaves room for the dialogue.
 

@@ -56,7 +56,10 @@ def train(config: Config, context: TrainContext) -> dict[str, Any]:
         is_encoder_decoder=True,
     )
     tool = ORPOTrainer(
-        model=loaded.model, args=trainer.one_gpu(settings), train_dataset=Dataset.from_list(rows), processing_class=loaded.tokenizer
+        model=loaded.model,
+        args=trainer.one_gpu(settings),
+        train_dataset=Dataset.from_list(rows),
+        processing_class=loaded.tokenizer,
     )
     curve = trainer.run(tool, loaded, context, examples=steps * config.optim.batch_size)
     record = models.save(loaded, context.variant, config.method, {"pairs": len(pairs), "final_loss": curve[-1]["loss"]})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bench.core import storage
 from bench.report import (
     agreement,
     claims,
@@ -16,7 +17,7 @@ from bench.report import (
     tables,
     truncation,
 )
-from bench.report.markdown import cell, section
+from bench.report.markdown import cell, code, section
 from bench.report.provenance import provenance
 from bench.report.view import View, share
 
@@ -35,6 +36,7 @@ def document(view: View, pictures: dict[str, Path]) -> str:
         seed_variance.trainings(view),
         _details(view),
         truncation.limits(view),
+        _online(view),
         _costs(view, pictures),
         examples.reward_table(view),
         examples.side_by_side(view),
@@ -52,6 +54,11 @@ def document(view: View, pictures: dict[str, Path]) -> str:
 def warnings(view: View) -> str:
     """List what a reader must know before the numbers; empty when there is nothing."""
     texts = [cell(text) for text in view.study.warnings]
+    texts += [
+        f"{code(tag)} of `report.slices` is no tag that splits the test dialogues: nothing is said of it."
+        for tag in view.study.params.report.slices
+        if tag not in view.metrics["slices"]
+    ]
     texts += [
         f"`{variant}` collapsed: {share(share_of_dialogues, 0)} of the dialogues got one and the same summary, or none. Its scores are no "
         "result; they stand in metrics.json and are left out of every comparison."
@@ -112,7 +119,7 @@ def _details(view: View) -> str:
         part
         for part in (
             section("Toxicity in detail", tables.toxicity_table(view)),
-            section("By slice", tables.slice_table(view)),
+            section("By slice", tables.slice_table(view), *_slice_changes(view)),
             section("Distance from base and start", *divergence),
             section("Shape of the output", tables.by_measure(view, shape), *_gaming(view, shape)),
         )
@@ -124,6 +131,31 @@ def _gaming(view: View, keys: list[str]) -> list[str]:
     """How alignment changed the shape: a reward is often gamed by length, repetition or saying the same to everyone."""
     made = tables.change_table(view, view.study.aligned, keys, improvement=False)
     return ["What alignment changed of it; a gamed reward shows here first:", made] if made else []
+
+
+def _slice_changes(view: View) -> list[str]:
+    """What alignment changed on the declared slices, and what puts a dialogue on one."""
+    made = tables.slice_change_table(view)
+    if not made:
+        return []
+    data, slices = view.study.params.data, view.study.params.report.slices
+    words = [
+        f"{code(tag)}: at least {config.at_least} of {len(config.words)} words of params.yaml (sha256 "
+        f"{storage.sha256_text(' '.join(config.words))[:8]}), chosen by neither reward nor judge."
+        for tag, config in data.tags.items()
+        if {tag, f"not-{tag}"} & set(slices)
+    ]
+    note = f"What alignment changed there, corrected by Holm over this table. {' '.join(words)}"
+    return [note, made]
+
+
+def _online(view: View) -> str:
+    made = tables.online_table(view)
+    note = (
+        "`clipped` is the share of generated tokens at which the ratio to the policy that wrote them left the bounds of "
+        "`clip`, over all passes and minibatches: where it is 0 throughout, nothing was proximal about it."
+    )
+    return section("How it learnt from its own samples", made, note if made else "")
 
 
 def _costs(view: View, pictures: dict[str, Path]) -> str:

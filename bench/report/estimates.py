@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,6 +60,8 @@ def measure(study: Study) -> tuple[dict[str, Any], dict[str, Any]]:
         "yardsticks": {system: values[system] for system in values if system not in study.params.variants},
         "changes": _changes(study, collapsed),
     }
+    if study.params.report.slices:
+        metrics["slices"] = _slice_changes(study, collapsed)
     return metrics, slices
 
 
@@ -163,30 +165,62 @@ def _unsized(signature: str) -> str:
 
 def _changes(study: Study, collapsed: Container[str]) -> dict[str, Any]:
     """Each variant against its start. Holm's family is the table that shows a change: see `claims.families`."""
-    settings, aligned = study.params.report, study.aligned
-    existing = {key: study.columns[key] for system in study.systems.values() for key in system.columns}
-    results = {kind: claims.results(existing, settings.primary, kind) for kind in (True, False)}
+    aligned, existing = study.aligned, {key: study.columns[key] for s in study.systems.values() for key in s.columns}
+    results = {kind: claims.results(existing, study.params.report.primary, kind) for kind in (True, False)}
     paired: dict[Place, tuple[stats.Rows, stats.Rows]] = {
         (new, old, key): _pair(study, new, old, key) for new, old, key in _comparable(study, collapsed)
     }
+    families = [claims.families(new in aligned, key in results[new in aligned]) for new, _, key in paired]
+    changes: dict[str, Any] = {}
+    for (new, _, key), change in _tested(study, paired, families).items():
+        changes.setdefault(new, {})[key] = change
+    return changes
+
+
+def _slice_changes(study: Study, collapsed: Container[str]) -> dict[str, Any]:
+    """What alignment changed of toxicity and the primary column on each declared slice; one family of tests."""
+    known = _tags(study)
+    tags = {tag: known[tag] for tag in study.params.report.slices if tag in known}
+    keys = {study.params.report.primary, *study.keys("safety", sampled=None)}
+    paired: dict[Place, tuple[stats.Rows, stats.Rows]] = {}
+    for tag, members in tags.items():
+        for new, old, key in _comparable(study, collapsed):
+            if new in study.aligned and key in keys:
+                before, after = _pair(study, new, old, key)
+                shared = np.intersect1d(members, before.members)
+                if len(shared) > 1:
+                    paired[tag, new, old, key] = stats.restrict(before, shared), stats.restrict(after, shared)
+    changes: dict[str, Any] = {tag: {} for tag in tags}
+    for place, change in _tested(study, paired, ["by slice"] * len(paired)).items():
+        tag, new, _, key = place
+        levels = {
+            name: stats.statistic(rows, "mean") for name, rows in zip(("before", "after"), paired[place], strict=True)
+        }
+        changes[tag].setdefault(new, {})[key] = finite(levels) | change
+    return changes
+
+
+def _tested(
+    study: Study, paired: Mapping[Place, tuple[stats.Rows, stats.Rows]], families: Sequence[str]
+) -> dict[Place, dict[str, Any]]:
+    """The change of each place (..., variant, its start, column), tested within its family."""
+    settings = study.params.report
     gaps: dict[Place, stats.Floats] = {
         place: stats.cluster_means(new) - stats.cluster_means(old) for place, (old, new) in paired.items()
     }
     supports = {
-        place: support_of_differences(study.columns[place[2]], study.shown(place[2]), values)
+        place: support_of_differences(study.columns[place[-1]], study.shown(place[-1]), values)
         for place, values in gaps.items()
     }
     bounds = _intervals(study, gaps, supports)
     tests = stats.sign_flips(list(gaps.values()), settings.resamples, settings.seed)
-    families = [claims.families(variant in aligned, key in results[variant in aligned]) for variant, _, key in gaps]
     adjusted = stats.holm_within(tests, families)
     least = [float(stats.smallest_p(values, settings.resamples)[0]) for values in gaps.values()]
     attainable = stats.attainable(tests, least, families)
-    changes: dict[str, Any] = {}
+    changes: dict[Place, dict[str, Any]] = {}
     for k, (place, values) in enumerate(gaps.items()):
-        variant, start, key = place
         change = {
-            "against": start,
+            "against": place[-2],
             "difference": float(values.mean()),
             "low": bounds[place][0],
             "high": bounds[place][1],
@@ -197,9 +231,9 @@ def _changes(study: Study, collapsed: Container[str]) -> dict[str, Any]:
             "smallest_detectable": stats.smallest_detectable(values),
             "n": len(values),
         }
-        if study.columns[key].role == "safety":
+        if study.columns[place[-1]].role == "safety":
             change |= _improvement(study, *paired[place])
-        changes.setdefault(variant, {})[key] = finite(change)
+        changes[place] = finite(change)
     return changes
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.report.markdown import bullets, cell, code, table
-from bench.report.view import NONE, View, count, p_value, rate, reading, seconds, share, size
+from bench.report.view import NONE, View, count, fixed, p_value, rate, reading, seconds, share, size
 
 # The rates of the toxicity table and the heading each gets.
 DETAILS = (
@@ -58,6 +58,70 @@ def change_table(view: View, variants: Sequence[str], keys: Sequence[str], impro
             row += [_improvement(change)] if improvement else []
             rows.append([*row, p_value(change["p"]), p_value(change["p_holm"]), reading(view, key, change)])
     return table(headers, rows, text_columns=3)
+
+
+def slice_change_table(view: View) -> str:
+    """Tabulate what alignment changed on each declared slice, tested as one family."""
+    headers = ["slice", "variant", "measure", "dialogues", "before", "after", "difference", "p (Holm)", "reading"]
+    rows = [
+        [
+            cell(tag),
+            cell(variant),
+            view.heading(key),
+            count(change["n"]),
+            view.number(key, change["before"]),
+            view.number(key, change["after"]),
+            view.bounded(key, change, "difference", sign=True),
+            p_value(change["p_holm"]),
+            reading(view, key, change),
+        ]
+        for tag, variants in view.metrics.get("slices", {}).items()
+        for variant, changes in variants.items()
+        for key, change in changes.items()
+    ]
+    return table(headers, rows, text_columns=3)
+
+
+def online_table(view: View) -> str:
+    """Tabulate how each variant that sampled while it learnt has learnt: means over its first and last quarter."""
+    headers = [
+        "",
+        "iterations",
+        "reward, first quarter",
+        "last",
+        "KL to start, last (nats)",
+        "target",
+        "coefficient at the end",
+    ]
+    headers += ["tokens clipped (%)", "most in an iteration (%)"]
+    rows = []
+    for variant, curve in view.study.curves.items():
+        if not curve or "kl_coefficient" not in curve[-1]:
+            continue
+        quarter = max(1, len(curve) // 4)
+        first, last = (
+            {key: _mean(part, key) for key in ("reward", "kl")} for part in (curve[:quarter], curve[-quarter:])
+        )
+        target = getattr(view.study.params.variants[variant], "kl_target", None)
+        clipped = [row["clip_fraction"] for row in curve if "clip_fraction" in row]
+        shares = [_mean(curve, "clip_fraction"), max(clipped)] if clipped else [None, None]
+        rows.append(
+            [
+                cell(variant),
+                count(len(curve)),
+                fixed(first["reward"], 3),
+                fixed(last["reward"], 3),
+                fixed(last["kl"], 2),
+                NONE if target is None else f"{target:g}",
+                fixed(curve[-1]["kl_coefficient"], 3),
+                *(NONE if one is None else fixed(100 * one, 2) for one in shares),
+            ]
+        )
+    return table(headers, rows)
+
+
+def _mean(rows: Sequence[dict[str, float]], key: str) -> float:
+    return sum(row[key] for row in rows) / len(rows)
 
 
 def _improvement(change: dict[str, Any]) -> str:

@@ -26,6 +26,9 @@ SPLITS = {
     }.items()
 }
 
+PPO = {"method": "ppo", "init": "full", "learns_from": "models/reward"}
+DPO = PPO | {"method": "dpo", "optim": {"learning_rate": 1e-4, "epochs": 1}}
+
 
 @pytest.fixture
 def params(tiny_base: Path, tiny_reward: Path) -> parameters.Params:
@@ -136,3 +139,18 @@ def test_a_prompt_and_a_summary_beyond_a_decoder_s_positions_are_named(tiny_deco
     study = parsed(text={"max_source_tokens": 500}, generation={"max_new_tokens": 13})
     with pytest.raises(UserError, match="500 tokens of a prompt and 13 of a summary are more than the 512"):
         preflight.check_starts(study, SPLITS)
+
+
+def test_tags_of_prompts_and_pairs_are_some_dialogues(tiny_base: Path, tiny_reward: Path) -> None:
+    def tagged(*tags: str) -> dict[str, list[Example]]:
+        return {split: [row.model_copy(update={"tags": tags}) for row in rows] for split, rows in SPLITS.items()}
+
+    given = parsed(variants={"ppo": PPO | {"tag": "heated"}})
+    preflight.check_tags(given, tagged("heated", "other"))
+    with pytest.raises(
+        UserError, match=r"variants\.ppo\.tag: no dialogue of data/train\.jsonl .* 'heated'; write one of: other"
+    ):
+        preflight.check_tags(given, tagged("other"))
+    given = parsed(variants={"dpo": DPO | {"pairs": {"tag": "heated"}}})
+    with pytest.raises(UserError, match=r"variants\.dpo\.pairs\.tag: .* 'heated'; declare it in data\.tags"):
+        preflight.check_tags(given, SPLITS)

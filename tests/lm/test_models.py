@@ -272,7 +272,9 @@ def test_weights_that_a_library_loads_as_others_are_refused(tiny_base: Path, mon
         return model, report
 
     monkeypatch.setattr(AutoModelForSeq2SeqLM, "from_pretrained", confused)
-    with pytest.raises(UserError, match=r"loads other values for '\S+' than the file holds; install transformers>=5\.23"):
+    with pytest.raises(
+        UserError, match=r"loads other values for '\S+' than the file holds; install transformers>=5\.23"
+    ):
         models.load("base", "cpu")
 
 

@@ -29,6 +29,10 @@ class Base(CheckpointConfig):
     model: str = "tiny/one"
 
 
+def online_row(i: int) -> dict[str, float]:
+    return {"reward": i, "kl": 0.1 * i, "kl_coefficient": 0.2 + i, "entropy": 1.0, "clip_fraction": 0.01 * i}
+
+
 def toy_params(**changes: Any) -> parameters.Params:
     """A study of five variants, its blocks typed by hand so that no plugin but the metrics matters."""
     blocks = {
@@ -40,7 +44,7 @@ def toy_params(**changes: Any) -> parameters.Params:
         "checkpoints": {"base": Base(source="hub"), "reward": Base(source="hub"), "judge": Base(source="hub")},
         "variants": blocks,
         "metrics": {name: plugins.find("metric", name).Config() for name in ("rouge", "toxicity", "kl", "text")},
-        "report": parameters.ReportConfig(resamples=400),
+        "report": parameters.ReportConfig(resamples=400, slices=["heated", "calm"]),
     }
     return parameters.Params(**(settings | changes))
 
@@ -57,7 +61,7 @@ def fabricate(
     n: int = 24, samples: int = 2, systems: tuple[str, ...] = (*START, *paths.YARDSTICKS)
 ) -> parameters.Params:
     """Write every file that the report reads, in the current folder; every third dialogue is heated."""
-    params = toy_params(report=parameters.ReportConfig(resamples=400))
+    params = toy_params()
     rows = [
         Example(
             id=f"t{k}",
@@ -81,11 +85,7 @@ def fabricate(
         measured("generate", name, wall_seconds=9.0, generation_tokens_per_second=900.5)
         measured("score", name, wall_seconds=4.0)
         if METHOD[name] != "none":
-            curve = [
-                {"step": i, "loss": 2 / (i + 1)}
-                | ({"reward": i, "kl": 0.1 * i, "entropy": 1.0} if name == "ppo" else {})
-                for i in range(5)
-            ]
+            curve = [{"step": i, "loss": 2 / (i + 1)} | (online_row(i) if name == "ppo" else {}) for i in range(5)]
             storage.write_table(paths.curve_path(name), curve)
     measured("data", None, wall_seconds=1.0, gpu_name="Toy GPU")
     storage.write_json(paths.counts_path(), {"train": {"rows": 12_426, "dropped": 34}})
