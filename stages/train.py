@@ -23,7 +23,7 @@ def main(variant: str) -> str:
             seed=seed,
             text=params.text,
             compute=params.compute,
-            device="cpu" if method.LEARNS_FROM == "nothing" else runtime.prepare(params.compute, seed),
+            device="cpu" if method.LEARNS_FROM in ("nothing", "outputs") else runtime.prepare(params.compute, seed),
             train=storage.read_split("train"),
             validation=storage.read_split("validation"),
             meter=meter,

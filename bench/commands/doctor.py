@@ -6,12 +6,13 @@ import argparse
 import json
 import os
 import platform
+import re
 import shutil
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench import config
+from bench import config, methods
 from bench.commands import Command
 from bench.core import hub, paths
 from bench.core.schema import CheckpointConfig, ComputeConfig, DatasetConfig, UserError
@@ -109,7 +110,11 @@ def lacking(path: Path, cards: list[GPU]) -> list[str]:
             block.check()
         except UserError as error:
             found.append(str(error).removeprefix(f"{paths.PARAMS}: "))
-    return found
+    return found + [
+        f"variants.{name}.learns_from: {block.learns_from} does not exist; put the file of summaries there."
+        for name, block in params.variants.items()
+        if methods.find(block.method).LEARNS_FROM == "outputs" and not Path(block.learns_from).is_file()
+    ]
 
 
 def _compute(compute: ComputeConfig, cards: list[GPU]) -> list[str]:
@@ -148,10 +153,20 @@ def _packages() -> Fact:
 
 def _gpu(cards: list[GPU]) -> Fact:
     if cards:
-        return Fact("GPU", "; ".join(f"{c.name}, {_size(c.memory)}{', bfloat16' * c.bfloat16}" for c in cards))
+        named = "; ".join(f"{c.name}, {_size(c.memory)}{', bfloat16' * c.bfloat16}" for c in cards)
+        return Fact("GPU", f"{named}; {_driver()}")
     if shutil.which("nvidia-smi"):
         return Fact("GPU", "torch sees none, though nvidia-smi is here", "install a CUDA build of torch into .venv")
     return Fact("GPU", "none", "miniature and dialogsum-small-cut are made for a CPU, the other studies for a GPU")
+
+
+def _driver() -> str:
+    """The NVIDIA driver and the CUDA that torch was built for: a driver older than that CUDA cannot run it."""
+    import torch
+
+    note = Path("/proc/driver/nvidia/version")
+    found = re.search(r"Kernel Module\D*([\d.]+)", note.read_text(errors="replace")) if note.exists() else None
+    return f"driver {found[1] if found else 'unknown'}, CUDA {torch.version.cuda or 'none'}"
 
 
 def _size(count: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from bench import methods, metrics
 from bench.config.gate import GateConfig
@@ -66,6 +67,8 @@ def _check_graph(params: Params, name: str) -> None:
             )
         if block.init in classifiers & set(params.checkpoints):
             raise UserError(f"{name}: variants.{variant}.init: '{block.init}' is a classifier; start from 'base'.")
+        if block.init in params.variants and _kind(params.variants[block.init]) == "outputs":
+            raise UserError(f"{name}: variants.{variant}.init: '{block.init}' has no model; start from 'base'.")
         _check_teacher(params, variant, name)
         _check_seeds(block, f"{name}: variants.{variant}.seeds")
         seen, at = [variant], block.init
@@ -78,11 +81,15 @@ def _check_graph(params: Params, name: str) -> None:
             at = params.variants[at].init
 
 
+def _kind(block: MethodConfig) -> str:
+    return methods.find(block.method).LEARNS_FROM
+
+
 def _check_seeds(block: MethodConfig, field: str) -> None:
     """`seeds` are for variants that are trained, at least two different ones, and not beside `seed`."""
     if block.seeds is None:
         return
-    if methods.find(block.method).LEARNS_FROM == "nothing":
+    if _kind(block) in ("nothing", "outputs"):
         raise UserError(f"{field}: method '{block.method}' trains nothing, so seeds change nothing; remove it.")
     if block.seed is not None:
         raise UserError(f"{field}: 'seed' is given too; keep one of them.")
@@ -93,7 +100,7 @@ def _check_seeds(block: MethodConfig, field: str) -> None:
 def _check_teacher(params: Params, variant: str, name: str) -> None:
     """`learns_from` must be a path that the method can learn from, and never the judge's."""
     block, field = params.variants[variant], f"{name}: variants.{variant}.learns_from"
-    kind = methods.find(block.method).LEARNS_FROM
+    kind = _kind(block)
     references = str(paths.split_path("train"))
     classifiers = {str(paths.model_path(key)): key for key in params.checkpoints if key != "base"}
     if kind == "nothing" and block.learns_from != str(paths.model_path(block.init)):
@@ -101,6 +108,12 @@ def _check_teacher(params: Params, variant: str, name: str) -> None:
         raise UserError(f"{field}: method '{block.method}' learns nothing; write '{paths.model_path(block.init)}'.")
     if kind == "references" and block.learns_from != references:
         raise UserError(f"{field}: method '{block.method}' imitates references; write '{references}'.")
+    if kind == "outputs":
+        given = Path(block.learns_from)
+        if given.is_absolute() or ".." in given.parts:
+            raise UserError(
+                f"{field}: '{given}' must lie below the project, local/ for example; link or copy it there."
+            )
     if kind == "reward":
         if block.learns_from not in classifiers:
             raise UserError(

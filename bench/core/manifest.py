@@ -1,6 +1,7 @@
 """How the weights in a model's folder are stored, what they stand on, and their digest.
 
-`manifest.json` beside the weights says `kind` (full, adapter, alias) and, for the latter two, the `parent`.
+`manifest.json` beside the weights says `kind` (full, adapter, alias) and, for the latter two, the `parent`. A variant of
+kind `outputs` has no weights: it is a `file` of what another system wrote.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from bench.core.storage import read_object, sha256_file, sha256_text
 FILES = (".safetensors", ".json", ".model", ".txt", ".jinja", ".spm")
 OURS = ("manifest.json", "facts.json")  # written by this benchmark about the folder
 WRITER = ("transformers_version", "_name_or_path")  # fields of a config about who wrote it; no number depends on them
-KINDS = ("full", "adapter", "alias")
+KINDS = ("full", "adapter", "alias", "outputs")
 
 
 def read_manifest(name: str) -> dict[str, Any]:
@@ -53,7 +54,7 @@ def _manifest(name: str) -> dict[str, Any]:
     if kind not in KINDS:
         raise UserError(f"{path}: kind: must be one of {', '.join(KINDS)}; run `dvc repro` to train '{name}' again.")
     named = isinstance(parent, str) and re.fullmatch(r"[a-z0-9][a-z0-9_-]*", parent)
-    if (parent is not None and not named) or (kind == "full") != (parent is None):
+    if (parent is not None and not named) or (kind in ("full", "outputs")) != (parent is None):
         raise UserError(
             f"{path}: parent: must name the model it was made from; run `dvc repro` to train '{name}' again."
         )

@@ -4,6 +4,7 @@ that does not fit. Everything is loaded as the stages load it, on the CPU, and l
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.core.parameters import Params
@@ -51,6 +52,20 @@ def check_tags(params: Params, splits: Mapping[str, Sequence[Example]]) -> None:
                 f"params.yaml: {field}: no dialogue of data/{split}.jsonl has the tag '{tag}'; "
                 + (f"write one of: {', '.join(known)}." if known else "declare it in data.tags.")
             )
+
+
+def check_outputs(params: Params, test: Sequence[Example]) -> None:
+    """Check that every file of another system's summaries has one for each test dialogue.
+
+    Raises:
+        UserError: it names file and line.
+    """
+    from bench import methods
+    from bench.data import outputs
+
+    for block in params.variants.values():
+        if methods.find(block.method).LEARNS_FROM == "outputs":
+            outputs.read(Path(block.learns_from), test)
 
 
 def check_starts(params: Params, splits: Mapping[str, Sequence[Example]]) -> dict[str, dict[str, Lengths]]:

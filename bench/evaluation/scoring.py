@@ -18,9 +18,12 @@ from bench.metrics import Column, ScoreContext, column_of
 def contexts(params: Params, variant: str, device: str) -> list[ScoreContext]:
     """Make what the metrics need of a variant, one context a training; their models are loaded once for all."""
     examples, predictions = storage.read_split("test"), storage.read_predictions(variant)
-    loaded, start = dict[tuple[str, str], Any](), params.start_of(variant)
+    loaded, start = dict[tuple[str, str], Any](), None
     inputs = [paths.split_path("test"), paths.predictions_path(variant)]
-    inputs += [folder for name in (*params.checkpoints, start) for folder in manifest.lineage(name)]
+    if manifest.read_manifest(variant)["kind"] != "outputs":
+        start = params.start_of(variant)
+    names = [*params.checkpoints, *([start] if start else [])]
+    inputs += [folder for name in names for folder in manifest.lineage(name)]
     settings = [params.metrics, params.generation, params.text]
     return [
         ScoreContext(
@@ -101,9 +104,10 @@ def _check_finite(variant: str, rows: Sequence[ScoreRow]) -> None:
 
 
 def _decoding(params: Params, context: ScoreContext, column: Column) -> str:
-    """How what a column is about was written; a yardstick was written by no model."""
+    """How what a column is about was written; a yardstick was written by no model, outputs by one unknown."""
     if not context.has_model:
-        return f"gen:none,{context.variant}"
+        facts = manifest.read_manifest(context.variant) if context.variant in params.variants else {}
+        return f"gen:outputs,sha256:{facts['sha256'][:8]}" if facts else f"gen:none,{context.variant}"
     from bench import generation
 
     limits, text = params.generation, params.text

@@ -15,7 +15,7 @@ from bench.core.schema import MethodConfig
 if TYPE_CHECKING:
     from bench.training.context import TrainContext
 
-LearnsFrom = Literal["nothing", "references", "reward"]
+LearnsFrom = Literal["nothing", "references", "reward", "outputs"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,8 @@ class Method:
     """The contract of `bench/methods/<name>`.
 
     `Config` types a variant's block; importing it must not import torch. `LEARNS_FROM` says what its `learns_from` has
-    to name: nothing (the start itself), the training split's references, or a classifier that gives the reward.
+    to name: nothing (the start itself), the training split's references, a classifier that gives the reward, or a file of
+    outputs: then there is no model.
     `train(config, context)` trains, writes `context.out` and the curve, and returns the manifest.
     """
 

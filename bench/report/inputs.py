@@ -112,7 +112,7 @@ class Study:
     def start(self, variant: str) -> str | None:
         """Return the variant that `variant` started from; for a checkpoint, the untrained variant of it if there is one."""
         block = self.params.variants[variant]
-        if block.method == "none":
+        if methods.find(block.method).LEARNS_FROM in ("nothing", "outputs"):
             return None
         if block.init in self.params.variants:
             return block.init
@@ -266,6 +266,8 @@ def _check_complete(
     """A variant must have every metric, and scores for all examples of the test split."""
     path = paths.scores_path(variant)
     absent = set(params.metrics) - {metric_of[key] for key in scores.columns}
+    if methods.find(params.variants[variant].method).LEARNS_FROM == "outputs":  # nothing can be asked of its model
+        absent -= {name for name, block in params.metrics.items() if _of_model(metrics.find(name).columns(block))}
     if absent:
         raise UserError(f"{path}: no rows of metric '{min(absent)}', which params.yaml names; run `dvc repro`.")
     marks = [training.mark for training in params.trainings_of(variant)]
@@ -287,6 +289,10 @@ def _check_complete(
                 raise UserError(
                     f"{path}: no row{of} for '{min(missing)}' of {paths.split_path('test')}; run `dvc repro`."
                 )
+
+
+def _of_model(columns: dict[str, Column]) -> bool:
+    return all(column.role == "distance" for column in columns.values())
 
 
 def _read_curve(variant: str) -> Curve:

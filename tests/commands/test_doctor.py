@@ -59,7 +59,10 @@ def test_out_of_reach_is_no_failure(project: Path, hub_gone: Any, capsys: pytest
 def test_local_files_that_are_not_there_are_named(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lacks = asked(capsys, "--study", "dialogsum-small", code=1)["studies"]["dialogsum-small"]["lacks"]
     assert lacks[0].startswith("data.train.file: local/dialogsum/dialogsum.train.jsonl does not exist")
-    assert "'local/flan-t5-small-titler' is not a folder" in lacks[1] and len(lacks) == 3
+    assert "'local/flan-t5-small-titler' is not a folder" in lacks[1] and len(lacks) == 4
+    assert lacks[3].startswith(
+        "variants.bart.learns_from: local/dialogsum/bart_baseline_test_output.txt does not exist"
+    )
 
 
 def test_a_broken_study_is_one_of_the_things_told(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -67,6 +70,19 @@ def test_a_broken_study_is_one_of_the_things_told(project: Path, capsys: pytest.
     assert "not valid YAML" in asked(capsys)["studies"]["broken"]["lacks"][0]
     assert cli.main(["doctor", "--study", "none-such"]) == 1
     assert "studies/none-such.yaml does not exist" in capsys.readouterr().err
+
+
+def test_the_driver_and_cuda_stand_beside_the_gpu(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(doctor, "gpus", lambda: [NEW])
+    monkeypatch.setattr("torch.version.cuda", "13.0")
+    written, real = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.65.06  Sun Jul 27 UTC 2025\n", Path.read_text
+    monkeypatch.setattr(Path, "exists", lambda path, **_: str(path).startswith("/proc/driver") or path.is_file())
+    monkeypatch.setattr(
+        Path, "read_text", lambda path, *a, **o: written if "nvidia" in str(path) else real(path, *a, **o)
+    )
+    assert asked(capsys)["machine"]["GPU"]["found"] == "H200, 140.0 GiB, bfloat16; driver 580.65.06, CUDA 13.0"
 
 
 def test_packages_are_held_against_the_lock(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
