@@ -14,7 +14,7 @@ from transformers import LogitsProcessor, LogitsProcessorList
 
 from bench.core import distributed, resume, runtime
 from bench.core.schema import Example, GenerationConfig, Prediction, TextConfig
-from bench.lm import architectures, models, prepack
+from bench.lm import architectures, memory, models, prepack
 from bench.lm.models import Loaded
 
 VERSION = "bench-generate-2"  # raise the number when a change here changes what is written; it stands in signatures
@@ -36,21 +36,27 @@ def generate(
     max_new_tokens: int,
     uniforms: torch.Tensor | None = None,
     shared: bool = False,
+    parts: memory.Parts | None = None,
 ) -> list[list[Generated]]:
     """Generate for one batch of B encoded dialogues: one list a dialogue, of one greedy summary or of its samples.
 
     `uniforms` (B, draws, max_new_tokens) are uniform numbers in [0, 1), one a token to sample from the model's own
     distribution: a sample depends on its own numbers alone. The model's mode is put back afterwards. A `shared` batch is
-    written by all processes together and known to each afterwards; each must be given the same numbers.
+    written by all processes together and known to each afterwards; each must be given the same numbers. Where memory runs
+    out it is written in parts; `parts` remembers what fitted.
     """
     model, was_training = loaded.model, loaded.model.training
     prompts = getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False)
     decode = _decode_with_prompts if prompts else _decode
     model.eval()
+
+    def written(part: Sequence[int]) -> list[torch.Tensor]:
+        numbers = None if uniforms is None else uniforms[list(part)]
+        return list(decode(loaded, [sources[i] for i in part], max_new_tokens, numbers))
+
     with prepack.prepacked(model):
         own = distributed.shard(len(sources)) if shared else range(len(sources))
-        part = slice(own.start, own.stop)
-        rows = decode(loaded, sources[part], max_new_tokens, None if uniforms is None else uniforms[part])
+        rows = torch.stack((parts or memory.Parts(f"{loaded.name}: summaries")).run(own, written))
         rows = distributed.all_gather(rows, len(sources)) if shared else rows
     model.train(was_training)
     eos = int(loaded.tokenizer.eos_token_id)
@@ -177,13 +183,14 @@ def predict(
     order = sorted(range(len(examples)), key=lambda i: (-len(encoded[i][0]), i))
     batches = [order[i : i + config.batch_size] for i in range(0, len(order), config.batch_size)]
     found = {(row.id, row.draw): row for row in (work.rows(rows_file(draws), Prediction) if work else [])}
+    parts = memory.Parts(f"{loaded.name}: {output} summaries")
     mine = batches[distributed.rank() :: distributed.world_size()]
     with prepack.prepacked(loaded.model):  # once for all batches
         for batch in progress(mine, f"{loaded.name}: {output} summaries", len(mine)):
             if all((examples[i].id, draw) in found for i in batch for draw in range(max(draws, 1))):
                 continue
             uniforms = _uniforms(config, [examples[i].id for i in batch], draws) if draws else None
-            written = generate(loaded, [encoded[i][0] for i in batch], config.max_new_tokens, uniforms)
+            written = generate(loaded, [encoded[i][0] for i in batch], config.max_new_tokens, uniforms, parts=parts)
             rows = [
                 Prediction(
                     id=examples[i].id,

@@ -17,6 +17,7 @@ def main() -> str:
             text=params.text,
             generation=params.generation,
             device=device,
+            inference=params.compute.inference,
         )
         contexts = scoring.human(context) if name == "human" else [context]
         if not contexts:  # one reference a dialogue: there is no ceiling to measure

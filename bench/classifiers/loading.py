@@ -69,8 +69,8 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return powers / powers.sum(axis=-1, keepdims=True)
 
 
-def load(name: str, device: str) -> Classifier:
-    """Load the classifier in models/<name>/ on `device` (`cpu` or `cuda`), in eval mode and float32.
+def load(name: str, device: str, precision: str = "float32") -> Classifier:
+    """Load the classifier in models/<name>/ on `device` (`cpu` or `cuda`), in eval mode and `precision`.
 
     Raises:
         UserError: the folder is missing, or holds no classifier with one softmax over at least two labels.
@@ -79,7 +79,7 @@ def load(name: str, device: str) -> Classifier:
     if (folder / "classifier.json").is_file():
         return _profanity(name, folder / "classifier.json")
     if (folder / "config.json").is_file():
-        return _transformer(name, folder, device)
+        return _transformer(name, folder, device, precision)
     raise UserError(
         f"{folder} holds no classifier (neither config.json nor classifier.json); run `dvc repro` to build "
         f"checkpoint '{name}'."
@@ -107,8 +107,10 @@ def _profanity(name: str, path: Path) -> Classifier:
     return Classifier(name, labels, f"{profanity.NAME}-{wanted}", score)
 
 
-def _transformer(name: str, folder: Path, device: str) -> Classifier:
+def _transformer(name: str, folder: Path, device: str, precision: str) -> Classifier:
     """A Hugging Face sequence classifier with safetensors weights."""
+    import torch
+
     if not any(folder.glob("*.safetensors")):
         raise UserError(f"{folder} holds no .safetensors weights; save the model again with `save_pretrained`.")
     untrusted.check_folder(folder)
@@ -121,10 +123,10 @@ def _transformer(name: str, folder: Path, device: str) -> Classifier:
     if tokenizer.pad_token_id is None:
         raise UserError(f"{folder}: the tokenizer has no padding token; set pad_token in its tokenizer_config.json.")
     untrusted.check_vocabulary(folder, tokenizer, model)
-    model = model.to(device).eval().requires_grad_(False)
+    model = model.to(device, getattr(torch, precision)).eval().requires_grad_(False)
     _hasten(model)
     identity = f"{model.config.model_type}@{manifest.folder_digest(folder)[:8]}"
-    return Classifier(name, labels, identity, _Scorer(tokenizer, model, device))
+    return Classifier(name, labels, identity, _Scorer(name, tokenizer, model, device))
 
 
 def _from_folder(folder: Path) -> tuple[Any, Any]:
@@ -174,29 +176,33 @@ def _check_head(path: Path) -> None:
 class _Scorer:
     """Logits of one model. Texts of like length share a batch, so that little is spent on padding."""
 
-    def __init__(self, tokenizer: Any, model: Any, device: str) -> None:
-        self.tokenizer, self.model, self.device = tokenizer, model, device
+    def __init__(self, name: str, tokenizer: Any, model: Any, device: str) -> None:
+        self.name, self.tokenizer, self.model, self.device = name, tokenizer, model, device
         self.padding = {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id}
         self.longest = _longest(tokenizer, model)
 
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
         import torch
 
+        from bench.lm import memory
+
         encoded = self._encode(texts)
         lengths = [len(ids) for ids in encoded["input_ids"]]
-        out = np.empty((len(texts), self.model.config.num_labels))
+        out, parts = np.empty((len(texts), self.model.config.num_labels)), memory.Parts(f"{self.name}: scores")
+
+        def logits(rows: Sequence[int]) -> list[np.ndarray]:
+            width = max(lengths[row] for row in rows)
+            # On the right: positions count from the first token in most encoders.
+            batch = {
+                key: torch.tensor([values[row] + [self.padding.get(key, 0)] * (width - lengths[row]) for row in rows])
+                for key, values in encoded.items()
+            }
+            found = self.model(**{key: value.to(self.device) for key, value in batch.items()}).logits
+            return list(found.to(device="cpu", dtype=torch.float64).numpy())
+
         with torch.inference_mode():
             for rows in batching.by_length(lengths, batching.TOKENS[self.device]):
-                width = max(lengths[row] for row in rows)
-                # On the right: positions count from the first token in most encoders.
-                batch = {
-                    key: torch.tensor(
-                        [values[row] + [self.padding.get(key, 0)] * (width - lengths[row]) for row in rows]
-                    )
-                    for key, values in encoded.items()
-                }
-                logits = self.model(**{key: value.to(self.device) for key, value in batch.items()}).logits
-                out[rows] = logits.to(device="cpu", dtype=torch.float64).numpy()
+                out[rows] = parts.run(rows, logits)
         return out
 
     def _encode(self, texts: Sequence[str]) -> dict[str, list[list[int]]]:

@@ -122,9 +122,10 @@ def _compute(compute: ComputeConfig, cards: list[GPU]) -> list[str]:
         return [
             "compute.device: 'cuda' is asked for and torch sees no GPU; run it where there is one, or write 'auto'."
         ]
-    if compute.precision == "bfloat16" and compute.device != "cpu" and cards and not cards[0].bfloat16:
-        return [f"compute.precision: {cards[0].name} does not compute in bfloat16; write 'float32'."]
-    return []
+    if compute.device == "cpu" or not cards or cards[0].bfloat16:
+        return []
+    fields = [field for field in ("precision", "inference") if getattr(compute, field) == "bfloat16"]
+    return [f"compute.{field}: {cards[0].name} does not compute in bfloat16; write 'float32'." for field in fields]
 
 
 def _packages() -> Fact:

@@ -64,6 +64,7 @@ def prepare(compute: ComputeConfig, seed: int) -> str:
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         _reuse_memory()
     else:
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = compute.tf32
         gc.collect()  # what an earlier training of this process, with another seed, left behind
         torch.cuda.empty_cache()
     set_seed(seed)

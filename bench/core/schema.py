@@ -160,7 +160,8 @@ class ComputeConfig(Strict):
     """Where and in which arithmetic the work runs. The thread count changes float32 results, so it is fixed.
 
     `processes` share training and generation, each with `threads` threads (and a GPU of its own where there are GPUs).
-    With `sharding: fsdp` they also share out weights, gradients and the optimiser's state where `sft` trains every weight.
+    `precision` is that of training (bfloat16 by autocast, weights in float32), `inference` that of writing and scoring.
+    `tf32` lets a GPU round what it multiplies in float32 to TF32's 10 bits. With `sharding: fsdp` the processes also share out weights, gradients and the optimiser's state where `sft` trains every weight.
     Training keeps its state every `save_seconds`; a killed `dvc repro` goes on from there.
     """
 
@@ -169,9 +170,16 @@ class ComputeConfig(Strict):
     processes: int = Field(1, ge=1, le=1024)
     sharding: Literal["none", "fsdp"] = "none"
     precision: Literal["float32", "bfloat16"] = "float32"
+    inference: Literal["float32", "bfloat16"] = "float32"
+    tf32: bool = False
     save_seconds: float = Field(300.0, ge=0)
 
-    @field_validator("precision", mode="before")
+    @property
+    def arithmetic(self) -> str:
+        """How summaries are written and scored: `float32`, `tf32` or `bfloat16`."""
+        return "tf32" if self.tf32 and self.inference == "float32" else self.inference
+
+    @field_validator("precision", "inference", mode="before")
     @classmethod
     def _wide_enough(cls, precision: Any) -> Any:
         if precision in ("float16", "fp16", "half"):

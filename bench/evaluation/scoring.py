@@ -34,6 +34,7 @@ def contexts(params: Params, variant: str, device: str) -> list[ScoreContext]:
             text=params.text,
             generation=params.generation,
             device=device,
+            inference=params.compute.inference,
             seed=mark,
             work=resume.Work.of("score", name, settings, params.compute, [*inputs, *manifest.lineage(name)]),
             loaded=loaded,
@@ -75,6 +76,7 @@ def score_and_write(params: Params, *contexts: ScoreContext) -> list[ScoreRow]:
         each.forget()
     _check_finite(context.variant, rows)
     data = f"{params.data.dataset}@{storage.sha256_file(paths.split_path('test'))[:8]}"
+    arithmetic = "" if params.compute.arithmetic == "float32" else f"|arithmetic:{params.compute.arithmetic}"
     present = {column_of(row, key) for row in rows for key in row.values}
     signatures = {}
     for name, block in params.metrics.items():
@@ -83,7 +85,7 @@ def score_and_write(params: Params, *contexts: ScoreContext) -> list[ScoreRow]:
         for column, text in metric.signature(block, context).items():
             if column in present:
                 decoding = _decoding(params, context, columns[column])
-                signatures[column] = f"{text}|data:{data}|split:test|{decoding}"
+                signatures[column] = f"{text}|data:{data}|split:test|{decoding}{arithmetic}"
     storage.write_rows(paths.scores_path(context.variant), rows)
     about: dict[str, Any] = {"signatures": signatures}
     if context.has_model:

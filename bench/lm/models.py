@@ -127,6 +127,12 @@ def _load_adapter(name: str, folder: Path, facts: dict[str, Any], device: str) -
     return Loaded(name, model.to(device).eval(), parent.tokenizer, "adapter", facts["parent"])
 
 
+def in_precision(loaded: Loaded, precision: str) -> Loaded:
+    """Let a model that only writes or scores compute in `float32` or `bfloat16`, weights included."""
+    loaded.model.to(getattr(torch, precision))
+    return loaded
+
+
 def merged(loaded: Loaded) -> Loaded:
     """Fold the adapter into the weights, if the model has one."""
     if not hasattr(loaded.model, "merge_and_unload"):

@@ -67,7 +67,7 @@ def column_of(row: ScoreRow, key: str) -> str:
 class ScoreContext:
     """Everything a metric needs beside its own block.
 
-    `variant` is the name of the weights, `seed` that of the rows where a variant was trained with several.
+    `inference` is the precision of its models. `variant` is the name of the weights, `seed` that of the rows where a variant was trained with several.
     """
 
     variant: str
@@ -77,6 +77,7 @@ class ScoreContext:
     text: TextConfig
     generation: GenerationConfig
     device: str
+    inference: str = "float32"
     seed: int | None = None
     work: resume.Work | None = None
     progress: runtime.Progress = runtime.progress
@@ -91,7 +92,7 @@ class ScoreContext:
         """Load a checkpoint or variant in eval mode; the same object at every call."""
         from bench.lm import models
 
-        return self._once("model", name, lambda: models.load(name, self.device))
+        return self._once("model", name, lambda: models.in_precision(models.load(name, self.device), self.inference))
 
     def forget(self) -> None:
         """Release the variant's own model: contexts that share `loaded` need the others again, but not this one."""
@@ -101,7 +102,7 @@ class ScoreContext:
         """Load a text classifier among the checkpoints; the same object at every call."""
         from bench.classifiers import loading
 
-        return self._once("classifier", name, lambda: loading.load(name, self.device))
+        return self._once("classifier", name, lambda: loading.load(name, self.device, self.inference))
 
     def example(self, identity: str) -> Example:
         """Return the example a prediction belongs to."""

@@ -69,7 +69,9 @@ def signature(config: Config, context: ScoreContext) -> dict[str, str]:
         where = "own-samples" if column.sampled else f"first-reference,max{context.text.max_target_tokens}"
         reference = f"{name}@{manifest.digest(name)[:8]}"
         given = f"{context.text.prompt_digest[:8]},max{context.text.max_source_tokens}"
-        found[key] = f"{key}|bench-kl-1|KL(variant,{reference})|{form}|on:{where}|given:{given}|float32|eos:counted"
+        found[key] = (
+            f"{key}|bench-kl-1|KL(variant,{reference})|{form}|on:{where}|given:{given}|{context.inference}|eos:counted"
+        )
     return found
 
 
@@ -77,7 +79,7 @@ def score(config: Config, context: ScoreContext) -> list[ScoreRow]:
     """Give one `dialogue` row an example and one `sample` row a sample; nothing for systems without a model."""
     if not context.has_model:
         return []
-    from bench.lm import models, prepack
+    from bench.lm import memory, models, prepack
 
     policy, start = context.model(context.variant), str(context.start)
     targets: dict[str, list[tuple[ScoreRow, Sequence[int]]]] = {
@@ -100,6 +102,12 @@ def score(config: Config, context: ScoreContext) -> list[ScoreRow]:
     batches = [order[i : i + size] for i in range(0, len(order), size)]
     keep = context.work
     found = {_key(row): row for row in (keep.rows("kl batches", ScoreRow) if keep else [])}
+    parts = memory.Parts(f"{context.variant}: KL")
+
+    def measured(names: Sequence[str]) -> list[list[dict[str, float]]]:
+        padded = [[ids for _, ids in targets[name]] + [()] * (each - len(targets[name])) for name in names]
+        return _divergences(context, policy, [encoded[name] for name in names], padded)
+
     others = [context.model(name).model for name in dict.fromkeys(("base", start))]
     with ExitStack() as stack:
         for model in (policy.model, *others):
@@ -107,12 +115,11 @@ def score(config: Config, context: ScoreContext) -> list[ScoreRow]:
         for batch in context.progress(batches, f"{context.variant}: KL", len(batches)):
             if all(_key(row) in found for name in batch for row, _ in targets[name]):
                 continue
-            padded = [[ids for _, ids in targets[name]] + [()] * (each - len(targets[name])) for name in batch]
-            values = _divergences(context, policy, [encoded[name] for name in batch], padded)
+            values = parts.run(batch, measured)
             rows = [
-                row.model_copy(update={"values": _told(row, measured)})
+                row.model_copy(update={"values": _told(row, of_target)})
                 for name, of_source in zip(batch, values, strict=True)
-                for (row, _), measured in zip(targets[name], of_source, strict=False)
+                for (row, _), of_target in zip(targets[name], of_source, strict=False)
             ]
             found.update((_key(row), row) for row in rows)
             if keep:

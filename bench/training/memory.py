@@ -10,13 +10,9 @@ import torch
 
 from bench.core import distributed
 from bench.core.schema import UserError
+from bench.lm.memory import out_of_memory
 
 Result = TypeVar("Result")
-
-
-def out_of_memory(error: RuntimeError) -> bool:
-    """Tell whether torch could not get memory, on a GPU or on a CPU."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 class MicroBatches:
