@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import gc
 import os
@@ -62,24 +61,12 @@ def prepare(compute: ComputeConfig, seed: int) -> str:
         torch.use_deterministic_algorithms(True)
         # Filling fresh tensors guards against reading uninitialised memory; it costs 6 % of a step on a CPU.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-        _reuse_memory()
     else:
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = compute.tf32
         gc.collect()  # what an earlier training of this process, with another seed, left behind
         torch.cuda.empty_cache()
     set_seed(seed)
     return device
-
-
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
-
-
-def _reuse_memory() -> None:
-    """Let glibc keep freed memory: a training step's page faults took a seventh of it (docs/tried.md)."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
-    if mallopt is not None:
-        mallopt(M_MMAP_MAX, 0)
-        mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def set_seed(seed: int) -> None:
