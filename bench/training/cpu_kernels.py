@@ -62,7 +62,9 @@ def _attention(
         scores = scores.masked_fill(~attn_mask, torch.finfo(scores.dtype).min)
     elif attn_mask is not None:
         scores = scores + attn_mask
-    return F.dropout(scores.softmax(-1), dropout_p) @ value
+    weights = scores.softmax(-1)
+    kept = _dropout(weights, dropout_p)  # this mode does not see what it calls itself
+    return (F.dropout(weights, dropout_p) if kept is NotImplemented else kept) @ value
 
 
 def _linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -107,6 +108,16 @@ def test_attention_with_dropout_equals_a_loop_on_average(kind: str, scale: float
             draws += F.scaled_dot_product_attention(query, key, value, mask, 0.1, scale=scale) / 2000
     # Dropout's mean is the value: each weight's standard error is at most (.1 / .9 / 2000) ** .5 of it.
     assert torch.allclose(draws, exact, atol=5 * (0.1 / 0.9 / 2000) ** 0.5 * value.abs().max().item())
+
+
+def test_no_number_is_drawn_by_torchs_own_dropout(tiny_base: Any) -> None:
+    """In a step of T5, whose attention has dropout too."""
+    model = models.load("base", "cpu").model.train()
+    batch = models.collate([[5, 6, 7, 1], [8, 1]], [[9, 10, 1], [11, 1]], 0, "cpu")
+    for context, calls in ((cpu_kernels.for_training("cpu"), 0), (nullcontext(), 1)):
+        with torch.profiler.profile() as profile, context:
+            architectures.of(model).loss(model, batch)
+        assert min(1, sum(event.key == "aten::bernoulli_" for event in profile.key_averages())) == calls
 
 
 def test_nothing_is_replaced_outside_the_block() -> None:
