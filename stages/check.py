@@ -9,6 +9,7 @@ def main() -> str:
     splits = {split: storage.read_split(split) for split in paths.SPLITS}
     preflight.check_classifiers(params)
     preflight.check_tags(params, splits)
+    preflight.check_other_datasets(params, splits)
     preflight.check_outputs(params, splits["test"])
     lengths = preflight.check_starts(params, splits)
     found = {start: {split: c.model_dump() for split, c in counts.items()} for start, counts in lengths.items()}

@@ -1,16 +1,18 @@
 """The generate stage: a variant's summaries of the test split, greedy and sampled -> predictions/<variant>.jsonl."""
 
 import sys
-from typing import Any
 
 from bench.core import costs, distributed, manifest, parameters, paths, resume, runtime, storage
-from bench.core.schema import Prediction
+from bench.data import outputs
 
 
 def main(variant: str) -> str:
     params, meter = parameters.read(), runtime.Meter()
     if (facts := manifest.read_manifest(variant))["kind"] == "outputs":
-        return _given(params, variant, facts, meter)
+        given = outputs.predictions(paths.model_path(variant) / facts["file"], storage.read_split("test"))
+        storage.write_rows(paths.predictions_path(variant), given)
+        costs.record("generate", variant, meter.costs())
+        return f"generate {variant}: {len(given)} summaries of another system"
     if distributed.launch("stages.generate", params.compute, variant):
         return ""
     device = runtime.prepare(params.compute, params.generation.seed)
@@ -35,21 +37,6 @@ def main(variant: str) -> str:
     words = sum(len(row.text.split()) for row in rows) / len(rows)
     rate = meter.facts["generation_examples_per_second"]
     return f"generate {variant}: {len(rows)} summaries, {words:.1f} words on average, {rate:.0f} examples/s greedy"
-
-
-def _given(params: parameters.Params, variant: str, facts: dict[str, Any], meter: runtime.Meter) -> str:
-    """What another system wrote, as predictions."""
-    from bench.data import outputs
-
-    examples = storage.read_split("test")
-    texts = outputs.read(paths.model_path(variant) / str(facts["file"]), examples)
-    rows = [
-        Prediction(id=one.id, dialogue_id=one.dialogue_id, output="greedy", draw=0, text=text)
-        for one, text in zip(examples, texts, strict=True)
-    ]
-    storage.write_rows(paths.predictions_path(variant), rows)
-    costs.record("generate", variant, meter.costs())
-    return f"generate {variant}: {len(rows)} summaries of another system"
 
 
 if __name__ == "__main__":

@@ -116,7 +116,7 @@ def copy(tmp_path: Path) -> Path:
     [
         ("bench/methods/ppo/equations.py", {"train/ppo"}),
         ("bench/methods/sft.py", {"train/full", "train/lora"}),
-        ("bench/data/splits.py", {"data"}),
+        ("bench/data/splits.py", {"data", "check"}),
         ("bench/metrics/rouge.py", {"check", "score/*", "yardsticks", "report"}),
         ("bench/report/plots.py", {"report"}),
         ("bench/report/published.json", {"report"}),
@@ -157,14 +157,15 @@ def test_what_params_leave_to_a_default_is_among_the_settings() -> None:
 
 
 def test_every_stage_of_the_graph_has_its_file() -> None:
-    params = config.read(ROOT / "studies" / "miniature.yaml")
+    raw = YAML(typ="safe").load((ROOT / "studies" / "miniature.yaml").read_text())
+    params = config.parse(raw | {"evaluate_on": {"other": raw["data"] | {"seed": 1}}})
     blocks = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
     wanted = set()
     for name, block in blocks.items():
         deps = block.get("do", block)["deps"]
         own = [dep for dep in deps if dep.startswith("checked/stages/")]
         assert name == "params" or len(own) == 1, name
-        keys = {"checkpoints": params.checkpoints, "variants": params.variants}
+        keys = {"checkpoints": params.checkpoints, "variants": params.variants, "evaluate_on": params.evaluate_on}
         items = keys[block["foreach"].strip("${}")] if "foreach" in block else [""]
         wanted |= {Path(dep.replace("${key}", key)) for dep in own for key in items}
     assert wanted == set(graph.stages(params))

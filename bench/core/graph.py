@@ -54,7 +54,7 @@ def stages(params: Params) -> dict[Path, Stage]:
     metrics = [path for name in params.metrics for path in _plugin("metrics", name)]
     scored = shared | {"metrics": params.metrics, "generation": params.generation, "dataset": params.data.dataset}
     checked = {"checkpoints": params.checkpoints, "variants": params.variants, "metrics": params.metrics}
-    checked |= {"text": params.text, "generation": params.generation}
+    checked |= {"text": params.text, "generation": params.generation, "evaluate_on": params.evaluate_on}
     for name, source in params.checkpoints.items():
         own = {"checkpoint": source, "compute": compute}
         found[inputs_path("checkpoint", name)] = _stage("checkpoint", own, _plugin("checkpoints", source.source))
@@ -66,6 +66,10 @@ def stages(params: Params) -> dict[Path, Stage]:
         found[inputs_path("generate", name)] = _stage("generate", shared | own | {"generation": params.generation})
         found[inputs_path("score", name)] = _stage("score", scored | own, metrics)
     found[inputs_path("yardsticks")] = _stage("yardsticks", scored, metrics)
+    for name, other in params.evaluate_on.items():
+        trainings = {variant: params.trainings_of(variant) for variant in params.variants}
+        own = scored | {"evaluate_on": other, "trainings": trainings}
+        found[inputs_path("transfer", name)] = _stage("transfer", own, [*metrics, *_plugin("datasets", other.dataset)])
     whole = {key: getattr(params, key) for key in type(params).model_fields if key != "gate"}
     found[inputs_path("report")] = _stage("report", whole, metrics)
     return found

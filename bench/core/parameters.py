@@ -61,6 +61,7 @@ class Params(Strict):
     compute: ComputeConfig = ComputeConfig()
     text: TextConfig = TextConfig()
     data: DatasetConfig
+    evaluate_on: dict[str, DatasetConfig] = Field(default_factory=dict)
     checkpoints: dict[str, CheckpointConfig]
     generation: GenerationConfig = GenerationConfig()
     variants: dict[str, MethodConfig] = Field(min_length=1)
@@ -143,12 +144,22 @@ def parse(raw: dict[str, Any], name: str = "params.yaml") -> Params:
     for part, kind, key in (("checkpoints", "checkpoint", "source"), ("variants", "method", "method")):
         blocks = _named(raw, part, name)
         typed[part] = {k: _block(blocks, k, kind, key, name, f"{part}.") for k in blocks}
+    if "evaluate_on" in raw:
+        others = {k: _with_test_alone(block) for k, block in _named(raw, "evaluate_on", name).items()}
+        typed["evaluate_on"] = {k: _block(others, k, "dataset", "dataset", name, "evaluate_on.") for k in others}
     typed["metrics"] = {
         k: _typed("metric", k, {} if v is None else v, f"metrics.{k}", name)
         for k, v in _named(raw, "metrics", name).items()
     }
     params: Params = validated(Params, typed, "", name)
     return params
+
+
+def _with_test_alone(block: Any) -> Any:
+    """A dataset that is only evaluated on needs no other file than that of its test split."""
+    if isinstance(block, dict) and isinstance(test := block.get("test"), dict):
+        return {"train": test, "validation": test} | block
+    return block
 
 
 def _named(raw: dict[str, Any], part: str, name: str) -> dict[str, Any]:

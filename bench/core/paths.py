@@ -31,6 +31,11 @@ def training_name(variant: str, seed: int) -> str:
     return f"{variant}/seed-{seed}"
 
 
+def elsewhere(dataset: str, variant: str | None = None) -> str:
+    """Return what another dataset's test split is called, or a variant's summaries and scores on it."""
+    return f"on/{dataset}" if variant is None else f"on/{dataset}/{variant}"
+
+
 def curve_path(name: str) -> Path:
     """Return where the training curve of a variant lies. A further training's lies beside its folder of weights."""
     return (MODELS if "/" in name else CURVES) / f"{name}.csv"

@@ -7,11 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from bench.core import paths
-from bench.core.schema import Example, UserError
+from bench.core.schema import Example, Prediction, UserError
 from bench.data import readers
 
 IDS = ("id", "dialogue_id", "fname")
 SUMMARIES = ("summary", "output", "prediction", "text")
+
+
+def predictions(path: Path, examples: Sequence[Example]) -> list[Prediction]:
+    """Read the summaries as a variant's greedy ones."""
+    return [
+        Prediction(id=one.id, dialogue_id=one.dialogue_id, output="greedy", draw=0, text=text)
+        for one, text in zip(examples, read(path, examples), strict=True)
+    ]
 
 
 def read(path: Path, examples: Sequence[Example]) -> list[str]:

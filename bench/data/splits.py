@@ -40,6 +40,26 @@ def checked(splits: Splits, config: DatasetConfig) -> tuple[dict[str, list[Examp
     return {split: kept[split] for split in paths.SPLITS}, {s: dropped[s] for s in paths.SPLITS if dropped[s]}
 
 
+def unseen(examples: Sequence[Example], learnt: Splits, config: DatasetConfig, where: str) -> list[Example]:
+    """Check another dataset's test examples, and leave out those whose dialogue stands in a split that was learnt from.
+
+    Raises:
+        UserError: as `checked`; `where` names the block.
+    """
+    _check_rows("test", examples, config)
+    seen = {_words(example): f"{example.id} of {split}" for split, rows in learnt.items() for example in rows}
+    kept = [example for example in examples if _words(example) not in seen]
+    if len(kept) < len(examples) and config.overlap == "refuse":
+        first = next(example for example in examples if _words(example) in seen)
+        raise UserError(
+            f"params.yaml: {where}: {len(examples) - len(kept)} dialogues stand in the study's own data, the first is "
+            f"'{first.id}', which is '{seen[_words(first)]}' as well; remove them, or write {where}.overlap: drop."
+        )
+    if not kept:
+        raise UserError(f"params.yaml: {where}: no dialogue is left; name a dataset that holds others.")
+    return kept
+
+
 def _check_rows(split: str, examples: Sequence[Example], config: DatasetConfig) -> None:
     """Ids are unique, and no text is longer than anything that people say."""
     seen = set[str]()

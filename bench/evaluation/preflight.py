@@ -54,6 +54,20 @@ def check_tags(params: Params, splits: Mapping[str, Sequence[Example]]) -> None:
             )
 
 
+def check_other_datasets(params: Params, splits: Mapping[str, Sequence[Example]]) -> None:
+    """Check that the datasets of `evaluate_on` can be read and hold dialogues that nothing here has learnt from.
+
+    Raises:
+        UserError: it names the field of params.yaml, or file and line.
+    """
+    from bench import datasets
+    from bench.data.splits import unseen
+
+    learnt = {split: splits[split] for split in ("train", "validation")}
+    for name, block in params.evaluate_on.items():
+        unseen(datasets.find(block.dataset).load(block)["test"], learnt, block, f"evaluate_on.{name}")
+
+
 def check_outputs(params: Params, test: Sequence[Example]) -> None:
     """Check that every file of another system's summaries has one for each test dialogue.
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from bench import metrics
 from bench.core import manifest, paths, resume, storage
-from bench.core.parameters import Params
+from bench.core.parameters import Params, Training
 from bench.core.schema import Example, Prediction, ScoreRow, UserError
 from bench.data import predictions
 from bench.metrics import Column, ScoreContext, column_of
@@ -43,6 +43,30 @@ def contexts(params: Params, variant: str, device: str) -> list[ScoreContext]:
     ]
 
 
+def elsewhere(
+    params: Params,
+    system: str,
+    training: Training,
+    examples: Sequence[Example],
+    written: Sequence[Prediction],
+    device: str,
+    loaded: dict[tuple[str, str], Any],
+) -> ScoreContext:
+    """Make what the metrics need of a training's summaries of another dataset: nothing is asked of its model."""
+    return ScoreContext(
+        variant=system,
+        start=None,
+        examples=examples,
+        predictions=written,
+        text=params.text,
+        generation=params.generation,
+        device=device,
+        inference=params.compute.inference,
+        seed=training.mark,
+        loaded=loaded,
+    )
+
+
 def score(params: Params, context: ScoreContext) -> list[ScoreRow]:
     """Score by every metric of the study, each in the order of the examples."""
     rows = [row for name in params.metrics for row in _of_metric(name, params, context)]
@@ -60,8 +84,10 @@ def _of_metric(name: str, params: Params, context: ScoreContext) -> list[ScoreRo
     return rows
 
 
-def score_and_write(params: Params, *contexts: ScoreContext) -> list[ScoreRow]:
+def score_and_write(params: Params, *contexts: ScoreContext, on: str | None = None) -> list[ScoreRow]:
     """Score the contexts of one variant; store the rows and, for each column among them, its signature.
+
+    `on` names the dataset of `evaluate_on` that they are about, if it is not the study's own.
 
     What is about the dialogue and not about what was written counts once, however many contexts there are; unless each
     is a training of its own, whose KL stands on the dialogue.
@@ -75,7 +101,8 @@ def score_and_write(params: Params, *contexts: ScoreContext) -> list[ScoreRow]:
         rows += [row for row in score(params, each) if not (once and row.output == "dialogue")]
         each.forget()
     _check_finite(context.variant, rows)
-    data = f"{params.data.dataset}@{storage.sha256_file(paths.split_path('test'))[:8]}"
+    dataset, split = (params.data, "test") if on is None else (params.evaluate_on[on], paths.elsewhere(on))
+    data = f"{dataset.dataset}@{storage.sha256_file(paths.split_path(split))[:8]}"
     arithmetic = "" if params.compute.arithmetic == "float32" else f"|arithmetic:{params.compute.arithmetic}"
     present = {column_of(row, key) for row in rows for key in row.values}
     signatures = {}
@@ -84,7 +111,7 @@ def score_and_write(params: Params, *contexts: ScoreContext) -> list[ScoreRow]:
         columns = metric.columns(block)
         for column, text in metric.signature(block, context).items():
             if column in present:
-                decoding = _decoding(params, context, columns[column])
+                decoding = _decoding(params, context, columns[column], on)
                 signatures[column] = f"{text}|data:{data}|split:test|{decoding}{arithmetic}"
     storage.write_rows(paths.scores_path(context.variant), rows)
     about: dict[str, Any] = {"signatures": signatures}
@@ -105,9 +132,9 @@ def _check_finite(variant: str, rows: Sequence[ScoreRow]) -> None:
                 )
 
 
-def _decoding(params: Params, context: ScoreContext, column: Column) -> str:
+def _decoding(params: Params, context: ScoreContext, column: Column, on: str | None) -> str:
     """How what a column is about was written; a yardstick was written by no model, outputs by one unknown."""
-    if not context.has_model:
+    if not context.has_model and on is None:
         facts = manifest.read_manifest(context.variant) if context.variant in params.variants else {}
         return f"gen:outputs,sha256:{facts['sha256'][:8]}" if facts else f"gen:none,{context.variant}"
     from bench import generation

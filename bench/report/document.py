@@ -34,6 +34,7 @@ def document(view: View, pictures: dict[str, Path]) -> str:
         _tuning(view),
         agreement.agreement(view),
         seed_variance.trainings(view),
+        _elsewhere(view),
         _details(view),
         truncation.limits(view),
         _online(view),
@@ -147,6 +148,15 @@ def _slice_changes(view: View) -> list[str]:
     ]
     note = f"What alignment changed there, corrected by Holm over this table. {' '.join(words)}"
     return [note, made]
+
+
+def _elsewhere(view: View) -> str:
+    made = tables.elsewhere_table(view)
+    note = (
+        "Greedy summaries of dialogues of another dataset by the same models, with the same prompt and limits: how far "
+        "tuning carries over. No dialogue there stands in the data that was learnt from."
+    )
+    return section("On other datasets", made, note if made else "")
 
 
 def _online(view: View) -> str:

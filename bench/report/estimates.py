@@ -60,9 +60,28 @@ def measure(study: Study) -> tuple[dict[str, Any], dict[str, Any]]:
         "yardsticks": {system: values[system] for system in values if system not in study.params.variants},
         "changes": _changes(study, collapsed),
     }
+    if study.elsewhere:
+        metrics["evaluate_on"] = _elsewhere(study)
     if study.params.report.slices:
         metrics["slices"] = _slice_changes(study, collapsed)
     return metrics, slices
+
+
+def _elsewhere(study: Study) -> dict[str, Any]:
+    """Quality and toxicity of the greedy summaries on each other dataset, with their signatures."""
+    keys = [study.params.report.primary, *study.keys("quality", "safety")]
+    columns: dict[Place, stats.Rows] = {
+        (dataset, variant, key): scores.columns[key]
+        for dataset, systems in study.elsewhere.items()
+        for variant, scores in systems.items()
+        for key in dict.fromkeys(keys)
+        if key in scores.columns
+    }
+    found: dict[str, Any] = {}
+    for (dataset, variant, key), entry in _entries(study, columns).items():
+        signature = {"signature": study.elsewhere[dataset][variant].signatures[key]}
+        found.setdefault(dataset, {}).setdefault(variant, {})[key] = finite(entry) | signature
+    return found
 
 
 def _entries(study: Study, columns: Mapping[Place, stats.Rows]) -> dict[Place, dict[str, Any]]:

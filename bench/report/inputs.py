@@ -62,6 +62,7 @@ class Study:
     curves: dict[str, Curve]
     costs: dict[str, dict[str, Any]]
     warnings: list[str]
+    elsewhere: dict[str, dict[str, SystemScores]] = field(default_factory=dict)
     sizes: dict[str, dict[str, int]] = field(default_factory=dict)
     lengths: dict[str, dict[str, Lengths]] = field(default_factory=dict)
     dropped: dict[str, int] = field(default_factory=dict)
@@ -184,7 +185,21 @@ def read(params: Params, costs: dict[str, dict[str, Any]] | None = None) -> Stud
         },
         costs=costs or {},
         warnings=warnings,
+        elsewhere={name: _read_elsewhere(params, name, metric_of) for name in params.evaluate_on},
     )
+
+
+def _read_elsewhere(params: Params, dataset: str, metric_of: dict[str, str]) -> dict[str, SystemScores]:
+    """The scores of every variant that has a model on another dataset."""
+    examples, found = storage.read_split(paths.elsewhere(dataset)), {}
+    for variant, block in params.variants.items():
+        if methods.find(block.method).LEARNS_FROM != "outputs":
+            system = paths.elsewhere(dataset, variant)
+            found[variant], _ = _read_scores(system, examples, metric_of)
+            missing = {example.id for example in examples} - {row.id for row in found[variant].raw}
+            if missing:
+                raise UserError(f"{paths.scores_path(system)}: no row for '{min(missing)}'; run `dvc repro`.")
+    return found
 
 
 def _read_predictions(variant: str, examples: list[Example], params: Params) -> list[Prediction]:

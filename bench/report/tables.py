@@ -82,6 +82,28 @@ def slice_change_table(view: View) -> str:
     return table(headers, rows, text_columns=3)
 
 
+def elsewhere_table(view: View) -> str:
+    """Tabulate each variant on other datasets, beside what it reaches on its own."""
+    found = view.metrics.get("evaluate_on", {})
+    keys = [key for key in view.study.columns if any(key in e for systems in found.values() for e in systems.values())]
+    own, rows = view.heading(view.primary), []
+    for dataset, systems in found.items():
+        for variant, entries in systems.items():
+            n = max(entry["n"] for entry in entries.values())
+            here = view.result(variant, view.primary)
+            rows.append(
+                [
+                    cell(dataset),
+                    cell(variant),
+                    count(n),
+                    here,
+                    *(view.bounded(key, entries.get(key, {})) for key in keys),
+                ]
+            )
+    headers = ["dataset", "", "dialogues", f"{own} on {cell(view.study.params.data.dataset)}", *map(view.heading, keys)]
+    return table(headers, rows, text_columns=2)
+
+
 def online_table(view: View) -> str:
     """Tabulate how each variant that sampled while it learnt has learnt: means over its first and last quarter."""
     headers = [
