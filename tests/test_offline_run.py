@@ -29,6 +29,8 @@ data:
   train: {file: train.jsonl}
   validation: {file: dev.jsonl}
   test: {file: test.jsonl}
+evaluate_on:
+  other: {dataset: dialogsum, path: local/dialogsum, test: {file: there.jsonl}}
 checkpoints:
   base: {source: local, path: local/base, name: base}
   reward: {source: profanity_check, version: 1.9.1}
@@ -36,6 +38,7 @@ checkpoints:
 variants:
   second: {method: none, init: first, learns_from: models/first}
   first: {method: none, init: base, learns_from: models/base}
+  given: {method: outputs, init: base, learns_from: local/given.txt}
 metrics:
   text: {}
 report: {primary: words}
@@ -60,7 +63,8 @@ def here(workdir: Path) -> Path:
     for folder in (data, base):
         folder.mkdir(parents=True)
     (workdir / "local" / "dialogsum").symlink_to(data)
-    for name in ("train", "dev", "test"):
+    (workdir / "local" / "given.txt").write_text("They greet.\n")
+    for name in ("train", "dev", "test", "there"):
         keys = ("summary1", "summary2", "summary3") if name == "test" else ("summary",)
         row = {"fname": f"{name}_0", "dialogue": f"#Person1#: Hi, {name}.", **dict.fromkeys(keys, "They greet.")}
         (data / f"{name}.jsonl").write_text(json.dumps(row) + "\n")
@@ -225,7 +229,7 @@ def test_stages_come_in_the_order_of_the_graph(tool: ModuleType) -> None:
     order = [stage.name for stage in tool.offline_stages.graph(tool.offline_stages.parsed(STUDY), text)]
     assert order.index("checkpoint@base") < order.index("train@first") < order.index("train@second")
     assert order.index("train@second") < order.index("generate@second") < order.index("score@second")
-    assert order[0] == "params" and order[-1] == "report" and len(order) == 14
+    assert order[0] == "params" and order[-1] == "report" and len(order) == 18
 
 
 def test_the_budget_ends_a_run_that_can_go_on(

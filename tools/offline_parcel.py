@@ -59,11 +59,17 @@ TARGET = ["--python-version=3.12", "--implementation=cp", "--only-binary=:all:",
 
 def carried(study: dict[str, Any]) -> list[Path]:
     """The files that the study, which the project finds right, reads from this machine."""
-    data, found = study["data"], []
-    if "repo" in data:
-        raise OfflineError("data: a dataset of the hub cannot travel; put its files in local/ and name that path.")
-    if "path" in data:
-        found += [Path(data["path"]) / block["file"] for block in data.values() if isinstance(block, dict)]
+    found = list[Path]()
+    sets = {"data": study["data"]} | {f"evaluate_on.{key}": one for key, one in study.get("evaluate_on", {}).items()}
+    for where, data in sets.items():
+        if "repo" in data:
+            raise OfflineError(
+                f"{where}: a dataset of the hub cannot travel; put its files in local/ and name that path."
+            )
+        if "path" in data:
+            splits = (data[split] for split in ("train", "validation", "test") if split in data)
+            found += [Path(data["path"]) / block["file"] for block in splits]
+    found += [Path(block["learns_from"]) for block in study["variants"].values() if block["method"] == "outputs"]
     for name, block in study["checkpoints"].items():
         if block["source"] in ("hub", "gguf"):
             raise OfflineError(

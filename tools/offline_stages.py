@@ -159,7 +159,8 @@ def graph(study: dict[str, Any], text: str) -> list[Stage]:
 
     found = []
     for name, block in parsed(text)["stages"].items():
-        items = lookup(study, block["foreach"].strip("${}")) if "foreach" in block else {None: None}
+        # A block that the study does not name is empty: dvc.yaml's `vars` say so.
+        items = lookup(study, block["foreach"].strip("${}")) or {} if "foreach" in block else {None: None}
         for key, item in items.items():
             scope, body = study | {"key": key, "item": item}, block.get("do", block)
             command = shlex.split(filled(body["cmd"], scope))
