@@ -17,7 +17,7 @@ def main(name: str) -> str:
 
     block = params.evaluate_on[name]
     learnt = {split: storage.read_split(split) for split in ("train", "validation")}
-    examples = splits.unseen(datasets.find(block.dataset).load(block)["test"], learnt, block, f"evaluate_on.{name}")
+    examples = splits.unseen(datasets.load_other(name, block), learnt, block, f"evaluate_on.{name}")
     storage.write_rows(paths.split_path(paths.elsewhere(name)), examples)
     greedy = params.generation.model_copy(update={"samples": 0})
     loaded, items, said = dict[tuple[str, str], Any](), list[str](), list[str]()

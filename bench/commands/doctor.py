@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench import config, methods
+from bench import config, datasets, methods
 from bench.commands import Command
 from bench.core import hub, paths
 from bench.core.schema import CheckpointConfig, ComputeConfig, DatasetConfig, UserError
@@ -110,6 +110,11 @@ def lacking(path: Path, cards: list[GPU]) -> list[str]:
             block.check()
         except UserError as error:
             found.append(str(error).removeprefix(f"{paths.PARAMS}: "))
+    for name, other in params.evaluate_on.items():
+        try:
+            other.check()
+        except UserError as error:
+            found.append(datasets.in_block(str(error), name).removeprefix(f"{paths.PARAMS}: "))
     return found + [
         f"variants.{name}.learns_from: {block.learns_from} does not exist; put the file of summaries there."
         for name, block in params.variants.items()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from bench.core import plugins
-from bench.core.schema import DatasetConfig, Example
+from bench.core.schema import DatasetConfig, Example, UserError
 
 
 @dataclass(frozen=True)
@@ -29,3 +30,21 @@ def find(name: str) -> Dataset:
         UserError: there is none.
     """
     return plugins.conform(Dataset, plugins.find("dataset", name))
+
+
+def load_other(name: str, config: DatasetConfig) -> list[Example]:
+    """Load the test split of the dataset `name` of `evaluate_on`.
+
+    Raises:
+        UserError: as the dataset's own `load`, naming that block.
+    """
+    try:
+        return find(config.dataset).load(config)["test"]
+    except UserError as error:
+        raise UserError(in_block(str(error), name)) from None
+
+
+def in_block(said: str, name: str) -> str:
+    """Let what is said of the study's own dataset be said of the dataset `name` of `evaluate_on`, which has a test split."""
+    said = re.sub(r"\bdata\.(train|validation)\.", "data.test.", said)
+    return re.sub(r"\bdata\.(?=(test|path|repo|revision|max_characters)\b)", f"evaluate_on.{name}.", said)

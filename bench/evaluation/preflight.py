@@ -65,7 +65,7 @@ def check_other_datasets(params: Params, splits: Mapping[str, Sequence[Example]]
 
     learnt = {split: splits[split] for split in ("train", "validation")}
     for name, block in params.evaluate_on.items():
-        unseen(datasets.find(block.dataset).load(block)["test"], learnt, block, f"evaluate_on.{name}")
+        unseen(datasets.load_other(name, block), learnt, block, f"evaluate_on.{name}")
 
 
 def check_outputs(params: Params, test: Sequence[Example]) -> None:

@@ -59,8 +59,9 @@ def test_out_of_reach_is_no_failure(project: Path, hub_gone: Any, capsys: pytest
 def test_local_files_that_are_not_there_are_named(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lacks = asked(capsys, "--study", "dialogsum-small", code=1)["studies"]["dialogsum-small"]["lacks"]
     assert lacks[0].startswith("data.train.file: local/dialogsum/dialogsum.train.jsonl does not exist")
-    assert "'local/flan-t5-small-titler' is not a folder" in lacks[1] and len(lacks) == 4
-    assert lacks[3].startswith(
+    assert "'local/flan-t5-small-titler' is not a folder" in lacks[1] and len(lacks) == 5
+    assert lacks[3].startswith("evaluate_on.samsum.test.file: local/samsum/samsum.val.jsonl does not exist")
+    assert lacks[4].startswith(
         "variants.bart.learns_from: local/dialogsum/bart_baseline_test_output.txt does not exist"
     )
 

@@ -114,5 +114,5 @@ def test_a_block_that_cannot_be_is_refused(block: Any, said: str) -> None:
 def test_a_file_that_is_not_there_is_found_by_check(given: dict[str, Any]) -> None:
     Path("local/samsum/test.jsonl").unlink()
     splits = {split: storage.read_split(split) for split in paths.SPLITS}
-    with pytest.raises(UserError, match=r"test\.jsonl does not exist"):
+    with pytest.raises(UserError, match=r"evaluate_on\.samsum\.test\.file: .* does not exist; correct evaluate_on"):
         preflight.check_other_datasets(config.parse(given), splits)
