@@ -150,11 +150,11 @@ def test_a_wrong_knob_is_one_sentence(project: Project) -> None:
 
 
 def test_an_edit_makes_stale_what_it_can_change(project: Project) -> None:
-    """PPO's code concerns PPO alone, the rule for dialogues that stand in two splits the data, a comment nothing."""
+    """PPO's code concerns PPO alone, the rule for dialogues that stand in two splits the data and its check, a comment nothing."""
     project.dvc("repro")
     equations = project.folder / "bench" / "methods" / "ppo" / "equations.py"
     splits = project.folder / "bench" / "data" / "splits.py"
-    for path, stale in ((equations, {"train@ppo"}), (splits, {"data"})):
+    for path, stale in ((equations, {"train@ppo"}), (splits, {"data", "check"})):
         before = path.read_text()
         for added, wanted in (("\n# a comment\n", set()), ("\nADDED = 1\n", stale)):
             path.write_text(before + added)

@@ -46,7 +46,7 @@ def test_a_plugin_conforms_to_its_contract(kind: str, name: str) -> None:
 
 @pytest.mark.parametrize("name", plugins.names("method"))
 def test_a_method_says_what_it_learns_from(name: str) -> None:
-    assert methods.find(name).LEARNS_FROM in ("nothing", "references", "reward")
+    assert methods.find(name).LEARNS_FROM in ("nothing", "references", "reward", "outputs")
 
 
 @pytest.mark.parametrize("name", plugins.names("metric"))

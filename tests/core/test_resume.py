@@ -93,12 +93,12 @@ def test_generation_goes_on_with_the_missing_batches(tiny_base: Path, monkeypatc
     alone = generation.predict(loaded, examples, TextConfig(), config, draws=2)
     real, calls = generation.generate, 0
 
-    def dying(*arguments: Any) -> Any:
+    def dying(*arguments: Any, **named: Any) -> Any:
         nonlocal calls
         calls += 1
         if calls == 3:
             raise KeyboardInterrupt
-        return real(*arguments)
+        return real(*arguments, **named)
 
     monkeypatch.setattr(generation, "generate", dying)
     with pytest.raises(KeyboardInterrupt):

@@ -450,7 +450,9 @@ def test_params(project: Project, data: st.DataObject) -> None:
             )
             names = [params.study, *params.checkpoints, *params.variants, *(b.init for b in params.variants.values())]
             assert all(re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", each) for each in names)
-            teachers = {block.learns_from for block in params.variants.values()}
+            given = {block.learns_from for block in params.variants.values() if block.method == "outputs"}
+            assert not any(Path(path).is_absolute() or ".." in Path(path).parts for path in given)
+            teachers = {block.learns_from for block in params.variants.values()} - given
             assert teachers <= {"data/train.jsonl", *(f"models/{each}" for each in names)} - {"models/judge"}
         return outcome
 
