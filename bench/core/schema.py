@@ -161,7 +161,8 @@ class ComputeConfig(Strict):
 
     `processes` share training and generation, each with `threads` threads (and a GPU of its own where there are GPUs).
     `precision` is that of training (bfloat16 by autocast, weights in float32), `inference` that of writing and scoring.
-    `tf32` lets a GPU round what it multiplies in float32 to TF32's 10 bits. With `sharding: fsdp` the processes also share out weights, gradients and the optimiser's state where `sft` trains every weight.
+    `tf32` lets a GPU round what it multiplies in float32 to TF32's 10 bits. With `sharding: fsdp` the
+    processes also share out weights, gradients and the optimiser's state where `sft` trains every weight.
     Training keeps its state every `save_seconds`; a killed `dvc repro` goes on from there.
     """
 

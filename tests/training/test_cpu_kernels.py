@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from transformers import BartConfig, BartForConditionalGeneration
+import transformers
 
 from bench.lm import architectures, models
 from bench.lm.architectures.interface import Batch
@@ -129,19 +129,31 @@ def test_nothing_is_replaced_outside_the_block() -> None:
     assert torch.equal(found, torch.ones(1000).bernoulli_(0.5).div_(0.5))
 
 
-def bart() -> Any:
-    config = BartConfig(
-        vocab_size=90, d_model=32, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
-        decoder_attention_heads=2, encoder_ffn_dim=64, decoder_ffn_dim=64, max_position_embeddings=32, dropout=0.0,
+def other_families() -> dict[str, Any]:
+    """Encoder-decoders that shift labels, and make their loss, each in its own way."""
+    sizes: dict[str, Any] = {
+        "vocab_size": 90, "d_model": 32, "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2,
+        "decoder_attention_heads": 2, "encoder_ffn_dim": 64, "decoder_ffn_dim": 64, "max_position_embeddings": 32,
+        "dropout": 0.0,
+    }  # fmt: skip
+    prophet = transformers.ProphetNetConfig(
+        vocab_size=90, hidden_size=32, encoder_ffn_dim=64, num_encoder_layers=1, num_encoder_attention_heads=2,
+        decoder_ffn_dim=64, num_decoder_layers=1, num_decoder_attention_heads=2,
     )  # fmt: skip
-    model = BartForConditionalGeneration(config).eval()
-    torch.nn.init.normal_(model.final_logits_bias)
-    return model
+    bart = transformers.BartForConditionalGeneration(transformers.BartConfig(**sizes))
+    torch.nn.init.normal_(bart.final_logits_bias)
+    return {
+        "bart": bart,
+        "mbart": transformers.MBartForConditionalGeneration(transformers.MBartConfig(**sizes)),
+        "m2m100": transformers.M2M100ForConditionalGeneration(transformers.M2M100Config(**sizes)),
+        "blenderbot": transformers.BlenderbotForConditionalGeneration(transformers.BlenderbotConfig(**sizes)),
+        "prophetnet": transformers.ProphetNetForConditionalGeneration(prophet),
+    }
 
 
 def test_a_loss_without_the_paddings_logits_is_transformers_loss(tiny_base: Any) -> None:
     batch = models.collate([[5, 6, 7, 1], [8, 1]], [[9, 10, 1], [11, 12, 13, 14, 15, 1]], 0, "cpu")
-    for model in (models.load("base", "cpu").model, bart()):
+    for model in (models.load("base", "cpu").model, *(model.eval() for model in other_families().values())):
         expected = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask, labels=batch.labels).loss
         expected.backward()
         gradients = {name: one.grad.clone() for name, one in model.named_parameters() if one.grad is not None}

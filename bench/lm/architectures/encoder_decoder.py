@@ -15,6 +15,9 @@ from bench.core import untrusted
 from bench.lm import batching
 from bench.lm.architectures.interface import Architecture, Batch, DecodeState, collate, loss_of_targets
 
+# Settings of models whose loss is more than the next token's: ProphetNet's n-grams, the routers of a mixture of experts.
+OWN_LOSS = ("ngram", "router_aux_loss_coef")
+
 
 class EncoderDecoder(Architecture):
     """transformers makes the decoder's input of the labels."""
@@ -32,10 +35,13 @@ class EncoderDecoder(Architecture):
     def loss(self, model: Any, batch: Batch) -> torch.Tensor:
         """Compute cross-entropy over the targets; the decoder's input is made of them as transformers makes it."""
         inner = extract_model_from_parallel(model)
-        if getattr(getattr(inner, "active_peft_config", None), "is_prompt_learning", False):
-            return self._forward(model, batch).loss  # peft makes its prompts by what it is given
+        shift = getattr(inner, "prepare_decoder_input_ids_from_labels", None)  # M2M100 and Blenderbot have none
+        # peft makes its prompts by what it is given.
+        prompts = getattr(getattr(inner, "active_peft_config", None), "is_prompt_learning", False)
+        if shift is None or prompts or any(hasattr(inner.config, name) for name in OWN_LOSS):
+            return self._forward(model, batch).loss
         inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
-        shifted = inner.prepare_decoder_input_ids_from_labels(batch.labels)
+        shifted = shift(batch.labels)
         return loss_of_targets(model, batch.labels, lambda: model(**inputs, decoder_input_ids=shifted).logits)
 
     def logits(self, model: Any, batch: Batch, each: int = 1) -> torch.Tensor:
