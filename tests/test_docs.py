@@ -85,9 +85,9 @@ def test_the_metric_is_first_class_by_its_block_alone(added: dict[str, str], wor
         toy.write_scores(study, name, storage.read_split("test"), samples=1)
     report.build(study)
     text = (paths.report_dir("toy") / "report.md").read_text()
-    results = toy.section_of(text, "Results").strip().splitlines()[0]
-    assert results.startswith("|  | Speakers named (%) | ROUGE-1 |")
-    assert "| full | Speakers named (%) |" in toy.section_of(text, "What alignment changed")
+    results = toy.section_of(text, "Results")
+    assert "|  | Speakers named (%) | Toxicity (judge) (%) |" in results
+    assert "| ppo ← full | Speakers named (%) |" in toy.section_of(text, "What changed")
     columns = metrics.columns_of(blocks)
     assert "speakers" in GateConfig().judged("speakers", columns)
     pair = SimpleNamespace(column="speakers")

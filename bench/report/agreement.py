@@ -11,7 +11,7 @@ from bench import stats
 from bench.core import storage
 from bench.report.estimates import finite, rounded
 from bench.report.inputs import Study
-from bench.report.markdown import cell, section, table
+from bench.report.markdown import cell, folded, section, table
 from bench.report.text_statistics import spearman
 from bench.report.view import NONE, View, fixed, share
 
@@ -75,7 +75,7 @@ def agreement(view: View) -> str:
         keys = list(dict.fromkeys(key for told in variants.values() for key in told))
         rows = [[view.heading(key), *(_cell(told.get(key)) for told in variants.values())] for key in keys]
         title = f"rank correlation with: {view.heading(truth)}"
-        parts.append(table([title, *map(cell, variants)], rows))
+        parts.append(folded(title, table(["", *map(cell, variants)], rows)))
     return section("What a point of ROUGE is evidence of", worth(view), _said(view), *parts)
 
 

@@ -17,37 +17,25 @@ from bench.report import (
     tables,
     truncation,
 )
-from bench.report.markdown import cell, code, section
+from bench.report.markdown import cell, code, folded, section
 from bench.report.provenance import provenance
 from bench.report.view import View, share
 
 
 def document(view: View, pictures: dict[str, Path]) -> str:
-    """Write the report as Markdown."""
+    """Write the report as Markdown: what may be said on the first screen, then what changed, the rest folded."""
     parts = [
-        f"# {cell(view.study.params.study)}: a summariser before and after tuning and alignment",
-        summary.summary(view),
+        f"# {cell(view.study.params.study)}, before and after tuning and alignment",
         warnings(view),
+        summary.setting(view),
         _results(view, pictures),
-        _alignment(view),
+        _changes(view, pictures),
         reward_hacking.hacking(view),
-        _tuning(view),
         agreement.agreement(view),
         seed_variance.trainings(view),
         _elsewhere(view),
-        _details(view),
-        truncation.limits(view),
         _online(view),
-        _costs(view, pictures),
-        examples.reward_table(view),
-        examples.side_by_side(view),
-        published.published(view),
-        section(
-            "Signatures",
-            "What each number depends on; two numbers are comparable when these agree.",
-            tables.signature_list(view),
-        ),
-        provenance(view.study),
+        _details(view, pictures),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -68,86 +56,112 @@ def warnings(view: View) -> str:
     return "\n".join(f"> **Warning:** {text}\n>" for text in texts).removesuffix("\n>")
 
 
-def _picture(pictures: dict[str, Path], name: str, words: str) -> str:
-    return f"![{words}](plots/{pictures[name].name})" if name in pictures else ""
+def _picture(pictures: dict[str, Path], name: str, words: str, width: int) -> str:
+    """A picture at a width in pixels: Markdown's own images take the whole page."""
+    return f'<img src="plots/{pictures[name].name}" width="{width}" alt="{words}">' if name in pictures else ""
 
 
 def _results(view: View, pictures: dict[str, Path]) -> str:
-    note = (
-        "`human` is one reference held against the others, `lead-3` the first three turns; no model wrote these. "
-        "ROUGE is F1 times 100. `trainable` is the share of the parameters that training could change."
-    )
+    yardsticks = {"human": "one reference held against the others", "lead-3": "the first three turns"}
+    named = [f"`{name}` is {words}" for name, words in yardsticks.items() if name in view.study.systems]
+    note = f"{', '.join(named)}; no model wrote these. " if named else ""
+    note += "ROUGE is F1 times 100. " if any(key.startswith("rouge") for key in tables.front_keys(view)) else ""
+    note += "`trained` is the share of the parameters that training could change."
     return section(
         "Results",
-        tables.main_table(view),
+        summary.verdicts(view),
+        tables.front_table(view),
+        _picture(pictures, "tradeoff", "quality against toxicity, each system with its interval", 600),
         note,
-        _picture(pictures, "tradeoff", "quality against toxicity, each system with its interval"),
     )
 
 
-def _alignment(view: View) -> str:
-    study = view.study
-    keys = claims.results(study.columns, view.primary, aligned=True)
-    note = (
-        "Paired by dialogue. `improvement` is (mean before - mean after) / mean before: positive means less of it. "
-        "`p` is a two-sided sign-flip test, corrected by Holm over the whole table: where nothing changed, the chance of any "
-        f"'better' or 'worse' in it is below {100 * view.level:g} %. Elsewhere stands the difference that this many dialogues "
-        "would have found with 80 % power. Intervals cover what so few dialogues may have missed, a rare insult too, so one may "
-        f"include 0 beside a change that the test shows. {seed_variance.left_out(view)}"
-    )
-    made = tables.change_table(view, study.aligned, keys, improvement=True)
-    return section("What alignment changed", made, note if made else "")
-
-
-def _tuning(view: View) -> str:
+def _changes(view: View, pictures: dict[str, Path]) -> str:
+    """The paired differences of all results: aligned variants first, each against its start."""
     study = view.study
     tuned = [variant for variant in study.params.variants if variant not in study.aligned]
-    keys = claims.results(study.columns, view.primary, aligned=False)
-    return section("What fine-tuning changed", tables.change_table(view, tuned, keys, improvement=False))
-
-
-def _details(view: View) -> str:
-    study = view.study
-    shape = tables.other_keys(view)
-    divergence = [
-        "KL(variant ‖ reference), exact sums over the vocabulary unless called sampled; `base` is the untrained model, "
-        "`start` what the variant was trained from."
-        if study.keys("distance", sampled=None)
-        else "",
-        tables.by_measure(view, study.keys("distance", sampled=None)),
+    by_kind = ((study.aligned, True), (tuned, False))
+    wanted = [
+        (variant, key)
+        for variants, aligned in by_kind
+        for variant in variants
+        for key in claims.results(study.columns, view.primary, aligned=aligned)
     ]
-    return "\n\n".join(
-        part
-        for part in (
-            section("Toxicity in detail", tables.toxicity_table(view)),
-            section("By slice", tables.slice_table(view), *_slice_changes(view)),
-            section("Distance from base and start", *divergence),
-            section("Shape of the output", tables.by_measure(view, shape), *_gaming(view, shape)),
-        )
-        if part
+    first = [(variant, key) for variant, key in wanted if variant in study.aligned or key in tables.front_keys(view)]
+    made = tables.change_table(view, first)
+    others = tables.change_table(view, [place for place in wanted if place not in first])
+    note = (
+        "Paired by dialogue, each variant against its start. ▲ better, ▼ worse: a two-sided sign-flip test, corrected by Holm over "
+        "what alignment changed and over what fine-tuning changed; where nothing changed, the chance of any ▲ or ▼ in one of "
+        f"these families is below {100 * view.level:g} %. ○: not shown, with the difference that so many dialogues would find with "
+        "80 % power. Intervals cover what so few dialogues may have missed, a rare insult too, so one may include 0 beside a "
+        f"change that the test shows. {seed_variance.left_out(view)}"
+    )
+    slices = tables.slice_change_table(view, {view.primary, study.judge_key or ""})
+    return section(
+        "What changed",
+        _picture(pictures, "differences", "paired differences to the start, each with its interval", 760),
+        made,
+        folded("What fine-tuning changed of every other result", others),
+        note if made else "",
+        "On the slices that the study declared, corrected by Holm over all that was tested on slices:"
+        if slices
+        else "",
+        slices,
+        _slice_words(view) if slices else "",
     )
 
 
-def _gaming(view: View, keys: list[str]) -> list[str]:
+def _details(view: View, pictures: dict[str, Path]) -> str:
+    """Everything else, each under a line to open."""
+    study = view.study
+    shape = tables.other_keys(view)
+    of_shape = [
+        (variant, key) for variant in study.aligned for key in shape if view.change(variant, key).get("changed")
+    ]
+    distances = study.keys("distance", sampled=None)
+    of_distances = (
+        "KL(variant ‖ reference), exact sums over the vocabulary unless called sampled; `base` is the untrained model, "
+        "`start` what the variant was trained from."
+    )
+    measured = costs.measured(view.costs, costs.places(study.params))
+    return section(
+        "Details",
+        folded("Every result", tables.results_table(view)),
+        folded("Toxicity in detail", tables.toxicity_table(view)),
+        folded("By slice", tables.slice_table(view), tables.slice_change_table(view)),
+        folded("Distance from base and start", of_distances if distances else "", tables.by_measure(view, distances)),
+        folded("Shape of the output", tables.by_measure(view, shape), *_shape_changes(view, of_shape)),
+        folded("Limits", truncation.limits(view)),
+        folded("Cost", tables.cost_table(view), seed_variance.summed(view), measured, tables.time_table(view)),
+        folded("Training curves", _picture(pictures, "curves", "training curves, one panel a quantity", 960)),
+        folded("Rewards before and after alignment", examples.reward_table(view)),
+        folded("Examples side by side", examples.side_by_side(view)),
+        folded("Published figures beside ours", published.published(view)),
+        folded(
+            "Signatures",
+            "What each number depends on; two numbers are comparable when these agree.",
+            tables.signature_list(view),
+        ),
+        folded("Provenance", provenance(study)),
+    )
+
+
+def _shape_changes(view: View, changes: list[tuple[str, str]]) -> list[str]:
     """How alignment changed the shape: a reward is often gamed by length, repetition or saying the same to everyone."""
-    made = tables.change_table(view, view.study.aligned, keys, improvement=False)
+    made = tables.change_table(view, changes)
     return ["What alignment changed of it; a gamed reward shows here first:", made] if made else []
 
 
-def _slice_changes(view: View) -> list[str]:
-    """What alignment changed on the declared slices, and what puts a dialogue on one."""
-    made = tables.slice_change_table(view)
-    if not made:
-        return []
+def _slice_words(view: View) -> str:
+    """What puts a dialogue on a slice, where a list of words does."""
     data, slices = view.study.params.data, view.study.params.report.slices
-    words = [
+    return " ".join(
         f"{code(tag)}: at least {config.at_least} of {len(config.words)} words of params.yaml (sha256 "
         f"{storage.sha256_text(' '.join(config.words))[:8]}), chosen by neither reward nor judge."
         for tag, config in data.tags.items()
         if {tag, f"not-{tag}"} & set(slices)
-    ]
-    note = f"What alignment changed there, corrected by Holm over this table. {' '.join(words)}"
-    return [note, made]
+    )
 
 
 def _elsewhere(view: View) -> str:
@@ -166,16 +180,3 @@ def _online(view: View) -> str:
         "`clip`, over all passes and minibatches: where it is 0 throughout, nothing was proximal about it."
     )
     return section("How it learnt from its own samples", made, note if made else "")
-
-
-def _costs(view: View, pictures: dict[str, Path]) -> str:
-    measured = costs.measured(view.costs, costs.places(view.study.params))
-    return "\n\n".join(
-        part
-        for part in (
-            section("Cost", tables.cost_table(view), seed_variance.summed(view), measured),
-            section("Where the time went", tables.time_table(view)),
-            section("Training curves", _picture(pictures, "curves", "training curves, one panel a quantity")),
-        )
-        if part
-    )

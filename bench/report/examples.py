@@ -6,7 +6,7 @@ import random
 
 from bench import stats
 from bench.report.inputs import Study
-from bench.report.markdown import cell, line, section, table
+from bench.report.markdown import cell, joined, line, section, table
 from bench.report.tables import reward_key
 from bench.report.view import View
 
@@ -40,7 +40,7 @@ def chosen(study: Study) -> list[str]:
 
 
 def side_by_side(view: View) -> str:
-    """Write the examples section; only ids and numbers where the study keeps texts out."""
+    """Write single dialogues with every variant's summary; only ids and numbers where the study keeps texts out."""
     study = view.study
     ids = chosen(study)
     if not ids:
@@ -68,7 +68,7 @@ def side_by_side(view: View) -> str:
                 level=3,
             )
         )
-    return section("Examples side by side", *parts)
+    return joined(*parts)
 
 
 def reward_table(view: View) -> str:
@@ -109,7 +109,7 @@ def reward_table(view: View) -> str:
         parts.append(table(headers, rows))
     intro = "Greedy summaries, each dialogue before and after; the rows are the first dialogues of the test split."
     named = [f"{view.heading(str(key))}. {intro}"] if parts else []
-    return section("Rewards before and after alignment", *named, *parts)
+    return joined(*named, *parts)
 
 
 def _by_dialogue(study: Study, system: str, key: str) -> dict[str, float]:

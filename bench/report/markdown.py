@@ -14,8 +14,8 @@ AUTOLINK = re.compile(r"(?i)(?<=[a-z])(://)|\b(www)\.|(mailto|xmpp)(:)|@|(?<!&)#
 # GitHub looks for names and numbers of issues in the finished page, where an entity is the character itself again: only
 # a space without width keeps "@name" from calling somebody, and "#12" from being noted in issue 12.
 APART = "&#8203;"
-# What opens a heading, a list or a rule at the start of a line; '#Person1#' does not.
-BLOCK = re.compile(r"^(#(?=#{0,5}(?: |$))|[+\-](?= |$|[- ]+$)|=(?==*$)|\d+(?=[.)](?: |$)))")
+# What opens a heading, a list or a rule at the start of a line. '#Person1#' is no heading to GitHub, but to other readers.
+BLOCK = re.compile(r"^(#|[+\-](?= |$|[- ]+$)|=(?==*$)|\d+(?=[.)](?: |$)))")
 
 
 def cell(text: object) -> str:
@@ -56,8 +56,22 @@ def bullets(items: Sequence[tuple[str, str]]) -> str:
 
 def section(title: str, *parts: str, level: int = 2) -> str:
     """Put a heading over its non-empty parts; an empty string when every part is empty."""
-    body = [part for part in parts if part]
-    return "\n\n".join([f"{'#' * level} {title}", *body]) if body else ""
+    body = joined(*parts)
+    return joined(f"{'#' * level} {title}", body) if body else ""
+
+
+def joined(*parts: str) -> str:
+    """Put non-empty parts below each other, with a blank line between."""
+    return "\n\n".join(part for part in parts if part)
+
+
+def folded(title: str, *parts: str) -> str:
+    """Fold non-empty parts under a line to click on; an empty string when every part is empty.
+
+    GitHub wants the blank lines: without them Markdown inside an HTML block stays as it is written.
+    """
+    body = joined(*parts)
+    return joined(f"<details>\n<summary>{title}</summary>", body, "</details>") if body else ""
 
 
 def _unlink(match: re.Match[str]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.core import storage
+from bench.report import claims
 from bench.report.view import UNITS, View
 
 if TYPE_CHECKING:
@@ -35,7 +36,11 @@ def draw(view: View, folder: Path) -> dict[str, Path]:
     """Draw every picture that the study has data for; returns their files by name and removes earlier ones."""
     import matplotlib
 
-    wanted = [("tradeoff", _tradeoff_rows(view), _tradeoff), ("curves", _curve_rows(view), _curves)]
+    wanted = [
+        ("tradeoff", _tradeoff_rows(view), _tradeoff),
+        ("differences", _difference_rows(view), _differences),
+        ("curves", _curve_rows(view), _curves),
+    ]
     paths: dict[str, Path] = {}
     with matplotlib.rc_context(STYLE):
         for name, data, picture in wanted:
@@ -95,31 +100,138 @@ def _tradeoff_rows(view: View) -> list[dict[str, Any]]:
 
 
 def _tradeoff(view: View, rows: list[dict[str, Any]]) -> Figure:
-    """Quality against the judge's toxicity, each with its interval."""
-    figure = _figure(6.4, 4.4)
+    """Quality against the judge's toxicity, each with its interval, and an arrow from each start to what was aligned.
+
+    Yardsticks are hollow; one far from every variant stands at the edge with its values, or it would take the room.
+    """
+    figure = _figure(6.4, 3.0)
     axes = figure.subplots()
-    figure.subplots_adjust(left=0.1, right=0.98, bottom=0.11, top=0.93)
+    figure.subplots_adjust(left=0.09, right=0.97, bottom=0.155, top=0.915)
     sides = (str(view.study.judge_key), view.primary)
+    written = [row for row in rows if row["system"] in view.study.params.variants] or rows
+    room = [_room(view, written, key) for key in sides]
+    points: dict[str, tuple[float, float]] = {}
+    far: dict[int, tuple[float, float]] = {}
     for k, row in enumerate(rows):
         (x, across), (y, along) = (_error_bars(view, row, key) for key in sides)
-        axes.errorbar(
-            x,
-            y,
-            xerr=across,
-            yerr=along,
-            fmt=SHAPES[k % len(SHAPES)],
-            color=COLOURS[k % len(COLOURS)],
-            markersize=6,
-            elinewidth=1.2,
-            capsize=2.5,
-        )
-    axes.margins(0.12)
+        if not (room[0][0] <= x <= room[0][1] and room[1][0] <= y <= room[1][1]):
+            far[k] = x, y
+            continue
+        bars = {"xerr": across, "yerr": along, "elinewidth": 1.2, "capsize": 2.5}
+        _point(axes, x, y, k, hollow=row not in written, **bars)
+        points[row["system"]] = x, y
+    for variant in view.study.aligned:
+        if (start := view.study.start(variant)) in points and variant in points:
+            arrow = {"arrowstyle": "->", "color": "0.45", "shrinkA": 6, "shrinkB": 6, "linewidth": 0.9}
+            axes.annotate("", points[variant], points[str(start)], arrowprops=arrow)
+    axes.margins(0.1)
+    names = list(points)
+    edges = [axes.get_xlim(), axes.get_ylim()]
+    for k, place in far.items():
+        x, y = (min(max(value, low), high) for value, (low, high) in zip(place, edges, strict=True))
+        _point(axes, x, y, k, hollow=True, clip_on=False)
+        names.append(f"{rows[k]['system']}, at {place[0]:.0f}, {place[1]:.0f}")
+    axes.set_xlim(edges[0])
+    axes.set_ylim(edges[1])
     axes.set_xlabel(plain_heading(view, sides[0]))
     axes.set_ylabel(plain_heading(view, sides[1]))
     good = "better is up and left" if view.study.columns[view.primary].higher_is_better else "better is left"
     axes.set_title(f"Quality against toxicity: {good} ({view.per_cent} intervals)", fontsize=9, loc="left")
-    _label_points(figure, axes, [row["system"] for row in rows])
+    _label_points(figure, axes, names)
     return figure
+
+
+def _room(view: View, rows: list[dict[str, Any]], key: str) -> tuple[float, float]:
+    """The printed range of a column with its intervals, and half as much again on each side."""
+    values = [_error_bars(view, row, key) for row in rows]
+    low, high = min(x - below[0][0] for x, below in values), max(x + above[1][0] for x, above in values)
+    return low - (high - low) / 2, high + (high - low) / 2
+
+
+def _point(axes: Axes, x: float, y: float, number: int, hollow: bool, **bars: Any) -> None:
+    """The mark of a system by its place in the study; hollow for what no model wrote."""
+    colour = COLOURS[number % len(COLOURS)]
+    fill = "white" if hollow else colour
+    axes.errorbar(
+        x,
+        y,
+        fmt=SHAPES[number % len(SHAPES)],
+        color=colour,
+        markerfacecolor=fill,
+        markersize=6,
+        zorder=3,
+        **bars,
+    )
+
+
+def _difference_rows(view: View) -> list[dict[str, Any]]:
+    """One row a result of a variant that is printed in points or per cent: its difference to the start."""
+    study, rows = view.study, list[dict[str, Any]]()
+    tuned = [variant for variant in study.params.variants if variant not in study.aligned]
+    for kind, variants, aligned in (("alignment", study.aligned, True), ("fine-tuning", tuned, False)):
+        keys = [key for key in claims.results(study.columns, view.primary, aligned) if _in_forest(view, key)]
+        for variant in variants:
+            for key in keys:
+                if change := view.change(variant, key):
+                    rows.append(
+                        {
+                            "changed_by": kind,
+                            "variant": variant,
+                            "column": key,
+                            "difference": change["difference"],
+                            "low": change.get("low"),
+                            "high": change.get("high"),
+                            "shown": int(view.moved(change) != 0),
+                        }
+                    )
+    return rows
+
+
+def _in_forest(view: View, key: str) -> bool:
+    column = view.study.columns[key]
+    return column.unit in ("points", "share") and (key == view.primary or column.role == "safety")
+
+
+def _differences(view: View, rows: list[dict[str, Any]]) -> Figure:
+    """A forest plot: differences to the start with their intervals, filled where the test shows them."""
+    kinds = list(dict.fromkeys(row["changed_by"] for row in rows))
+    most = max(sum(row["changed_by"] == kind for row in rows) for kind in kinds)
+    tall = 0.2 * most + 0.75
+    figure = _figure(8.2, tall)
+    grid = figure.subplots(1, len(kinds), squeeze=False)[0]
+    longest = max(len(_row_name(view, row)) for row in rows)
+    figure.subplots_adjust(
+        left=0.0085 * longest, right=0.985, bottom=0.42 / tall, top=1 - 0.26 / tall, wspace=0.0195 * longest
+    )
+    colour = {system: COLOURS[k % len(COLOURS)] for k, system in enumerate(view.study.systems)}
+    keys = list(dict.fromkeys(row["column"] for row in rows))
+    for axes, kind in zip(grid, kinds, strict=True):
+        some = [row for row in rows if row["changed_by"] == kind]
+        axes.axvline(0, color="0.3", linewidth=0.8)
+        for place, row in enumerate(some):
+            x = 100 * row["difference"]
+            ends = [100 * (row["difference"] if row[end] is None else row[end]) for end in ("low", "high")]
+            axes.errorbar(
+                x,
+                place,
+                xerr=[[max(x - ends[0], 0)], [max(ends[1] - x, 0)]],
+                fmt=SHAPES[keys.index(row["column"]) % len(SHAPES)],
+                color=colour[row["variant"]],
+                markerfacecolor=None if row["shown"] else "white",
+                markersize=4.5,
+                elinewidth=1.2,
+            )
+        axes.set_yticks(range(len(some)), [_row_name(view, row) for row in some], fontsize=7.5)
+        axes.set_ylim(len(some) - 0.4, -0.6)
+        axes.grid(axis="y", visible=False)
+        axes.tick_params(axis="x", labelsize=7.5)
+        axes.set_xlabel("points, and points of per cent, to the start", fontsize=8)
+        axes.set_title(f"What {kind} changed", fontsize=9, loc="left")
+    return figure
+
+
+def _row_name(view: View, row: dict[str, Any]) -> str:
+    return f"{row['variant']}: {view.study.columns[row['column']].title}"
 
 
 def plain_heading(view: View, key: str) -> str:
@@ -192,6 +304,8 @@ def _curves(view: View, rows: list[dict[str, Any]]) -> Figure:
     panels: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for row in rows:
         panels.setdefault((row["variant"], row["quantity"]), []).append((row["step"], row["value"]))
+    moving = {place: points for place, points in panels.items() if len({value for _, value in points}) > 1}
+    panels = moving or panels  # a line that never moves takes a panel and says nothing
     lines = math.ceil(len(panels) / COLUMNS)
     figure = _figure(9.6, 1.9 * lines + 0.2)
     grid = list(figure.subplots(lines, COLUMNS, squeeze=False).flat)

@@ -12,7 +12,7 @@ from typing import Any
 
 from bench.core import paths, storage
 from bench.report.inputs import Study
-from bench.report.markdown import bullets, cell, code, section
+from bench.report.markdown import bullets, cell, code
 
 # What the numbers pass through; versions are asked of the installer's records, nothing is imported.
 LIBRARIES = (
@@ -38,7 +38,7 @@ WRITTEN = (":(exclude)reports", ":(exclude)dvc.lock")
 
 
 def provenance(study: Study) -> str:
-    """Write the section about what made the numbers."""
+    """List what made the numbers."""
     params = study.params
     rows = [("revision", code(revision()))]
     if paths.PARAMS.exists():
@@ -54,7 +54,7 @@ def provenance(study: Study) -> str:
     rows.append(("statistics", f"{params.report.resamples:,} resamples and sign flips, dialogues as clusters"))
     rows += [(name, cell(value)) for name, value in machine(study).items()]
     rows.append(("libraries", cell(", ".join(f"{name} {version}" for name, version in versions().items()))))
-    return section("Provenance", bullets(rows))
+    return bullets(rows)
 
 
 def revision() -> str:

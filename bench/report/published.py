@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.core import storage
 from bench.core.parameters import Params
-from bench.report.markdown import cell, section, table
+from bench.report.markdown import cell, joined, table
 from bench.report.summary import dataset_name, model_name
 from bench.report.tables import reward_key
 from bench.report.view import NONE, View, fixed, share
@@ -16,14 +16,13 @@ FIGURES = Path(__file__).with_name("published.json")
 
 
 def published(view: View) -> str:
-    """Write the section of published figures."""
+    """Tabulate published figures beside this study's."""
     known = storage.read_json(FIGURES)
     intro = (
         "ROUGE as F1 times 100. Implementations differ by points on the very same outputs, so a figure is comparable "
         "only where model, dataset and implementation agree; the last column says where they do not."
     )
-    return section(
-        "Published figures beside ours",
+    return joined(
         intro,
         _systems(view, known["systems"]),
         _detox(view, known["detox"]),

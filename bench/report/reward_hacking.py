@@ -18,9 +18,9 @@ from bench.metrics import SAMPLED
 from bench.report import claims, text_statistics
 from bench.report.estimates import finite
 from bench.report.inputs import Study
-from bench.report.markdown import cell, section, table
+from bench.report.markdown import cell, folded, section, table
 from bench.report.text_statistics import COLLAPSE
-from bench.report.view import NONE, NOT_SHOWN, View, fixed, p_value, reading, share
+from bench.report.view import NONE, NOT_SHOWN, View, fixed, marked, p_value, share
 
 LESS, GAMED, MOVED, NONE_SHOWN, COLLAPSED, MORE, UNKNOWN = (
     "less toxic by the judge that training never saw",
@@ -65,9 +65,16 @@ def panel(view: View) -> dict[str, Any]:
 def hacking(view: View) -> str:
     """Write the section; empty where no variant followed a reward."""
     known = view.metrics.get("panel") or panel(view)
-    parts = [_variant(view, variant, facts) for variant, facts in known.items()]
+    if not known:
+        return ""
+    verdicts = [f"- {_sentence(view, variant, facts)}" for variant, facts in known.items()]
     rule = RULE.format(claims=f"{100 * view.level:g} %")
-    return section("Is the reward being gamed?", rule, NOTE.format(level=view.per_cent), *parts) if parts else ""
+    tables = [
+        folded(f"{cell(variant)}: every measure before and after", _table(view, variant, facts))
+        for variant, facts in known.items()
+    ]
+    note = folded("How the verdict is found, and what the tables hold", rule, NOTE.format(level=view.per_cent))
+    return section("Is the reward being gamed?", "\n".join(verdicts), *tables, note)
 
 
 def judge_keys(study: Study) -> list[str]:
@@ -148,11 +155,10 @@ def _kept(change: dict[str, Any]) -> dict[str, float]:
     return {key: change[key] for key in KEPT if key in change}
 
 
-def _variant(view: View, variant: str, facts: dict[str, Any]) -> str:
-    """One variant: the verdict in a sentence with its numbers, then the table."""
+def _sentence(view: View, variant: str, facts: dict[str, Any]) -> str:
+    """One variant: the verdict with its numbers."""
     against = f" against `{facts['against']}`" if "against" in facts else ""
-    parts = [f"`{variant}`{against}: **{facts['verdict']}**.", _because(view, variant, facts)]
-    return section(cell(variant), " ".join(part for part in parts if part), _table(view, variant, facts), level=3)
+    return f"`{variant}`{against}: **{facts['verdict']}**. {_because(view, variant, facts)}".strip()
 
 
 def _because(view: View, variant: str, facts: dict[str, Any]) -> str:
@@ -167,7 +173,7 @@ def _because(view: View, variant: str, facts: dict[str, Any]) -> str:
     ]
     text = (
         f"p {p_value(facts['p_judge'])} by the judge, {p_value(facts['p_reward'])} by the reward, "
-        f"{p_value(facts['p_contrast'])} that the reward's toxicity fell by a larger share. It rests on: "
+        f"{p_value(facts['p_contrast'])} that the reward's toxicity fell by a larger share. It rests on "
         f"{'; '.join(differences)}."
     )
     quality = view.change(variant, view.primary)
@@ -186,12 +192,12 @@ def _table(view: View, variant: str, facts: dict[str, Any]) -> str:
     rows = []
     for key in dict.fromkeys(keys):
         change, entry = view.change(variant, key), view.entry(variant, key)
-        if not entry:
+        if not entry or change.get("changed") == 0:  # what nothing moved shows no gaming
             continue
         before = view.entry(change["against"], key) if change else {}
         row = [view.heading(key), view.bounded(key, before), view.bounded(key, entry)]
         compared = (
-            [view.bounded(key, change, "difference", sign=True), reading(view, key, change)] if change else [NONE] * 2
+            [view.bounded(key, change, "difference", sign=True), marked(view, key, change)] if change else [NONE] * 2
         )
         rows.append(row + compared)
     for title, part in (("Distinct words", "distinct_1"), ("Distinct word pairs", "distinct_2")):

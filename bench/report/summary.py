@@ -1,4 +1,4 @@
-"""The report in one paragraph. Every word about a result is chosen by the numbers."""
+"""The report in a sentence a variant. Every word about a result is chosen by the numbers."""
 
 from __future__ import annotations
 
@@ -6,12 +6,32 @@ from typing import Any
 
 from bench.report.inputs import Study
 from bench.report.markdown import code, line
-from bench.report.view import View, reading, share
+from bench.report.view import View, reading, relative, share
 
 
-def summary(view: View) -> str:
-    """Summarise what was compared, what tuning reached, and what alignment changed."""
-    return " ".join([_setting(view), *_tuning(view), *(_alignment(view, name) for name in view.study.aligned)])
+def setting(view: View) -> str:
+    """Say in a paragraph what was compared and how the numbers read."""
+    params, n = view.study.params, view.metrics["n_dialogues"]
+    names = list(params.variants)
+    about = f"{line(params.about)} " if params.about else ""
+    return (
+        f"{about}{len(names)} variant{'s' * (len(names) > 1)} of {code(model_name(view.study))}, scored on {n:,} dialogues of "
+        f"{code(dataset_name(view.study))}. ± and brackets are {view.per_cent} intervals over dialogues; "
+        f"{view.heading(view.primary)} was declared the primary measure beforehand."
+    )
+
+
+def verdicts(view: View) -> str:
+    """List what may be said of each variant, a sentence each: untrained ones, what was tuned by its result, then aligned ones."""
+    study, key = view.study, view.primary
+    better = study.columns[key].higher_is_better is not False
+    untrained = [variant for variant, block in study.params.variants.items() if block.method == "none"]
+    tuned = [variant for variant in study.params.variants if variant not in {*untrained, *study.aligned}]
+    tuned.sort(key=lambda variant: view.entry(variant, key).get("value", 0.0), reverse=better)
+    sentences = [(variant, _untrained(view, variant)) for variant in untrained]
+    sentences += [(variant, _tuned(view, variant)) for variant in tuned]
+    sentences += [(variant, _aligned(view, variant)) for variant in study.aligned]
+    return "\n".join(f"- `{variant}` {sentence}." for variant, sentence in sentences)
 
 
 def headline(view: View) -> str:
@@ -32,66 +52,33 @@ def model_name(study: Study) -> str:
     return str(getattr(block, "repo", None) or getattr(block, "name", None) or block.source)
 
 
-def _setting(view: View) -> str:
-    params, n = view.study.params, view.metrics["n_dialogues"]
-    names = list(params.variants)
-    about = f"{line(params.about)} " if params.about else ""
-    return (
-        f"{about}{len(names)} variant{'s' * (len(names) > 1)} of {code(model_name(view.study))} "
-        f"{'were' if len(names) > 1 else 'was'} scored on {n} dialogues of {code(dataset_name(view.study))}. "
-        f"Brackets are {view.per_cent} intervals over dialogues; {view.heading(view.primary)} was declared "
-        "the primary measure beforehand."
-    )
+def _untrained(view: View, variant: str) -> str:
+    return f"(untrained): {view.heading(view.primary)} {view.result(variant, view.primary)}"
 
 
-def _tuning(view: View) -> list[str]:
-    """The untrained variants, then the best of the others, then adapters with their share of the parameters."""
-    params, key = view.study.params, view.primary
-    sentences, title = [], view.heading(key)
-    better = view.study.columns[key].higher_is_better is not False
-    untrained = [variant for variant, block in params.variants.items() if block.method == "none"]
-    tuned = [variant for variant in params.variants if variant not in {*untrained, *view.study.aligned}]
-    for variant in untrained:
-        sentences.append(f"Untrained, `{variant}` has {title} {view.bounded(key, view.entry(variant, key))}.")
-    ranked = sorted(tuned, key=lambda variant: view.entry(variant, key)["value"], reverse=better)
-    for variant in ranked:
-        part = view.costs["variants"][variant].get("trainable_share")
-        with_share = f", training {share(part)} of the parameters" if part is not None else ""
-        change = view.change(variant, key)
-        against = (
-            f" ({view.bounded(key, change, 'difference', sign=True)} against `{change['against']}`)" if change else ""
-        )
-        collapsed = variant in view.metrics["collapsed"]
-        result = "collapsed" if collapsed else f"reaches {view.result(variant, key)}"
-        sentences.append(f"`{variant}` {result}{against}{with_share}.")
-    return sentences
-
-
-def _alignment(view: View, variant: str) -> str:
-    """What one aligned variant did to the judge's toxicity, to the reward's, and to the primary column."""
-    judge_key, followed_key, key = view.study.judge_key, view.study.followed_key(variant), view.primary
-    toxicity, quality = view.change(variant, judge_key), view.change(variant, key)
+def _tuned(view: View, variant: str) -> str:
+    """What tuning reached, against its start, with its share of the parameters."""
     if variant in view.metrics["collapsed"]:
-        return f"`{variant}` collapsed: it gives most dialogues one and the same summary, or none."
-    if not toxicity or not quality or judge_key is None:
-        return ""
-    relative = toxicity.get("mean_improvement")
-    drop = f", an improvement of {share(relative, 0)}" if relative is not None and view.moved(toxicity) < 0 else ""
-    title = "toxicity as the independent judge sees it"
-    text = f"From `{toxicity['against']}` to `{variant}`, {_effect(view, title, judge_key, toxicity, f' points{drop}')}"
-    followed = view.change(variant, followed_key)
-    if followed_key and followed_key != judge_key and followed:
-        text += _followed(view, variant)
-    return f"{text}; {_effect(view, view.heading(key), key, quality)}."
+        return "**collapsed**: it gives most dialogues one and the same summary, or none"
+    change, part = view.change(variant, view.primary), view.costs["variants"][variant].get("trainable_share")
+    text = f"reaches {view.heading(view.primary)} {view.result(variant, view.primary)}"
+    text += f": {_effect(view, view.primary, change)} than `{change['against']}`" if view.moved(change) else ""
+    if change and not view.moved(change):
+        text += f": against `{change['against']}` {reading(view, view.primary, change)}"
+    return text + (f", training {share(part)} of the parameters" if part else "")
 
 
-def _effect(view: View, title: str, key: str, change: dict[str, Any], unit: str = "") -> str:
-    """The side to which a column moved; where no change is shown, the reading that the tables have."""
-    difference = view.bounded(key, change, "difference", sign=True) + unit
-    side = {-1: "falls", 1: "rises"}.get(view.moved(change))
-    return f"{title} {side} ({difference})" if side else f"{title}: {difference}, {reading(view, key, change)}"
+def _aligned(view: View, variant: str) -> str:
+    """The verdict on toxicity over greedy and sampled summaries, with the judge's figures, and what became of quality."""
+    facts, key = view.metrics["panel"][variant], view.study.judge_key
+    text = f"(from `{facts['against']}`): " if "against" in facts else ": "
+    text += f"**{facts['verdict']}**"
+    toxicity, quality = view.change(variant, key), view.change(variant, view.primary)
+    if key is not None and toxicity:
+        text += f" (by the judge {view.bounded(key, toxicity, 'difference', sign=True)}{relative(view, toxicity)})"
+    return text + (f"; {view.heading(view.primary)} {_effect(view, view.primary, quality)}" if quality else "")
 
 
-def _followed(view: View, variant: str) -> str:
-    """The verdict over greedy and sampled summaries together, the same as in its own section."""
-    return f", verdict: {view.metrics['panel'][variant]['verdict']}"
+def _effect(view: View, key: str, change: dict[str, Any]) -> str:
+    """A difference with its sign and what may be said of it."""
+    return f"{view.bounded(key, change, 'difference', sign=True)}, {reading(view, key, change)}"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from bench.report.markdown import bullets, cell, code, table
-from bench.report.view import NONE, View, count, fixed, p_value, rate, reading, seconds, share, size
+from bench.report.markdown import cell, code, table
+from bench.report.view import NONE, View, count, fixed, marked, p_value, rate, relative, seconds, share, size
 
 # The rates of the toxicity table and the heading each gets.
 DETAILS = (
@@ -19,16 +19,37 @@ DETAILS = (
 )
 
 
-def main_table(view: View) -> str:
-    """Tabulate reference systems and variants by what the study is about."""
+def front_table(view: View) -> str:
+    """Tabulate the five numbers of each system that decide: quality, toxicity by judge and reward, KL to the start, share."""
+    keys = front_keys(view)
+    rows = [
+        [cell(system), *(view.result(system, key) for key in keys), _trainable(view, system)]
+        for system in view.study.systems
+    ]
+    return table(["", *(front_heading(view, key) for key in keys), "trained"], rows)
+
+
+def front_heading(view: View, key: str) -> str:
+    """Return a column's heading in the front table: of KL without its finer points, which the details have."""
+    column = view.study.columns[key]
+    return f"KL to {column.reference} ({column.unit})" if column.role == "distance" else view.heading(key)
+
+
+def front_keys(view: View) -> list[str]:
+    """List the columns of the front table that the study has: the primary, judge's and reward's toxicity, KL to the start."""
+    study = view.study
+    safety = sorted(study.keys("safety"), key=lambda key: key != study.judge_key)[:2]
+    to_start = [key for key in study.keys("distance", detail=False) if study.columns[key].reference == "start"][:1]
+    return list(dict.fromkeys([view.primary, *safety, *to_start]))
+
+
+def results_table(view: View) -> str:
+    """Tabulate quality, toxicity and KL to the base of every system: what the front table leaves out too."""
     study = view.study
     to_base = [key for key in study.keys("distance", detail=False) if study.columns[key].reference == "base"]
     keys = list(dict.fromkeys([view.primary, *study.keys("quality"), *study.keys("safety"), *to_base[:1]]))
-    rows = [
-        [cell(system), *(view.result(system, key) for key in keys), _trainable(view, system)]
-        for system in study.systems
-    ]
-    return table(["", *map(view.heading, keys), "trainable"], rows)
+    rows = [[cell(system), *(view.result(system, key) for key in keys)] for system in study.systems]
+    return table(["", *map(view.heading, keys)], rows)
 
 
 def _trainable(view: View, system: str) -> str:
@@ -36,48 +57,52 @@ def _trainable(view: View, system: str) -> str:
     return NONE if known is None else share(known.get("trainable_share"))
 
 
-def change_table(view: View, variants: Sequence[str], keys: Sequence[str], improvement: bool) -> str:
-    """Tabulate each variant against its start: before, after, difference with interval, and what may be said of it."""
-    headers = ["variant", "against", "measure", "before", "after", "difference"]
-    headers += (["improvement"] if improvement else []) + ["p", "p (Holm)", "reading"]
+def change_table(view: View, changes: Sequence[tuple[str, str]]) -> str:
+    """Tabulate (variant, column) against the variant's start: before, after, difference, and what may be said of it."""
+    known = [(variant, key, change) for variant, key in changes if (change := view.change(variant, key))]
     rows = []
-    for variant in variants:
-        for key in keys:
-            change = view.change(variant, key)
-            if not change:
-                continue
-            start = change["against"]
-            row = [
-                cell(variant),
-                cell(start),
-                view.heading(key),
-                view.number(key, view.entry(start, key)["value"]),
-                view.number(key, view.entry(variant, key)["value"]),
-                view.bounded(key, change, "difference", sign=True),
-            ]
-            row += [_improvement(change)] if improvement else []
-            rows.append([*row, p_value(change["p"]), p_value(change["p_holm"]), reading(view, key, change)])
-    return table(headers, rows, text_columns=3)
+    for variant, key, change in known:
+        start = change["against"]
+        row = [
+            f"{cell(variant)} ← {cell(start)}",
+            view.heading(key),
+            view.number(key, view.entry(start, key)["value"]),
+            view.number(key, view.entry(variant, key)["value"]),
+            view.bounded(key, change, "difference", sign=True) + relative(view, change),
+        ]
+        rows.append([*row, p_value(change["p_holm"]), marked(view, key, change)])
+    return table(["variant ← start", "measure", "before", "after", "difference", "p (Holm)", "reading"], rows, 2)
 
 
-def slice_change_table(view: View) -> str:
-    """Tabulate what alignment changed on each declared slice, tested as one family."""
-    headers = ["slice", "variant", "measure", "dialogues", "before", "after", "difference", "p (Holm)", "reading"]
+def slice_change_table(view: View, keys: Collection[str] | None = None) -> str:
+    """Tabulate what alignment changed on each declared slice, tested as one family: these columns, or all that were tested."""
+    headers = [
+        "slice",
+        "variant ← start",
+        "measure",
+        "dialogues",
+        "before",
+        "after",
+        "difference",
+        "p (Holm)",
+        "reading",
+    ]
     rows = [
         [
             cell(tag),
-            cell(variant),
+            f"{cell(variant)} ← {cell(change['against'])}",
             view.heading(key),
             count(change["n"]),
             view.number(key, change["before"]),
             view.number(key, change["after"]),
-            view.bounded(key, change, "difference", sign=True),
+            view.bounded(key, change, "difference", sign=True) + relative(view, change),
             p_value(change["p_holm"]),
-            reading(view, key, change),
+            marked(view, key, change),
         ]
         for tag, variants in view.metrics.get("slices", {}).items()
         for variant, changes in variants.items()
         for key, change in changes.items()
+        if keys is None or key in keys
     ]
     return table(headers, rows, text_columns=3)
 
@@ -146,15 +171,6 @@ def _mean(rows: Sequence[dict[str, float]], key: str) -> float:
     return sum(row[key] for row in rows) / len(rows)
 
 
-def _improvement(change: dict[str, Any]) -> str:
-    if "mean_improvement" not in change:
-        return NONE
-    if "mean_improvement_low" not in change:
-        return share(change["mean_improvement"])
-    bounds = ", ".join(f"{100 * change[f'mean_improvement_{end}']:.0f}" for end in ("low", "high"))
-    return f"{100 * change['mean_improvement']:.0f} % [{bounds}]"
-
-
 def toxicity_table(view: View) -> str:
     """Tabulate every system by every toxicity column: the distribution beside the mean."""
     rows = []
@@ -188,10 +204,19 @@ def slice_table(view: View) -> str:
 
 
 def by_measure(view: View, keys: Sequence[str]) -> str:
-    """Tabulate one row a column, one column a system: for metrics with many columns."""
+    """Tabulate one row a column, one column a system; columns that say the same of every system are named below it."""
     systems = [system for system in view.study.systems if any(view.entry(system, key) for key in keys)]
-    rows = [[view.heading(key), *(view.bounded(key, view.entry(system, key)) for system in systems)] for key in keys]
-    return table(["", *map(cell, systems)], rows)
+    entries = {key: [view.entry(system, key) for system in systems] for key in keys}
+    known = {key: [entry for entry in some if entry] for key, some in entries.items()}
+    same = {key for key, some in known.items() if len(some) > 1 and len({entry["value"] for entry in some}) == 1}
+    rows = [
+        [view.heading(key), *(view.bounded(key, entry) for entry in some)]
+        for key, some in entries.items()
+        if key not in same
+    ]
+    constant = [f"{view.heading(key)} {view.bounded(key, known[key][0])}" for key in keys if key in same]
+    note = f"The same for every system that has it: {'; '.join(constant)}." if constant else ""
+    return "\n\n".join(part for part in (table(["", *map(cell, systems)], rows), note) if part)
 
 
 def other_keys(view: View) -> list[str]:
@@ -246,18 +271,30 @@ def time_table(view: View) -> str:
 
 
 def signature_list(view: View) -> str:
-    """List each signature once, with the systems it stands beside."""
+    """List each signature once, under the systems it stands beside; what several share is said once for all of them."""
     users: dict[str, list[str]] = {}
     for system in view.study.systems:
         for key in view.study.systems[system].columns:
             users.setdefault(view.entry(system, key)["signature"], []).append(system)
-    everyone = list(view.study.systems)
-    return bullets(
-        [
-            ("all" if systems == everyone else cell(", ".join(systems)), code(signature))
-            for signature, systems in users.items()
-        ]
-    )
+    grouped: dict[tuple[str, ...], list[str]] = {}
+    for signature, systems in users.items():
+        grouped.setdefault(tuple(systems), []).append(signature)
+    everywhere = _shared_parts(list(users))
+    parts = [f"All: {code('|'.join(everywhere))}"] if everywhere else []
+    for names, signatures in grouped.items():
+        own = [part for part in _shared_parts(signatures) if part not in everywhere] if len(signatures) > 1 else []
+        left = ["|".join(p for p in s.split("|") if p not in {*everywhere, *own}) for s in signatures]
+        shared = f", {code('|'.join(own))}" if own else ""
+        parts.append(f"**{cell(', '.join(names))}**{shared}:\n\n" + "\n".join(f"- {code(s)}" for s in left))
+    return "\n\n".join(parts)
+
+
+def _shared_parts(signatures: Sequence[str]) -> list[str]:
+    """The parts after the name that all of them have, in the order of the first."""
+    if not signatures:
+        return []
+    sets = [set(signature.split("|")[1:]) for signature in signatures]
+    return [part for part in signatures[0].split("|")[1:] if all(part in each for each in sets)]
 
 
 def reward_key(view: View) -> str | None:

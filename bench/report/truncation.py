@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.report.markdown import cell, section, table
+from bench.report.markdown import cell, joined, table
 from bench.report.view import NONE, View, count, share
 
 
@@ -15,7 +15,7 @@ def limits(view: View) -> str:
         f"{text.max_target_tokens:,} tokens loses its end where a model is trained on it or its KL is taken, and is "
         f"not cut where summaries are scored. A summary is ended after {generation.max_new_tokens:,} tokens."
     )
-    return section("Limits", rules, _by_variant(view), _by_split(view))
+    return joined(rules, _by_variant(view), _by_split(view))
 
 
 def _by_variant(view: View) -> str:

@@ -82,19 +82,23 @@ class View:
             return NONE
         return self.format.number(key, value, sign)
 
+    def detectable(self, key: str, value: float | None) -> str:
+        """Format the smallest difference that would be found, to two digits; nothing where it prints as 0."""
+        if value is None:
+            return NONE
+        text = self.format.number(key, value, sign=True).lstrip("+")
+        return text if float(text) > 0 else NONE
+
     def finer(self, key: str, value: float) -> str:
         """Format a spread in its column's unit, with a digit more than the values."""
         return self.format.number(key, value, finer=1)
 
     def bounded(self, key: str, entry: dict[str, Any], field: str = "value", sign: bool = False) -> str:
-        """Format a value with its interval, `74.3 [72.9, 75.6]`."""
+        """Format a value with its interval: `74.3 ± 1.4`, and `2.1 [1.4, 5.0]` where that is not symmetric."""
         if field not in entry:
             return NONE
         low, high = ("low", "high") if field in ("value", "difference") else (f"{field}_low", f"{field}_high")
-        text = self.number(key, entry[field], sign)
-        if low not in entry:
-            return text
-        return f"{text} [{self.number(key, entry[low], sign)}, {self.number(key, entry[high], sign)}]"
+        return self.format.bounded(key, entry[field], entry.get(low), entry.get(high), sign)
 
 
 class ColumnFormat:
@@ -123,8 +127,26 @@ class ColumnFormat:
 
     def number(self, key: str, value: float, sign: bool = False, finer: int = 0) -> str:
         """Format one value in its column's unit."""
-        decimals = UNITS[self.columns[key].unit][1] if key in self.columns else 3
-        return fixed(value * self.factor(key), decimals + finer, sign)
+        return fixed(value * self.factor(key), self._decimals(key) + finer, sign)
+
+    def bounded(self, key: str, value: float, low: float | None, high: float | None, sign: bool = False) -> str:
+        """Format a value as precisely as its interval tells it; with ± where both arms print alike, else in brackets."""
+        if low is None or high is None:
+            return self.number(key, value, sign)
+        if low == high:  # a system held against itself
+            return "0" if value == 0 else self.number(key, value, sign)
+        factor, most = self.factor(key), max(self._decimals(key), 2)
+        decimals = min(significant_decimals(factor * (high - low) / 2), most)
+        text = rounded(factor * value, decimals, sign)
+        arms = [rounded(factor * arm, decimals) for arm in (value - low, high - value)]
+        if float(arms[0]) == float(arms[1]) == 0:  # too narrow to print
+            return self.number(key, value, sign)
+        if arms[0] == arms[1]:
+            return f"{text} ± {arms[0]}"
+        return f"{text} [{rounded(factor * low, decimals, sign)}, {rounded(factor * high, decimals, sign)}]"
+
+    def _decimals(self, key: str) -> int:
+        return UNITS[self.columns[key].unit][1] if key in self.columns else 3
 
     def difference(self, key: str, value: float) -> str:
         """Format a difference, which keeps a digit more to be seen."""
@@ -143,12 +165,29 @@ def titled(column: Column) -> str:
     return column.title + ("" if unit.strip(" ()") in column.title.lower() else unit)
 
 
-def fixed(value: float, decimals: int, sign: bool = False) -> str:
-    """Format with so many decimals: no `-0.0`, and a small value (not a difference) is never rounded away to 0."""
+def significant_decimals(half_width: float) -> int:
+    """Return how many decimals an interval of this half-width deserves: its own first digit, two where they are below 355.
+
+    The rule of the Particle Data Group (Review of Particle Physics, section 5.3): 136 ± 3.5 is 136 ± 4, 66.52 ± 1.31 is
+    66.5 ± 1.3. Never fewer than none; the caller bounds them for an interval of next to no width.
+    """
+    if not half_width > 0:
+        return 0
+    exponent = math.floor(math.log10(half_width))
+    leading = round(half_width / 10.0**exponent * 100)  # 100 to 1000
+    return max(0, (1 if leading < 355 else 0) - exponent)
+
+
+def rounded(value: float, decimals: int, sign: bool = False) -> str:
+    """Format with so many decimals, without a sign before 0."""
     text = f"{value:{'+' if sign else ''}.{decimals}f}"
-    if float(text) != 0:
-        return text
-    return text.lstrip("+-") if sign or abs(value) < 1e-9 else f"{value:.1g}"
+    return text if float(text) != 0 else text.lstrip("+-")
+
+
+def fixed(value: float, decimals: int, sign: bool = False) -> str:
+    """Format with so many decimals; a small value that has no interval (not a difference) is never rounded away to 0."""
+    text = rounded(value, decimals, sign)
+    return text if float(text) != 0 or sign or abs(value) < 1e-9 else f"{value:.1g}"
 
 
 def share(value: float | None, decimals: int = 1) -> str:
@@ -209,8 +248,25 @@ def reading(view: View, key: str, change: dict[str, Any]) -> str:
     if side == 0 and not possible:
         return f"{NONE_POSSIBLE}: {count(change.get('changed'))} of {count(change.get('n'))} dialogues differ"
     if side == 0:
-        return not_shown(view.number(key, change.get("smallest_detectable")))
+        return not_shown(view.detectable(key, change.get("smallest_detectable")))
     return side_word(side, view.study.columns[key].higher_is_better)
+
+
+def relative(view: View, change: dict[str, Any]) -> str:
+    """Format by how much a mean of toxicity changed, `, -61 %`, where the test shows it and its interval says something."""
+    low = change.get("mean_improvement_low")
+    if view.moved(change) == 0 or low is None or low < -1:
+        return ""
+    return f", {rounded(-100 * change['mean_improvement'], 0, sign=True)} %"
+
+
+MARKS = {"better": "▲", "worse": "▼", "rises": "△", "falls": "▽"}
+
+
+def marked(view: View, key: str, change: dict[str, Any]) -> str:
+    """Put a sign before the reading of a change: ▲ better, ▼ worse, △ ▽ where no side is better, ○ where none is shown."""
+    words = reading(view, key, change)
+    return f"{MARKS.get(words, '○')} {words}"
 
 
 def side_word(side: int, higher_is_better: bool | None) -> str:

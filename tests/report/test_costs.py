@@ -20,7 +20,7 @@ def test_costs_hold_sizes_and_times(built: Built) -> None:
     assert contents["variants"]["lora"]["train"]["training_seconds"] == 61.5
     assert contents["variants"]["lora"]["generate"]["generation_tokens_per_second"] == 900.5
     assert contents["total_wall_seconds"] == pytest.approx(5 * 83 + 1)
-    time_table = section_of(built[2], "Where the time went")
+    time_table = section_of(built[2], "Cost")
     assert "train/full" in time_table
     assert "16.8 %" in time_table
 

@@ -12,8 +12,9 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from bench.core.terminal import single_line
+from bench.metrics import Column
 from bench.report import view
-from bench.report.markdown import cell, code, line, section, table
+from bench.report.markdown import cell, code, folded, line, section, table
 
 PARSER = MarkdownIt("commonmark", {"html": True, "linkify": False}).enable(["table", "strikethrough"])
 # Text made of what Markdown, HTML and terminals give a meaning to, beside any other text.
@@ -170,7 +171,7 @@ def test_addresses_and_names_are_not_linked() -> None:
 
 
 def test_a_turn_of_dialogsum_stays_readable() -> None:
-    assert line("#Person1#: Hi, it is 5 o'clock - really?") == "#Person1#: Hi, it is 5 o'clock - really?"
+    assert line("#Person1#: Hi, it is 5 o'clock - really?") == "&#35;Person1#: Hi, it is 5 o'clock - really?"
 
 
 def test_a_section_without_content_is_nothing() -> None:
@@ -207,3 +208,42 @@ def test_sizes_times_and_rates_are_as_people_say_them() -> None:
     assert [view.seconds(x) for x in (None, 3.21, 150, 9000)] == ["–", "3.2 s", "2.5 min", "2.5 h"]
     assert [view.rate(x) for x in (None, 3.214, 15_000.4)] == ["–", "3.21", "15,000"]
     assert [view.p_value(x) for x in (None, 0.5, 0.0234, 0.0001)] == ["–", "0.50", "0.023", "0.0001"]
+
+
+@pytest.mark.parametrize(
+    ("half_width", "decimals"),
+    # The Particle Data Group's own examples: .827 ± .119 -> .83 ± .12, .827 ± .367 -> .8 ± .4; and a width of thousands.
+    [(0.119, 2), (0.367, 1), (1.31, 1), (3.5, 1), (3.55, 0), (9.6, 0), (42.0, 0), (4200.0, 0), (0.0, 0)],
+)
+def test_decimals_follow_the_rule_of_the_particle_data_group(half_width: float, decimals: int) -> None:
+    assert view.significant_decimals(half_width) == decimals
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "low", "high", "sign", "expected"),
+    [
+        ("points", 0.66518, 0.6520, 0.6783, False, "66.5 ± 1.3"),
+        ("nats", 136.356, 132.785, 139.887, False, "136 ± 4"),
+        ("nats", 0.4996, 0.470, 0.533, False, "0.500 [0.470, 0.533]"),
+        ("share", 0.107, 0.081, 0.139, False, "10.7 [8.1, 13.9]"),
+        ("points", -0.0196, -0.032, -0.008, True, "-2.0 ± 1.2"),
+        ("points", 0.0, -0.012, 0.012, True, "0.0 ± 1.2"),
+        ("points", -0.0004, -0.2, 0.2, True, "0 ± 20"),
+        ("share", 0.00002, 0.000003, 0.012, False, "0.0 [0.0, 1.2]"),
+        ("share", 0.5, 0.49999999, 0.50000001, False, "50.0"),
+        ("nats", 0.0, 0.0, 0.0, False, "0"),
+        ("points", 0.5, None, None, False, "50.0"),
+        ("unknown", 2.0, 1.0, 3.0, False, "2.0 ± 1.0"),
+    ],
+)
+def test_a_number_is_as_precise_as_its_interval(
+    key: str, value: float, low: float | None, high: float | None, sign: bool, expected: str
+) -> None:
+    units = ("points", "nats", "share")
+    format = view.ColumnFormat({unit: Column(title=unit, unit=unit, higher_is_better=None) for unit in units})
+    assert format.bounded(key, value, low, high, sign) == expected
+
+
+def test_a_fold_has_the_blank_lines_that_github_wants() -> None:
+    assert folded("T", "", "| a |\n| --- |") == "<details>\n<summary>T</summary>\n\n| a |\n| --- |\n\n</details>"
+    assert folded("T", "", "") == ""

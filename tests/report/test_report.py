@@ -17,7 +17,7 @@ from tests.report.toy import START, Built, fabricate, section_of, toy_params
 def test_build_returns_a_headline(study: parameters.Params) -> None:
     headline = report.build(study)
     assert re.match(
-        r"report: 5 variants, ROUGE-1 baseline [\d.]+ \[[\d.]+, [\d.]+\], full .* -> reports/toy/report.md$", headline
+        r"report: 5 variants, ROUGE-1 baseline [\d.]+ ± [\d.]+, full .* -> reports/toy/report.md$", headline
     )
     assert "\n" not in headline
 
@@ -27,7 +27,9 @@ def test_the_folder_holds_what_dvc_expects(built: Built) -> None:
     assert {"metrics.json", "costs.json", "scores.csv", "predictions.jsonl", "report.md", "plots"} == {
         path.name for path in folder.iterdir()
     }
-    assert {"tradeoff.png", "tradeoff.csv", "curves.png", "curves"} == {p.name for p in (folder / "plots").iterdir()}
+    assert {"tradeoff.png", "tradeoff.csv", "differences.png", "differences.csv", "curves.png", "curves"} == {
+        p.name for p in (folder / "plots").iterdir()
+    }
 
 
 def test_another_build_elsewhere_is_equal_to_the_byte(finished: Path, workdir: Path) -> None:
@@ -58,7 +60,7 @@ def test_a_small_study_without_human_alignment_or_toxicity(workdir: Path) -> Non
     report.build(params.model_copy(update={"variants": few, "metrics": {"rouge": params.metrics["rouge"]}}))
     text = (paths.report_dir("toy") / "report.md").read_text()
     assert "human" not in section_of(text, "Results").split("`human`")[0]
-    assert "What alignment changed" not in text
+    assert "Is the reward being gamed" not in text
     assert "tradeoff.png" not in text
     one = {"full": params.variants["full"]}
     report.build(params.model_copy(update={"variants": one}))  # its start is no variant: nothing to compare with

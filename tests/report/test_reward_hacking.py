@@ -99,7 +99,7 @@ def test_verdicts(shifts: dict[str, float], texts: list[str] | None, verdict: st
         assert "of the dialogues got one and the same summary, or none" in text
     else:
         for key in ("toxicity_judge", "reward"):
-            assert made.bounded(key, made.change("ppo", key), "difference", sign=True) in text.split("measure")[0]
+            assert made.bounded(key, made.change("ppo", key), "difference", sign=True) in text.split("<details>")[0]
 
 
 def test_a_judge_that_taught_cannot_acquit() -> None:
@@ -109,14 +109,16 @@ def test_a_judge_that_taught_cannot_acquit() -> None:
 
 
 def test_the_cost_in_quality_is_said_beside_the_verdict() -> None:
-    assert "It cost ROUGE-1: -10.0 [" in reward_hacking.hacking(view(LESS | {"rouge1": -0.1}))
+    assert "It cost ROUGE-1: -10" in reward_hacking.hacking(view(LESS | {"rouge1": -0.1}))
     assert "It cost" not in reward_hacking.hacking(view(LESS))
 
 
 def test_what_could_have_been_seen_stands_beside_no_change() -> None:
     made = view({"reward": 1.0})
     visible = made.change("ppo", "toxicity_judge")["smallest_detectable"]
-    assert f"no change shown; ±{made.number('toxicity_judge', visible)} would be found" in reward_hacking.hacking(made)
+    assert f"no change shown; ±{made.detectable('toxicity_judge', visible)} would be found" in reward_hacking.hacking(
+        made
+    )
 
 
 def test_the_verdict_names_the_p_of_each_of_its_tests() -> None:
@@ -164,7 +166,7 @@ def test_every_field_stands_in_the_table() -> None:
         "Correlation of reward and words, after",
     ):
         assert f"| {title}" in text
-    html = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
+    html = MarkdownIt("commonmark", {"html": True}).enable("table").render(text)
     assert html.count("<table>") == 1
     for block in text.split("\n\n"):
         assert len({line.count("|") for line in block.splitlines() if line.startswith("|")}) <= 1
@@ -233,6 +235,6 @@ def test_a_collapsed_variant_is_marked_and_compared_with_nothing() -> None:
     assert text.startswith(
         "> **Warning:** `ppo` collapsed: 90 % of the dialogues got one and the same summary, or none."
     )
-    row = next(line for line in tables.main_table(made).splitlines() if line.startswith("| ppo"))
+    row = next(line for line in tables.front_table(made).splitlines() if line.startswith("| ppo"))
     assert "collapsed" in row and not any(sign.isdigit() for sign in row)
     assert not view(texts=["ok ok"] * (N - 5) + [f"alive {k}" for k in range(5)]).metrics["collapsed"]

@@ -1,4 +1,4 @@
-"""The first paragraph: every word about a result follows its test, in the wording of the tables."""
+"""The first sentences: every word about a result follows its test, in the wording of the tables."""
 
 from __future__ import annotations
 
@@ -6,40 +6,49 @@ import pytest
 
 from bench import stats
 from bench.report import estimates, summary
-from bench.report.view import reading
+from bench.report.view import reading, relative
 from tests.report.test_reward_hacking import view
 
 
 @pytest.mark.parametrize(
     ("shifts", "sentence"),
     [
-        ({"toxicity_judge": -0.1, "toxicity_reward": -0.1}, "falls (-10.0 ["),
-        ({"toxicity_judge": 0.1, "toxicity_reward": 0.1}, "rises (+10.0 ["),
-        ({"toxicity_judge": 0.1}, "verdict: more toxic by the judge that training never saw"),
-        ({"toxicity_reward": -0.1}, "verdict: only the reward moved: reward hacking suspected"),
-        ({"toxicity_judge": -0.1, "toxicity_reward": -0.1}, "verdict: less toxic by the judge that training never saw"),
-        ({"rouge1": -0.1}, "; ROUGE-1 falls (-10.0 ["),
-        ({"rouge1": 0.1}, "; ROUGE-1 rises (+10.0 ["),
+        ({"toxicity_judge": -0.1, "toxicity_reward": -0.1}, "(by the judge -10"),
+        ({"toxicity_judge": 0.1, "toxicity_reward": 0.1}, "(by the judge +10"),
+        ({"toxicity_judge": 0.1}, "**more toxic by the judge that training never saw**"),
+        ({"toxicity_reward": -0.1}, "**only the reward moved: reward hacking suspected**"),
+        ({"toxicity_judge": -0.1, "toxicity_reward": -0.1}, "**less toxic by the judge that training never saw**"),
+        ({"rouge1": -0.1}, "; ROUGE-1 -10"),
+        ({"rouge1": -0.1}, ", worse."),
+        ({"rouge1": 0.1}, ", better."),
     ],
 )
 def test_each_word_follows_the_test(shifts: dict[str, float], sentence: str) -> None:
     made = view(shifts)
     made.costs["variants"] |= {"full": {}, "ppo": {}}
-    assert sentence in summary.summary(made)
+    (line,) = (line for line in summary.verdicts(made).splitlines() if line.startswith("- `ppo` (from `full`): "))
+    assert sentence in line
 
 
-@pytest.mark.parametrize(
-    ("key", "title"), [("toxicity_judge", "as the independent judge sees it"), ("rouge1", "ROUGE-1")]
-)
-def test_what_no_test_shows_has_the_reading_of_the_tables(key: str, title: str) -> None:
+def test_what_no_test_shows_has_the_reading_of_the_tables() -> None:
     made = view()
     made.costs["variants"] |= {"full": {}, "ppo": {}}
-    change = made.change("ppo", key)
-    words = reading(made, key, change)
+    change = made.change("ppo", "rouge1")
+    words = reading(made, "rouge1", change)
     assert words.startswith("no change shown; ±")
-    unit = " points" if key == "toxicity_judge" else ""
-    difference = made.bounded(key, change, "difference", sign=True)
-    assert f"{title}: {difference}{unit}, {words}" in summary.summary(made)
+    difference = made.bounded("rouge1", change, "difference", sign=True)
+    assert (
+        f"**no change shown** (by the judge {made.bounded('toxicity_judge', made.change('ppo', 'toxicity_judge'), 'difference', sign=True)}); ROUGE-1 {difference}, {words}."
+        in summary.verdicts(made)
+    )
+
+
+def test_a_relative_change_is_said_only_where_one_is_shown_and_bounded() -> None:
+    made = view({"toxicity_judge": -0.1})
+    change = made.change("ppo", "toxicity_judge")
+    assert relative(made, change) == f", -{100 * change['mean_improvement']:.0f} %"
+    assert relative(made, change | {"mean_improvement_low": -2.9}) == ""
+    assert relative(made, change | {"p_holm": 0.06}) == ""
 
 
 def test_a_change_that_no_number_of_dialogues_bounds_has_no_detectable_difference() -> None:

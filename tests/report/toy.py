@@ -162,4 +162,8 @@ def column(system: str, key: str) -> np.ndarray:
 
 
 def section_of(text: str, title: str) -> str:
+    """What stands under a heading, or folded under a line of that title."""
+    fold = f"<summary>{title}</summary>"
+    if fold in text:
+        return text.split(fold, 1)[1].split("\n</details>", 1)[0]
     return text.split(f"\n## {title}\n", 1)[1].split("\n## ", 1)[0]
