@@ -140,7 +140,8 @@ class ColumnFormat:
         text = rounded(factor * value, decimals, sign)
         arms = [rounded(factor * arm, decimals) for arm in (value - low, high - value)]
         if float(arms[0]) == float(arms[1]) == 0:  # too narrow to print
-            return self.number(key, value, sign)
+            tiny = 0 < factor * value < 10.0**-most / 2
+            return f"&lt; {10.0**-most:g}" if tiny and not sign else text
         if arms[0] == arms[1]:
             return f"{text} ± {arms[0]}"
         return f"{text} [{rounded(factor * low, decimals, sign)}, {rounded(factor * high, decimals, sign)}]"
