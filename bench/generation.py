@@ -46,8 +46,7 @@ def generate(
     out it is written in parts; `parts` remembers what fitted.
     """
     model, was_training = loaded.model, loaded.model.training
-    prompts = getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False)
-    decode = _decode_with_prompts if prompts else _decode
+    decode = _decode_with_prompts if learns_prompts(loaded) else _decode
     model.eval()
 
     def written(part: Sequence[int]) -> list[torch.Tensor]:
@@ -59,8 +58,12 @@ def generate(
         rows = torch.stack((parts or memory.Parts(f"{loaded.name}: summaries")).run(own, written))
         rows = distributed.all_gather(rows, len(sources)) if shared else rows
     model.train(was_training)
-    eos = int(loaded.tokenizer.eos_token_id)
-    return [[_until_end(row, eos) for row in drawn] for drawn in rows.tolist()]
+    return [[_until_end(row, loaded.ends) for row in drawn] for drawn in rows.tolist()]
+
+
+def learns_prompts(loaded: Loaded) -> bool:
+    """Tell whether the model has a prompt learner, whose prompts peft alone knows where to put."""
+    return bool(getattr(getattr(loaded.model, "active_peft_config", None), "is_prompt_learning", False))
 
 
 def _decode(
@@ -71,11 +74,11 @@ def _decode(
     transformers' `generate` carries every row of a batch to the end of its longest, and follows settings in the
     checkpoint that nobody asked for here. This loop leaves finished rows behind and knows no settings.
     """
-    model, eos = loaded.model, int(loaded.tokenizer.eos_token_id)
+    model, ends = loaded.model, torch.tensor(loaded.ends, device=loaded.device)
     draws = 1 if uniforms is None else uniforms.shape[1]
     flat = None if uniforms is None else uniforms.flatten(0, 1).to(loaded.device)
     state = architectures.of(model).start_decoding(model, sources, int(loaded.tokenizer.pad_token_id))
-    tokens = torch.full((len(sources) * draws, limit), eos, device=loaded.device)
+    tokens = torch.full((len(sources) * draws, limit), loaded.ends[0], device=loaded.device)
     last, rows = None, torch.arange(len(tokens), device=loaded.device)
     ended = torch.zeros_like(rows, dtype=torch.bool)
     for step in range(limit):
@@ -85,7 +88,7 @@ def _decode(
             logits = logits.repeat_interleave(draws, 0)
         last = logits.argmax(-1, keepdim=True) if flat is None else _sample_token(logits, flat[rows, step])
         tokens[rows, step] = last[:, 0]
-        ended |= last[:, 0] == eos
+        ended |= torch.isin(last[:, 0], ends)
         growing = (~ended).nonzero()[:, 0]
         if not len(growing):
             break
@@ -129,25 +132,26 @@ def _decode_with_prompts(
             max_new_tokens=limit,
             num_beams=1,
             pad_token_id=loaded.tokenizer.pad_token_id,
-            eos_token_id=loaded.tokenizer.eos_token_id,
+            eos_token_id=list(loaded.ends),
             decoder_start_token_id=loaded.model.generation_config.decoder_start_token_id,
             do_sample=False,
         ),
         logits_processor=LogitsProcessorList(sampling),
     )[:, 1:]
-    full = torch.full((len(rows), limit), int(loaded.tokenizer.eos_token_id), device=rows.device)
+    full = torch.full((len(rows), limit), loaded.ends[0], device=rows.device)
     full[:, : rows.shape[1]] = rows
     return full.unflatten(0, (-1, draws))
 
 
-def _until_end(tokens: list[int], eos: int) -> Generated:
-    end = tokens.index(eos) + 1 if eos in tokens else len(tokens)
-    return Generated(tuple(tokens[:end]), eos not in tokens)
+def _until_end(tokens: list[int], ends: Sequence[int]) -> Generated:
+    first = next((place for place, token in enumerate(tokens) if token in ends), None)
+    return Generated(tuple(tokens if first is None else tokens[: first + 1]), first is None)
 
 
 def text_of(loaded: Loaded, written: Generated) -> str:
-    """Decode a summary, without special tokens."""
-    return str(loaded.tokenizer.decode(list(written.token_ids), skip_special_tokens=True)).strip()
+    """Decode a summary, without its end and without special tokens."""
+    ids = list(written.token_ids if written.hit_limit else written.token_ids[:-1])
+    return str(loaded.tokenizer.decode(ids, skip_special_tokens=True)).strip()
 
 
 def uniform_numbers(seed: int, example: str, draw: int, count: int) -> np.ndarray:

@@ -18,6 +18,7 @@ def main(name: str) -> str:
             facts = source.build(block, BuildContext(out, work=work))
         else:
             facts = source.build(block, BuildContext(out))
+        facts |= {"problem_type": block.problem_type} if block.problem_type else {}
         storage.write_json(out / "facts.json", facts)
     costs.record("checkpoint", name, meter.costs())
     if source.TRAINS:

@@ -5,6 +5,7 @@ Where the file is quantised, the weights are what it makes of them.
 
 from __future__ import annotations
 
+import re
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,11 @@ class Config(CheckpointConfig):
         with file.open("rb") as opened:
             if opened.read(4) != b"GGUF":
                 raise UserError(f"{WHERE}: path: '{self.path}' is no GGUF file; give one that llama.cpp can read.")
+        if part := re.search(r"-\d{5}-of-(\d{5})\.gguf$", file.name):
+            raise UserError(
+                f"{WHERE}: path: '{self.path}' is one of {int(part[1])} parts; give the merged file "
+                "(llama-gguf-split --merge)."
+            )
         if find_spec("gguf") is None:
             raise UserError(f"{WHERE}: the package that reads the format is missing; run `pip install gguf`.")
 
@@ -67,8 +73,18 @@ def _convert(file: Path, out: Path) -> None:
 
     logging.disable_progress_bar()
     source: dict[str, Any] = {"gguf_file": file.name, "local_files_only": True}
-    model = AutoModelForCausalLM.from_pretrained(
-        file.parent, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True), **source
+    loaded: Any = AutoModelForCausalLM.from_pretrained(
+        file.parent,
+        dtype=torch.float32,
+        quantization_config=GgufConfig(dequantize=True),
+        output_loading_info=True,
+        **source,
     )
+    model, report = loaded
+    if lacking := sorted(report["missing_keys"]):  # which would be random numbers
+        raise UserError(
+            f"{file} lacks {len(lacking)} weights of its model ({', '.join(lacking[:3])}); give a whole file; one in parts must "
+            "be merged first (llama-gguf-split --merge)."
+        )
     model.save_pretrained(out)
     AutoTokenizer.from_pretrained(file.parent, **source).save_pretrained(out)

@@ -123,6 +123,8 @@ def _transformer(name: str, folder: Path, device: str, precision: str) -> Classi
     if tokenizer.pad_token_id is None:
         raise UserError(f"{folder}: the tokenizer has no padding token; set pad_token in its tokenizer_config.json.")
     untrusted.check_vocabulary(folder, tokenizer, model)
+    # A decoder's head looks for the last token that is no padding, by the config's word for it; we pad by the tokenizer's.
+    model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
     model = model.to(device, getattr(torch, precision)).eval().requires_grad_(False)
     _hasten(model)
     identity = f"{model.config.model_type}@{manifest.folder_digest(folder)[:8]}"
@@ -142,7 +144,7 @@ def _from_folder(folder: Path) -> tuple[Any, Any]:
         dtype=torch.float32,
         output_loading_info=True,
     )
-    untrusted.check_keys(folder, set(report["missing_keys"]), set(report["unexpected_keys"]))
+    untrusted.check_keys(folder, set(report["missing_keys"]), set(report["unexpected_keys"]), model)
     return tokenizer, model
 
 
@@ -158,7 +160,15 @@ def _hasten(model: Any) -> None:
 def _check_head(path: Path) -> None:
     """Only one softmax over two or more labels gives probabilities that compare between classifiers."""
     config = storage.read_object(path)
-    kind = config.get("problem_type") or "single_label_classification"
+    stated = storage.read_object(path.with_name("facts.json")) if path.with_name("facts.json").exists() else {}
+    kind = config.get("problem_type") or stated.get("problem_type")
+    if kind is None and len(config.get("id2label", ())) > 2:
+        raise UserError(
+            f"{path}: problem_type: not said, and {len(config['id2label'])} labels are one choice or as many questions; where "
+            "one softmax over them is right, write problem_type: single_label_classification into the checkpoint's block "
+            "of params.yaml."
+        )
+    kind = kind or "single_label_classification"
     if kind != "single_label_classification":
         raise UserError(
             f"{path}: problem_type: '{kind}' is not supported; use a classifier with a softmax over its "

@@ -70,8 +70,26 @@ def lineage(name: str) -> list[Path]:
 
 
 def files_of(folder: Path) -> list[Path]:
-    """List the files that a model in a folder is loaded from, by name."""
-    return [path for path in sorted(folder.iterdir()) if path.is_file() and _loaded_from(path.name)]
+    """List the files that a model in a folder is loaded from, by name.
+
+    Of several sets of weights (`consolidated.safetensors` beside shards) that is the one which transformers reads.
+    """
+    known = [path for path in sorted(folder.iterdir()) if path.is_file() and _loaded_from(path.name)]
+    weights = {path.name for path in weights_of(folder)}
+    return [path for path in known if path.suffix != ".safetensors" or path.name in weights]
+
+
+def weights_of(folder: Path) -> list[Path]:
+    """List the safetensors files that the weights of a folder are read from: the shards of the index, or the one file."""
+    found = sorted(folder.glob("*.safetensors"))
+    index = folder / "model.safetensors.index.json"
+    if (folder / "model.safetensors").exists():
+        return [folder / "model.safetensors"]
+    if index.exists():
+        shards = read_object(index).get("weight_map")
+        named = set(shards.values()) if isinstance(shards, dict) else set()
+        return [path for path in found if path.name in named] or found
+    return found
 
 
 def _loaded_from(name: str) -> bool:
@@ -125,14 +143,14 @@ def tensor_shapes(path: Path) -> dict[str, list[int]]:
 def stored_parameters(name: str) -> int:
     """Count the parameters in the safetensors files of `models/<name>` and its parents, from their headers alone."""
     facts = read_manifest(name)
-    shapes = [shape for path in model_path(name).glob("*.safetensors") for shape in tensor_shapes(path).values()]
+    shapes = [shape for path in weights_of(model_path(name)) for shape in tensor_shapes(path).values()]
     own = sum(map(math.prod, shapes))
     return own if facts["parent"] is None else own + stored_parameters(facts["parent"])
 
 
 def stored_bytes(name: str) -> int:
     """Count the bytes of the weights that `models/<name>` itself holds: an adapter's are its own, an alias has none."""
-    return sum(path.stat().st_size for path in model_path(name).glob("*.safetensors"))
+    return sum(path.stat().st_size for path in weights_of(model_path(name)))
 
 
 def sizes(name: str) -> dict[str, int]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from bench.core.terminal import single_line
 
@@ -136,17 +137,31 @@ class TextConfig(Strict):
 
     A dialogue that does not fit in `max_source_tokens` loses its end; the instruction after it is kept whole. With `chat`
     the prompt is what a user says, in the tokenizer's chat template, and the summary is the assistant's answer.
+    `chat_options` are the template's own switches (`enable_thinking: false`); `chat_date` is today to a template that
+    asks for the date, so that the same study has the same input tomorrow.
     """
 
     prompt: str = "Summarize the following conversation.\n\n{source}\n\nSummary: "
     chat: bool = False
+    chat_options: dict[str, bool | int | float | str] = {}
+    chat_date: date | None = None
     max_source_tokens: int = Field(512, ge=8, le=1_000_000)
     max_target_tokens: int = Field(128, ge=2, le=1_000_000)
 
     @property
     def prompt_digest(self) -> str:
-        """The identity of what stands round a dialogue: a sha256 over the prompt and whether a chat template holds it."""
-        return hashlib.sha256(json.dumps([self.prompt, self.chat]).encode()).hexdigest()
+        """The identity of what stands round a dialogue: a sha256 over the prompt, whether a chat template holds it, and how."""
+        parts: list[Any] = [self.prompt, self.chat]
+        if self.chat_options or self.chat_date:
+            parts += [self.chat_options, str(self.chat_date)]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    @model_validator(mode="after")
+    def _chat_is_on(self) -> TextConfig:
+        if not self.chat and (self.chat_options or self.chat_date):
+            field = "chat_options" if self.chat_options else "chat_date"
+            raise ValueError(f"'{field}' is about a chat template, and 'chat' is false; write chat: true or remove it")
+        return self
 
     @field_validator("prompt")
     @classmethod
@@ -232,9 +247,13 @@ class DatasetConfig(Strict):
 
 
 class CheckpointConfig(Strict):
-    """Base of a checkpoint source's own Config. `source` names the file in bench/checkpoints/."""
+    """Base of a checkpoint source's own Config. `source` names the file in bench/checkpoints/.
+
+    `problem_type` says of a classifier whose config does not that its labels are one choice.
+    """
 
     source: str
+    problem_type: Literal["single_label_classification"] | None = None
 
     def check(self) -> None:
         """Raise UserError when what the block names is not at hand. Nothing is read or fetched."""

@@ -12,7 +12,8 @@ from bench.core import manifest, storage
 from bench.core.schema import UNREADABLE, UserError
 
 # Keys by which a configuration names code to be imported or downloaded. Nothing here follows them; a model that needs
-# its own code would be another model without it, so it is refused instead of being loaded as something else.
+# its own code would be another model without it, so it is refused instead of being loaded as something else. `auto_map`
+# also stands in models that transformers has learnt to load itself since: those load by its own code.
 CODE = ("auto_map", "custom_pipelines", "custom_generate", "trust_remote_code")
 KERNELS = ("attn_implementation", "_attn_implementation", "_attn_implementation_internal", "experts_implementation")
 VOCABULARIES = ("vocab.json", "added_tokens.json")
@@ -26,13 +27,22 @@ def check_folder(folder: Path) -> None:
         UserError: it names the file, the field and the fix.
     """
     tensors = 0
-    for path in sorted(folder.glob("*.safetensors")):
+    for path in manifest.weights_of(folder):
         tensors += len(manifest.tensor_shapes(path))
+    native = _is_native(folder / "config.json")
     for path in sorted(folder.glob("*.json")):
-        _check_settings(path, storage.read_json(path), tensors)
+        _check_settings(path, storage.read_json(path), tensors, native)
 
 
-def _check_settings(path: Path, settings: Any, tensors: int) -> None:
+def _is_native(path: Path) -> bool:
+    """Whether the installed transformers has a class of its own for the model type."""
+    from transformers import CONFIG_MAPPING
+
+    settings = storage.read_json(path) if path.exists() else {}
+    return isinstance(settings, dict) and str(settings.get("model_type")) in CONFIG_MAPPING
+
+
+def _check_settings(path: Path, settings: Any, tensors: int, native: bool) -> None:
     needed = ("config.json", "adapter_config.json", "tokenizer_config.json", "generation_config.json", "tokenizer.json")
     if path.name in needed and not isinstance(settings, dict):
         raise UserError(f"{path} must hold a JSON object; save the model again with save_pretrained.")
@@ -41,7 +51,9 @@ def _check_settings(path: Path, settings: Any, tensors: int) -> None:
     for key, value in _entries(settings):
         if UNREADABLE.search(key):  # libraries print the keys they do not know
             raise UserError(f"{path}: {key!r:.60}: a key with control characters; restore the file.")
-        if (key in CODE and value) or (key in KERNELS and not re.fullmatch(r"\w+", str(value))):
+        if (key in CODE and value and not (key == "auto_map" and native)) or (
+            key in KERNELS and not re.fullmatch(r"\w+", str(value))
+        ):
             raise UserError(
                 f"{path}: {key}: the model asks to run code of its own, which is never done; name a model that "
                 "transformers knows."
@@ -53,7 +65,7 @@ def _check_settings(path: Path, settings: Any, tensors: int) -> None:
             f"{path}: quantization_config: quantised weights are not read; save the model in full precision."
         )
     for key, value in settings.items():
-        if "layers" in key and isinstance(value, int) and not 0 <= value <= tensors:
+        if "layers" in key and not key.startswith("max_") and isinstance(value, int) and not 0 <= value <= tensors:
             raise UserError(
                 f"{path}: {key}: {value} layers, and the weights beside it are {tensors} tensors; restore the file."
             )
@@ -88,18 +100,45 @@ def loading(folder: Path) -> Iterator[None]:
         ) from None
 
 
-def check_keys(folder: Path, missing: set[str], unexpected: set[str]) -> None:
+def check_keys(folder: Path, missing: set[str], unexpected: set[str], model: Any = None) -> None:
     """Refuse weights that are not those of the architecture: a library fills gaps with random numbers and goes on.
 
-    What is beside the architecture is refused where it is a layer's; heads of other tasks are common and harmless.
+    What is beside the architecture is refused where it is a layer's; heads of other tasks are common and harmless, and so
+    are constants (the masks of old GPT-2 files). What `model` lacks and makes itself is no gap (sinusoidal positions).
     """
-    gaps, beyond = sorted(missing), sorted(key for key in unexpected if LAYER.search(key))
+    gaps = sorted(missing - (_made_alike(model) if missing and model is not None else set()))
+    beyond = sorted(key for key in unexpected if LAYER.search(key))
+    beyond = [key for key in beyond if not _is_constant(folder, key)] if beyond else []
     if gaps or beyond:
         verb, some, has = ("lacks", gaps, "has") if gaps else ("holds", beyond, "has not")
         raise UserError(
             f"{folder} {verb} {len(some)} weights that the architecture in its config.json {has} "
             f"({', '.join(some[:3])}); restore the folder, or name a model that is whole and made for this task."
         )
+
+
+def _made_alike(model: Any) -> set[str]:
+    """Tensors that are not trained and come out the same from every random start: the architecture computes them."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        fresh = type(model)(model.config)
+    loaded = model.state_dict()
+    fixed = {name: tensor for name, tensor in fresh.named_parameters() if not tensor.requires_grad}
+    fixed |= dict(fresh.named_buffers())
+    return {name for name, tensor in fixed.items() if name in loaded and tensor.equal(loaded[name])}
+
+
+def _is_constant(folder: Path, key: str) -> bool:
+    """Whether a stored tensor has at most two values: one number, or a mask of zeros and ones."""
+    from safetensors import safe_open
+
+    for path in manifest.weights_of(folder):
+        with safe_open(path, "pt") as file:
+            if key in file.keys():  # noqa: SIM118 - it is no mapping
+                return len(file.get_tensor(key).unique()) <= 2
+    return False
 
 
 def check_values(folder: Path, model: Any) -> None:
@@ -111,7 +150,7 @@ def check_values(folder: Path, model: Any) -> None:
     from safetensors import safe_open
 
     loaded = model.state_dict()
-    for path in sorted(folder.glob("*.safetensors")):
+    for path in manifest.weights_of(folder):
         with safe_open(path, "pt") as file:
             for name in sorted(set(file.keys()) & set(loaded)):
                 stored, found = file.get_tensor(name), loaded[name]
@@ -151,9 +190,13 @@ def check_vocabulary(folder: Path, tokenizer: Any, model: Any) -> None:
         raise UserError(
             f"{folder}/tokenizer_config.json: model_max_length: {longest!r:.40} is no number of tokens; correct it."
         )
-    # The post-processor adds tokens by numbers of its own, which the vocabulary need not hold.
+    # The post-processor adds tokens by numbers of its own, which the vocabulary need not hold. A control token beyond the
+    # embeddings (an image's place in a model without images) is harmless: no text is encoded to it.
+    never = {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
     known, added = tokenizer.get_vocab().values(), tokenizer("a", truncation=False, verbose=False)["input_ids"]
-    last, rows = max([*known, *added], default=-1), model.get_input_embeddings().num_embeddings
+    last, rows = max([*(set(known) - never), *added], default=-1), model.get_input_embeddings().num_embeddings
+    needed = [tokenizer.pad_token_id, tokenizer.eos_token_id]
+    last = max([last, *(token for token in needed if token is not None)])
     if not 0 <= last < rows:
         raise UserError(
             f"{folder}: the tokenizer's last token is {last} and the model has embeddings for {rows}; they do not "

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from bench.core.parameters import Params
 from bench.core.schema import Example, Lengths, UserError
+from bench.evaluation import rehearsal
 
 if TYPE_CHECKING:
     from bench.lm import models
@@ -29,6 +30,8 @@ def check_classifiers(params: Params) -> None:
         if label not in loaded[checkpoint].labels:
             known = ", ".join(loaded[checkpoint].labels)
             raise UserError(f"params.yaml: {field}: checkpoint '{checkpoint}' has no label '{label}'; one of: {known}.")
+    for checkpoint, classifier in loaded.items():
+        rehearsal.rehearse_classifier(classifier, f"models/{checkpoint}")
 
 
 def check_tags(params: Params, splits: Mapping[str, Sequence[Example]]) -> None:
@@ -83,7 +86,8 @@ def check_outputs(params: Params, test: Sequence[Example]) -> None:
 
 
 def check_starts(params: Params, splits: Mapping[str, Sequence[Example]]) -> dict[str, dict[str, Lengths]]:
-    """Check that every start loads, every adapter fits its start, and the prompt leaves room for the dialogue.
+    """Check that every start loads, every adapter fits its start, the prompt leaves room for the dialogue, and each does
+    what its stages will ask of it.
 
     Returns:
         For each start and split how many dialogues lose their end to fit, and how many first references.
@@ -97,28 +101,53 @@ def check_starts(params: Params, splits: Mapping[str, Sequence[Example]]) -> dic
     for name, block in params.variants.items():
         root, adapter = params.root_of(name), getattr(block, "adapter", None)
         if root not in found:
-            found[root] = _lengths(models.load(root, "cpu"), params, splits)
+            start = models.load(root, "cpu")
+            _check_room(start, params)
+            found[root] = _lengths(start, params, splits)
+            rehearsal.rehearse(start, _longest(start, params, splits), _longest_target(params), f"models/{root}")
         if adapter is not None:  # a model of its own, for an adapter stays on what it was put on
-            models.with_adapter(models.load(root, "cpu"), adapter, f"variants.{name}.adapter")
+            field = f"variants.{name}.adapter"
+            adapted = models.with_adapter(models.load(root, "cpu"), adapter, field)
+            rehearsal.rehearse_adapter(adapted, f"params.yaml: {field}")
     return found
+
+
+def _longest_target(params: Params) -> int:
+    return max(params.text.max_target_tokens, params.generation.max_new_tokens)
+
+
+def _longest(start: models.Loaded, params: Params, splits: Mapping[str, Sequence[Example]]) -> int:
+    """How many tokens the longest prompt of the study has, cut to its limit."""
+    from bench.lm import models
+
+    longest = max((e.source for examples in splits.values() for e in examples), key=len)
+    return len(models.encode_source(start.tokenizer, longest, params.text)[0])
 
 
 def _check_room(start: models.Loaded, params: Params) -> None:
     from bench.lm import architectures
 
-    room = architectures.of(start.model).max_positions(start.model)
-    longest = max(params.text.max_target_tokens, params.generation.max_new_tokens)
-    if room is not None and params.text.max_source_tokens + longest > room:
+    room = architectures.of(start.model).positions(start.model)
+    prompt, summary = params.text.max_source_tokens, _longest_target(params)
+    of_summary = "text.max_target_tokens" if params.text.max_target_tokens == summary else "generation.max_new_tokens"
+    has = f"that models/{start.name} has positions for"
+    if room.source is not None and prompt > room.source:
         raise UserError(
-            f"params.yaml: text.max_source_tokens: {params.text.max_source_tokens} tokens of a prompt and {longest} of a "
-            f"summary are more than the {room} that models/{start.name} has positions for; lower one of them."
+            f"params.yaml: text.max_source_tokens: {prompt} tokens of a prompt are more than the {room.source} {has}; lower it."
+        )
+    if room.target is not None and summary > room.target:
+        raise UserError(
+            f"params.yaml: {of_summary}: {summary} tokens of a summary are more than the {room.target} {has}; lower it."
+        )
+    if room.together is not None and prompt + summary > room.together:
+        raise UserError(
+            f"params.yaml: text.max_source_tokens: {prompt} tokens of a prompt and {summary} of a "
+            f"summary are more than the {room.together} {has}; lower one of them."
         )
 
 
 def _lengths(start: models.Loaded, params: Params, splits: Mapping[str, Sequence[Example]]) -> dict[str, Lengths]:
     from bench.lm import models
-
-    _check_room(start, params)
 
     def tokens(texts: list[str]) -> list[int]:
         return [len(ids) for ids in start.tokenizer(texts, truncation=False, verbose=False)["input_ids"]]

@@ -7,6 +7,8 @@ weights, so it is never put on other weights than those it was trained on. `meth
 from __future__ import annotations
 
 import inspect
+import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,12 @@ class Loaded:
     tokenizer: PreTrainedTokenizerBase
     kind: str
     parent: str | None
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """The tokens that end a summary: the tokenizer's, and what else the model was taught to end a turn with."""
+        named = self.model.generation_config.eos_token_id
+        return tuple(named) if isinstance(named, list) else (int(named),)
 
     @property
     def device(self) -> torch.device:
@@ -84,7 +92,7 @@ def _load_full(name: str, folder: Path, facts: dict[str, Any], device: str) -> L
         dtype=torch.float32,
         output_loading_info=True,
     )
-    untrusted.check_keys(folder, set(report["missing_keys"]), set(report["unexpected_keys"]))
+    untrusted.check_keys(folder, set(report["missing_keys"]), set(report["unexpected_keys"]), model)
     untrusted.check_values(folder, model)
     head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
     # transformers 5 says "tied" of every T5, and would tie the next load of what is saved under that word.
@@ -93,13 +101,23 @@ def _load_full(name: str, folder: Path, facts: dict[str, Any], device: str) -> L
     architecture.prepare(folder, tokenizer, model)
     untrusted.check_tokenizer(folder, tokenizer, model)
     # What our own decoding leaves open, generate() would take from the checkpoint: penalties, forced or banned words.
+    ends = _ends(model, tokenizer)
     model.generation_config = Decoding(
         decoder_start_token_id=model.generation_config.decoder_start_token_id,
-        eos_token_id=tokenizer.eos_token_id,
+        eos_token_id=ends if len(ends) > 1 else ends[0],
         pad_token_id=tokenizer.pad_token_id,
     )
     _fuse_gelu(model)
     return Loaded(name, model.to(device).eval(), tokenizer, "full", facts["parent"])
+
+
+def _ends(model: Any, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """The tokenizer's end token first, then others that the checkpoint's generation_config names (Gemma, Phi-3, Llama 3)."""
+    named = model.generation_config.eos_token_id
+    others = named if isinstance(named, list) else [named]
+    rows = model.get_input_embeddings().num_embeddings
+    known = [end for end in others if type(end) is int and 0 <= end < rows]
+    return list(dict.fromkeys([int(tokenizer.eos_token_id), *known]))
 
 
 def _fuse_gelu(model: torch.nn.Module) -> None:
@@ -111,7 +129,7 @@ def _fuse_gelu(model: torch.nn.Module) -> None:
 
 
 def _load_adapter(name: str, folder: Path, facts: dict[str, Any], device: str) -> Loaded:
-    from peft import PeftModel, get_peft_model_state_dict
+    from peft import PeftConfig, PeftModel, get_peft_model_state_dict
 
     found = manifest.digest(facts["parent"])
     if found != facts["parent_digest"]:
@@ -120,7 +138,11 @@ def _load_adapter(name: str, folder: Path, facts: dict[str, Any], device: str) -
             f"(sha256 {facts['parent_digest'][:8]}, found {found[:8]}); run `dvc repro`."
         )
     parent = merged(load(facts["parent"], device))
-    model = PeftModel.from_pretrained(parent.model, folder, is_trainable=True, local_files_only=True)
+    prompts = bool(PeftConfig.from_pretrained(str(folder), local_files_only=True).is_prompt_learning)
+    # peft lets no prompt learner be loaded to be trained on; its prompts are parameters all the same.
+    model = PeftModel.from_pretrained(parent.model, folder, is_trainable=not prompts, local_files_only=True)
+    if prompts:
+        model.prompt_encoder.requires_grad_(True)
     wanted = set(get_peft_model_state_dict(model, save_embedding_layers=False))
     stored = set(manifest.tensor_shapes(folder / "adapter_model.safetensors"))
     untrusted.check_keys(folder, wanted - stored, stored - wanted)
@@ -137,7 +159,22 @@ def merged(loaded: Loaded) -> Loaded:
     """Fold the adapter into the weights, if the model has one."""
     if not hasattr(loaded.model, "merge_and_unload"):
         return loaded
+    _untie(loaded.model)
     return Loaded(loaded.name, loaded.model.merge_and_unload(), loaded.tokenizer, "full", loaded.parent)
+
+
+def _untie(model: Any) -> None:
+    """Give the head a weight of its own where an adapter changes it or the embedding: merging would change both."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    base = model.get_base_model()
+    head, embedding = base.get_output_embeddings(), base.get_input_embeddings()
+    adapted = any(isinstance(module, BaseTunerLayer) for module in (head, embedding))
+    if head is None or not adapted or head.weight is not embedding.weight:
+        return
+    inner: Any = head.get_base_layer() if isinstance(head, BaseTunerLayer) else head
+    inner.weight = torch.nn.Parameter(inner.weight.detach().clone())
+    base.config.tie_word_embeddings = False
 
 
 def with_adapter(start: Loaded, adapter: dict[str, Any], where: str = "adapter") -> Loaded:
@@ -231,10 +268,10 @@ def prompt_ids(tokenizer: PreTrainedTokenizerBase, source: str, text: TextConfig
             "params.yaml: text.chat: this transformers would take control tokens in a dialogue for its own; install "
             "transformers>=5.23 or write false."
         )
-    turn = [{"role": "user", "content": prompt}]
+    turn, options = [{"role": "user", "content": prompt}], _chat_options(tokenizer, text)
     try:
         ids = tokenizer.apply_chat_template(
-            turn, add_generation_prompt=True, sanitize_control_tokens=True, return_dict=False
+            turn, add_generation_prompt=True, sanitize_control_tokens=True, return_dict=False, **options
         )
     except Exception as error:  # the template is a program of the model's makers
         reason = " ".join(str(error).split())[:200] or type(error).__name__
@@ -242,6 +279,36 @@ def prompt_ids(tokenizer: PreTrainedTokenizerBase, source: str, text: TextConfig
             f"params.yaml: text.chat: the tokenizer's chat template fails ({reason}); write false or repair it."
         ) from None
     return list(ids)
+
+
+CLOCK = re.compile(r"strftime_now\s*\(\s*(['\"])(.*?)\1\s*\)")  # a call with a format that is written out
+
+
+def _chat_options(tokenizer: PreTrainedTokenizerBase, text: TextConfig) -> dict[str, Any]:
+    """What `apply_chat_template` is given beside the turn: the template's switches, and the template with its clock stopped."""
+    template = str(tokenizer.get_chat_template())
+    reserved = inspect.signature(tokenizer.apply_chat_template).parameters
+    for option in text.chat_options:
+        if option in reserved or not re.search(rf"\b{re.escape(option)}\b", template):
+            raise UserError(
+                f"params.yaml: text.chat_options.{option}: the tokenizer's chat template has no such switch; remove it."
+            )
+    if not re.search(r"strftime_now\s*\(", template):
+        if text.chat_date is not None:
+            raise UserError("params.yaml: text.chat_date: the tokenizer's chat template asks for no date; remove it.")
+        return dict(text.chat_options)
+    if text.chat_date is None:
+        raise UserError(
+            "params.yaml: text.chat_date: the tokenizer's chat template writes today's date, so the study would have other "
+            "input tomorrow; fix it, such as chat_date: 2026-01-01."
+        )
+    stopped = CLOCK.sub(lambda call: json.dumps(text.chat_date.strftime(call[2])), template)  # type: ignore[union-attr]
+    if re.search(r"strftime_now\s*\(", stopped):
+        raise UserError(
+            "params.yaml: text.chat: the tokenizer's chat template writes the date in a format that it computes, which cannot "
+            "be fixed; write false."
+        )
+    return {**text.chat_options, "chat_template": stopped}
 
 
 def encode_source(tokenizer: PreTrainedTokenizerBase, source: str, text: TextConfig) -> tuple[list[int], bool]:

@@ -92,6 +92,12 @@ class OnlineConfig(Strict):
     max_grad_norm: float = Field(1.0, gt=0)
 
     @model_validator(mode="after")
+    def _no_schedule_of_ranks(self) -> OnlineConfig:
+        if str((self.adapter or {}).get("type", "")).upper() == "ADALORA":
+            raise ValueError("'adapter' of type ADALORA shares out its ranks in 'sft' and 'dpo' alone; write LORA")
+        return self
+
+    @model_validator(mode="after")
     def _full_minibatches(self) -> OnlineConfig:
         if self.batch_size % self.minibatch_size:
             raise ValueError(

@@ -16,7 +16,7 @@ from bench.core import distributed, storage
 from bench.core.schema import UserError
 from bench.lm import architectures, models
 from bench.lm.models import Loaded
-from bench.training import cpu_kernels, states
+from bench.training import adalora, cpu_kernels, states
 from bench.training.batches import Collator, OrderedDataset, Rows, batch_order
 from bench.training.context import TrainContext
 from bench.training.memory import MicroBatches
@@ -103,6 +103,9 @@ class LossTrainer(Seq2SeqTrainer):
         """Compute a micro-batch's share of the step's mean loss."""
         with cpu_kernels.for_training(self.args.device):
             loss = self.loss_sum(model, inputs) * self.scale
+        if (penalty := adalora.penalty(self.accelerator.unwrap_model(model))) is not None:
+            # Once a step: each micro-batch adds its share of the units.
+            loss = loss + penalty * self.units(inputs) * self.scale
         return (loss, None) if return_outputs else loss
 
     def training_step(
@@ -175,6 +178,10 @@ def fit(
         settings |= {"fsdp": True, "fsdp_config": FSDP, "save_strategy": "no"}
         # T5 has three modules round one embedding, which FSDP refuses: a parameter belongs to one group.
         loaded.model.set_input_embeddings(loaded.model.get_input_embeddings())
+    ranked = adalora.config_of(loaded.model) is not None
+    if ranked:  # what importance the ranks have gathered is in no state that could be kept
+        adalora.check_steps(loaded.model, steps, context.variant)
+        settings |= {"save_strategy": "no"}
     planned = OrderedDataset(
         rows, batch_order([len(row["input_ids"]) for row in rows], config.batch_size, steps, context.seed)
     )
@@ -187,6 +194,8 @@ def fit(
         accumulation=config.accumulation,
         **extra,
     )
+    if ranked:
+        trainer.add_callback(adalora.ShareOutRanks())
     if sharded and not trainer.is_fsdp_enabled:
         raise UserError(
             f"params.yaml: compute.sharding: 'fsdp' is asked for and Accelerate shards on GPUs alone, not on {context.device}; "

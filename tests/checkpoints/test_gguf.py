@@ -20,7 +20,11 @@ def block(**values: str) -> gguf.Config:
 
 @pytest.fixture
 def file(workdir: Path) -> Path:
-    """A Llama of one layer with grouped heads, a byte-level tokenizer and a chat template."""
+    return write()
+
+
+def write(lacking: str = "") -> Path:
+    """A Llama of one layer with grouped heads, a byte-level tokenizer and a chat template, less one tensor."""
     tool = pytest.importorskip("gguf", reason="the package gguf is not installed")
     from tokenizers import pre_tokenizers
 
@@ -61,12 +65,28 @@ def file(workdir: Path) -> Path:
         "output_norm": (16,),
     }
     for name, shape in shapes.items():
-        writer.add_tensor(f"{name}.weight", torch.randn(shape).numpy())
+        if name != lacking:
+            writer.add_tensor(f"{name}.weight", torch.randn(shape).numpy())
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    return workdir / "tiny.gguf"
+    return Path("tiny.gguf").resolve()
+
+
+def test_a_tensor_that_is_missing_is_named(workdir: Path) -> None:
+    write(lacking="blk.0.ffn_up")
+    with pytest.raises(
+        UserError, match=r"tiny\.gguf lacks 1 weights of its model \(model\.layers\.0\.mlp\.up_proj\.weight\)"
+    ):
+        gguf.build(block(), BuildContext(paths.model_path("base")))
+    assert not paths.model_path("base").exists()
+
+
+def test_one_of_several_parts_is_refused(workdir: Path) -> None:
+    Path("big-00001-of-00003.gguf").write_bytes(b"GGUF")
+    with pytest.raises(UserError, match=r"'big-00001-of-00003\.gguf' is one of 3 parts; give the merged file"):
+        block(path="big-00001-of-00003.gguf").check()
 
 
 def test_the_weights_and_the_tokenizer_are_those_of_the_file(file: Path) -> None:

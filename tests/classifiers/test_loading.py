@@ -190,7 +190,7 @@ def change(folder, **values):
         ({"problem_type": "multi_label_classification"}, "'multi_label_classification' is not supported"),
         ({"id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}}, "single logit"),
         ({"id2label": {"0": "hate", "1": "hate"}}, "two columns share a name"),
-        ({"id2label": {"0": "a", "1": "b", "2": "c"}, "label2id": {"a": 0, "b": 1, "c": 2}}, "cannot be loaded"),
+        ({"id2label": {"0": "a", "1": "b", "2": "c"}, "label2id": {"a": 0, "b": 1, "c": 2}}, "3 labels are one choice"),
         ({"model_type": "nonsense"}, "cannot be loaded"),
     ],
 )

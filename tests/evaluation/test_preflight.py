@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from bench import config
 from bench.core import parameters, paths
 from bench.core.schema import Example, Lengths, UserError
 from bench.evaluation import preflight
+from tests.lm import families
 
 ROOT = Path(__file__).resolve().parents[2]
 SPLITS = {
@@ -154,3 +156,19 @@ def test_tags_of_prompts_and_pairs_are_some_dialogues(tiny_base: Path, tiny_rewa
     given = parsed(variants={"dpo": DPO | {"pairs": {"tag": "heated"}}})
     with pytest.raises(UserError, match=r"variants\.dpo\.pairs\.tag: .* 'heated'; declare it in data\.tags"):
         preflight.check_tags(given, SPLITS)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ({"max_source_tokens": 200}, r"text\.max_source_tokens: 200 tokens of a prompt are more than the 128"),
+        ({"max_target_tokens": 130}, r"text\.max_target_tokens: 130 tokens of a summary are more than the 128"),
+    ],
+)
+def test_each_side_of_an_encoder_decoder_has_its_own_positions(
+    text: dict[str, int], said: str, workdir: Path, reward_template: Path
+) -> None:
+    families.seq2seq("bart", paths.model_path("base"))
+    shutil.copytree(reward_template, paths.model_path("reward"))
+    with pytest.raises(UserError, match=rf"params\.yaml: {said} that models/base has positions for; lower it"):
+        preflight.check_starts(parsed(text={"max_source_tokens": 12} | text), SPLITS)

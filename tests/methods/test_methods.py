@@ -75,6 +75,29 @@ def test_any_peft_config_serves(context: Make) -> None:
         train(context("odd"), "sft", optim=OPTIM, adapter=LORA | {"rank": 3})
 
 
+def test_adalora_shares_out_its_ranks(context: Make) -> None:
+    """At the end as many singular values are left as the target says, two a module, and the others are 0."""
+    steps = 12
+    block = {"type": "ADALORA", "init_r": 4, "target_r": 2, "tinit": 1, "tfinal": 2, "deltaT": 1, "total_step": steps}
+    optim = OPTIM | {"steps": steps}
+    train(context("ranks"), "sft", optim=optim, adapter=block | {"target_modules": ["q", "v"]})
+    model = models.load("ranks", "cpu").model
+    left = {key: int((value != 0).sum()) for key, value in model.named_parameters() if "lora_E" in key}
+    assert len(left) == 6 and sum(left.values()) == 2 * 6 and max(left.values()) <= 4
+    with pytest.raises(UserError, match="write 3"):
+        train(context("odd"), "sft", optim=OPTIM, adapter=block | {"target_modules": ["q", "v"]})
+
+
+@pytest.mark.parametrize("kind", ["PROMPT_TUNING", "PREFIX_TUNING"])
+def test_a_prompt_learner_is_trained_loaded_and_trained_on(context: Make, kind: str) -> None:
+    block = {"type": kind, "num_virtual_tokens": 3}
+    train(context("first"), "sft", optim=OPTIM, adapter=block)
+    before = {k: v.clone() for k, v in models.load("first", "cpu").model.named_parameters() if v.requires_grad}
+    train(context("second", init="first"), "sft", optim=OPTIM)
+    after = dict(models.load("second", "cpu").model.named_parameters())
+    assert before and all(not torch.equal(before[key], after[key]) for key in before)
+
+
 def test_training_is_reproducible_and_follows_the_seed(context: Make) -> None:
     for name, seed in (("one", 0), ("two", 0), ("other", 1)):
         train(context(name, seed=seed), "sft", optim=OPTIM)

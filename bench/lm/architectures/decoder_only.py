@@ -15,7 +15,15 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from bench.core.schema import UserError
-from bench.lm.architectures.interface import IGNORE_INDEX, Architecture, Batch, DecodeState, collate, loss_of_targets
+from bench.lm.architectures.interface import (
+    IGNORE_INDEX,
+    Architecture,
+    Batch,
+    DecodeState,
+    Positions,
+    collate,
+    loss_of_targets,
+)
 
 NEEDED = ("position_ids", "logits_to_keep", "past_key_values")
 
@@ -41,9 +49,9 @@ class DecoderOnly(Architecture):
                 "on; write false, or save the tokenizer without it."
             )
 
-    def max_positions(self, model: Any) -> int | None:
-        """Return as many as the model has positions."""
-        return getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    def positions(self, model: Any) -> Positions:
+        """Look up the one table that prompt and summary share."""
+        return Positions(together=getattr(model.config.get_text_config(), "max_position_embeddings", None))
 
     def loss(self, model: Any, batch: Batch) -> torch.Tensor:
         """Compute cross-entropy over the targets alone: the prompt is given."""

@@ -13,14 +13,26 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from bench.core import untrusted
 from bench.lm import batching
-from bench.lm.architectures.interface import Architecture, Batch, DecodeState, collate, loss_of_targets
+from bench.lm.architectures.interface import (
+    IGNORE_INDEX,
+    Architecture,
+    Batch,
+    DecodeState,
+    Positions,
+    collate,
+    loss_of_targets,
+)
 
 # Settings of models whose loss is more than the next token's: ProphetNet's n-grams, the routers of a mixture of experts.
 OWN_LOSS = ("ngram", "router_aux_loss_coef")
 
 
 class EncoderDecoder(Architecture):
-    """transformers makes the decoder's input of the labels."""
+    """The decoder reads in training what it reads when it writes: its start token, then what came before.
+
+    transformers' own shift of the labels begins with another token in mBART and its kin: the loss falls, and what is
+    written then begins where training never did.
+    """
 
     auto_class, peft_task, supports_prompt_learning = AutoModelForSeq2SeqLM, "SEQ_2_SEQ_LM", True
 
@@ -28,21 +40,21 @@ class EncoderDecoder(Architecture):
         """Check that the model names the token that summaries start with."""
         untrusted.check_decoder_start(folder, model)
 
-    def max_positions(self, model: Any) -> int | None:
-        """Return None: each side of the model has its own positions."""
-        return None
+    def positions(self, model: Any) -> Positions:
+        """Look up the table of each side: one number for both in BART's kind, two in LED's, none in T5's."""
+        config, found = model.config, []
+        for side in ("encoder", "decoder"):
+            own = getattr(config, side, config)  # two models joined have a config each
+            both = getattr(own, "max_position_embeddings", None)
+            found.append(getattr(own, f"max_{side}_position_embeddings", both))
+        return Positions(*found)
 
     def loss(self, model: Any, batch: Batch) -> torch.Tensor:
-        """Compute cross-entropy over the targets; the decoder's input is made of them as transformers makes it."""
+        """Compute cross-entropy over the targets; a model whose loss is more than that computes its own."""
         inner = extract_model_from_parallel(model)
-        shift = getattr(inner, "prepare_decoder_input_ids_from_labels", None)  # M2M100 and Blenderbot have none
-        # peft makes its prompts by what it is given.
-        prompts = getattr(getattr(inner, "active_peft_config", None), "is_prompt_learning", False)
-        if shift is None or prompts or any(hasattr(inner.config, name) for name in OWN_LOSS):
-            return self._forward(model, batch).loss
-        inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
-        shifted = shift(batch.labels)
-        return loss_of_targets(model, batch.labels, lambda: model(**inputs, decoder_input_ids=shifted).logits)
+        if any(hasattr(inner.config, name) for name in OWN_LOSS) or _learns_prompts(inner):
+            return self._forward(model, batch, labels=batch.labels).loss
+        return loss_of_targets(model, batch.labels, lambda: self._forward(model, batch).logits)
 
     def logits(self, model: Any, batch: Batch, each: int = 1) -> torch.Tensor:
         """Compute the logits with one encoder pass for all targets of a source."""
@@ -55,7 +67,8 @@ class EncoderDecoder(Architecture):
         return model(
             encoder_outputs=BaseModelOutput(last_hidden_state=hidden.repeat_interleave(each, 0)),
             attention_mask=mask.repeat_interleave(each, 0),
-            labels=batch.labels,
+            decoder_input_ids=_shifted(model, batch.labels),
+            use_cache=False,
         ).logits
 
     def logits_and_states(self, model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
@@ -68,7 +81,23 @@ class EncoderDecoder(Architecture):
         return _State(model, sources, pad)
 
     def _forward(self, model: Any, batch: Batch, **extra: Any) -> Any:
-        return model(input_ids=batch.input_ids, attention_mask=batch.attention_mask, labels=batch.labels, **extra)
+        if not _learns_prompts(extract_model_from_parallel(model)):  # which may stand in the cache
+            extra["use_cache"] = False
+        inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
+        return model(**inputs, decoder_input_ids=_shifted(model, batch.labels), **extra)
+
+
+def _learns_prompts(model: Any) -> bool:
+    """peft makes the prompts of a prompt learner by what it is given."""
+    return bool(getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False))
+
+
+def _shifted(model: Any, labels: torch.Tensor) -> torch.Tensor:
+    """What the decoder reads to predict `labels` (B, T): the start token, then the targets before each."""
+    start = int(extract_model_from_parallel(model).generation_config.decoder_start_token_id)
+    read = labels.roll(1, -1)
+    read[:, 0] = start
+    return read.masked_fill(read == IGNORE_INDEX, start)  # nothing is predicted from the padding
 
 
 class _State(DecodeState):

@@ -69,6 +69,18 @@ def _head_sees(head: torch.nn.Module | None, rows: torch.Tensor) -> Iterator[Non
             handle.remove()
 
 
+@dataclass(frozen=True)
+class Positions:
+    """How many tokens a prompt may have, and how many its summary; None where nothing limits them.
+
+    `together` is the limit of both in one sequence.
+    """
+
+    source: int | None = None
+    target: int | None = None
+    together: int | None = None
+
+
 class DecodeState(ABC):
     """Rows that are being written, and what the model keeps of each."""
 
@@ -101,8 +113,8 @@ class Architecture(ABC):
         """Refuse with a UserError what the rest of this class could not work with; fill in what follows by itself."""
 
     @abstractmethod
-    def max_positions(self, model: Any) -> int | None:
-        """Return how many tokens a prompt and its summary may have together; None where each has room of its own."""
+    def positions(self, model: Any) -> Positions:
+        """Return for how many tokens the model has positions."""
 
     @abstractmethod
     def loss(self, model: Any, batch: Batch) -> torch.Tensor:

@@ -17,7 +17,8 @@ class PolicyWithValue(torch.nn.Module):
     def __init__(self, model: torch.nn.Module) -> None:
         super().__init__()
         self.model = model
-        width = model.config.get_text_config().hidden_size  # type: ignore[union-attr,operator]
+        # What the head reads: OPT projects its states to another width before it.
+        width = model.get_output_embeddings().weight.shape[1]  # type: ignore[operator]
         self.value_head = torch.nn.Linear(width, 1)
         torch.nn.init.zeros_(self.value_head.weight)
         torch.nn.init.zeros_(self.value_head.bias)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,34 @@ def test_a_chat_is_the_tokenizer_s_own_template(loaded: models.Loaded) -> None:
     turn = [{"role": "user", "content": "hello you are kind b"}]
     expected = loaded.tokenizer.apply_chat_template(turn, add_generation_prompt=True, return_dict=False)
     assert models.encode_source(loaded.tokenizer, "you are kind", text) == (expected, False)
+
+
+def test_a_template_s_clock_stands_still_and_its_switches_are_set(tiny_decoder: Path) -> None:
+    template = "{{ strftime_now('%d %b %Y') }}{% if enable_thinking %} think{% endif %} {{ messages[0]['content'] }}"
+    (tiny_decoder / "chat_template.jinja").write_text(template)
+    tool = models.load("base", "cpu").tokenizer
+
+    def shown(**settings: Any) -> str:
+        text = TextConfig(prompt="say {source}", chat=True, **settings)
+        return str(tool.decode(models.encode_source(tool, "a b", text)[0], skip_special_tokens=True))
+
+    with pytest.raises(UserError, match=r"text\.chat_date: .* writes today's date"):
+        shown()
+    day = date(2024, 7, 26)
+    assert shown(chat_date=day).endswith("26 Jul 2024 say a b")
+    assert shown(chat_date=day, chat_options={"enable_thinking": True}).endswith("26 Jul 2024 think say a b")
+    for option in ("enable_thinkin", "tokenize"):
+        with pytest.raises(UserError, match=rf"text\.chat_options\.{option}: .* has no such switch"):
+            shown(chat_date=day, chat_options={option: True})
+    digests = {
+        TextConfig(chat=True, **one).prompt_digest for one in ({}, {"chat_date": day}, {"chat_options": {"x": 1}})
+    }
+    assert len(digests) == 3
+    with pytest.raises(ValueError, match="'chat_date' is about a chat template, and 'chat' is false"):
+        TextConfig(chat_date=day)
+    (tiny_decoder / "chat_template.jinja").write_text("{{ messages[0]['content'] }}")
+    with pytest.raises(UserError, match=r"text\.chat_date: .* asks for no date"):
+        models.encode_source(models.load("base", "cpu").tokenizer, "a", TextConfig(chat=True, chat_date=day))
 
 
 @pytest.mark.parametrize("chat", [False, True])

@@ -1,0 +1,139 @@
+"""Each model does once, in small, what its stages will ask of it for hours: what it cannot do is said at once.
+
+A model that loads can still lack positions, a cache that drops rows, or give one row other figures beside another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bench.core.schema import UserError
+
+if TYPE_CHECKING:
+    from bench.classifiers.loading import Classifier
+    from bench.lm.models import Loaded
+
+CLOSE = 1e-3  # of the largest logit: what rounding may change when a row is padded; a row that reads padding moves more
+WRITTEN = 4  # tokens of a summary that is written on trial
+SHORT = 3  # tokens of the shorter of two rows
+TEXTS = ("Fine.", "You say that we meet at noon in the park, and then you are late again, as always.")
+
+
+@contextmanager
+def _asked(where: str, what: str) -> Iterator[None]:
+    """Say which of a stage's requests a model could not do; libraries' errors here are of every kind."""
+    try:
+        yield
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise UserError(
+            f"{where}: the model cannot {what} ({type(error).__name__}: {reason}); name another one; docs/studies.md "
+            "says which kinds work."
+        ) from None
+
+
+def rehearse(loaded: Loaded, source: int, target: int, where: str) -> None:
+    """Let a model that writes do a training step's passes and write, on made-up tokens.
+
+    `source` and `target` are the most tokens that a prompt and its summary will have; `where` names the model.
+
+    Raises:
+        UserError: it cannot, or padding changes its figures.
+    """
+    import torch
+
+    from bench.lm import architectures, models
+
+    architecture, pad = architectures.of(loaded.model), int(loaded.tokenizer.pad_token_id)
+    row = _tokens(loaded, max(source, SHORT + 1))
+    short, summary = row[-SHORT:], _tokens(loaded, max(target, 2))
+    few = summary[:2]
+    with torch.no_grad(), _asked(where, f"read {source} tokens and predict {target}"):
+        batch = models.collate([row, short], [summary, few], pad, "cpu")
+        logits, states = architecture.logits_and_states(loaded.model, batch)
+        alone = models.collate([short], [few], pad, "cpu")
+        expected = models.target_logits(loaded.model, alone)[0]
+        head = loaded.model.get_output_embeddings()
+        if head is not None and states.shape[-1] != head.weight.shape[-1]:
+            raise RuntimeError(f"states of {states.shape[-1]} numbers and a head that reads {head.weight.shape[-1]}")
+        twice = models.target_logits(loaded.model, models.collate([short], [few, few], pad, "cpu"), each=2)
+    _same(expected, logits[1, : len(few)], where, "padding changes its figures")
+    _same(expected, twice[1], where, "two summaries of one dialogue get other figures than one")
+    with _asked(where, "be trained"):
+        architecture.loss(loaded.model, alone).backward()
+        loaded.model.zero_grad(set_to_none=True)
+    _write(loaded, [row[-2 * SHORT :], short], where)
+
+
+def rehearse_adapter(loaded: Loaded, where: str) -> None:
+    """Let a model with a fresh adapter do a training step and write.
+
+    Raises:
+        UserError: it cannot; `where` names the block.
+    """
+    from bench.lm import architectures, models
+
+    short = _tokens(loaded, SHORT)
+    batch = models.collate([short, short[1:]], [short, short], int(loaded.tokenizer.pad_token_id), "cpu")
+    with _asked(where, "be trained with this adapter"):
+        architectures.of(loaded.model).loss(loaded.model, batch).backward()
+    _write(loaded, [short, short[1:]], where)
+
+
+def _write(loaded: Loaded, sources: list[list[int]], where: str) -> None:
+    """Greedy, and two samples a row, with rows that are dropped on the way."""
+    import torch
+
+    from bench import generation
+    from bench.lm import architectures
+
+    uniforms = torch.full((len(sources), 2, WRITTEN), 0.5)
+    with _asked(where, "write"):
+        generation.generate(loaded, sources, WRITTEN)
+        generation.generate(loaded, sources, WRITTEN, uniforms)
+        if not generation.learns_prompts(loaded):
+            with torch.inference_mode():
+                pad = int(loaded.tokenizer.pad_token_id)
+                state = architectures.of(loaded.model).start_decoding(loaded.model, sources, pad)
+                last = state.step(None).argmax(-1, keepdim=True)
+                state.repeat_interleave(2)
+                state.select(torch.tensor([0, 2]))
+                state.step(last)
+
+
+def _tokens(loaded: Loaded, count: int) -> list[int]:
+    """So many ordinary tokens of a text, again and again."""
+    text = loaded.tokenizer(" ".join(TEXTS), add_special_tokens=False)["input_ids"]
+    special = set(loaded.tokenizer.all_special_ids)
+    ordinary = [token for token in text if token not in special] or [0]
+    return (ordinary * (count // len(ordinary) + 1))[:count]
+
+
+def _same(expected: object, found: object, where: str, what: str) -> None:
+    one, other = (np.asarray(x, dtype=np.float64) for x in (expected, found))
+    if not np.isfinite(one).all():
+        raise UserError(f"{where}: its figures are no numbers (nan or infinite); restore the weights.")
+    gap, largest = float(np.abs(one - other).max()), float(np.abs(one).max())
+    if not gap <= CLOSE * max(largest, 1.0):
+        raise UserError(
+            f"{where}: {what} (by {gap:.2g} where the largest is {largest:.2g}), so no number of it would mean anything; "
+            "name another model."
+        )
+
+
+def rehearse_classifier(classifier: Classifier, where: str) -> None:
+    """Let a classifier score two texts of different length together and alone, and one of nothing.
+
+    Raises:
+        UserError: it cannot, or a text's score depends on what stands beside it.
+    """
+    with _asked(where, "score two texts at once"):
+        together = classifier.logits([*TEXTS, ""])
+        alone = [classifier.logits([text])[0] for text in TEXTS]
+    _same(np.stack(alone), together[: len(TEXTS)], where, "a text's score depends on what stands beside it")

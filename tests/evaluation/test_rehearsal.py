@@ -1,0 +1,125 @@
+"""What a model cannot do is said before anything long begins, whatever kind it is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from bench.classifiers import loading
+from bench.classifiers.loading import Classifier
+from bench.core import paths
+from bench.core.schema import UserError
+from bench.evaluation import rehearsal
+from bench.lm import models
+from tests.conftest import save_chat_tokenizer
+from tests.lm import families
+
+
+def test_a_prompt_beyond_the_positions_is_said(workdir: Path) -> None:
+    families.seq2seq("bart", paths.model_path("base"))
+    loaded = models.load("base", "cpu")
+    rehearsal.rehearse(loaded, families.POSITIONS, families.POSITIONS, "models/base")
+    for source, target in ((families.POSITIONS + 1, 4), (4, families.POSITIONS + 1)):
+        with pytest.raises(
+            UserError, match=rf"models/base: the model cannot read {source} tokens and predict {target}"
+        ):
+            rehearsal.rehearse(loaded, source, target, "models/base")
+
+
+def test_a_cache_that_drops_no_rows_is_said(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers import DynamicCache
+
+    families.decoder("llama", paths.model_path("base"))
+    loaded = models.load("base", "cpu")
+    monkeypatch.delattr(DynamicCache.__mro__[1], "batch_repeat_interleave")
+    with pytest.raises(UserError, match=r"models/base: the model cannot write \(AttributeError: .*docs/studies\.md"):
+        rehearsal.rehearse(loaded, 8, 4, "models/base")
+
+
+def test_a_hybrid_cache_works_or_is_said(workdir: Path) -> None:
+    from transformers import AutoModelForCausalLM, Lfm2Config
+
+    folder = paths.model_path("base")
+    size = save_chat_tokenizer(folder)
+    config = Lfm2Config(
+        vocab_size=size,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        layer_types=["conv", "full_attention"],
+        max_position_embeddings=64,
+    )
+    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    try:
+        rehearsal.rehearse(models.load("base", "cpu"), 8, 4, "models/base")
+    except UserError as error:
+        assert "models/base" in str(error) and "\n" not in str(error)
+
+
+def test_a_model_that_reads_its_padding_is_said(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    families.decoder("gpt2", paths.model_path("base"))
+    loaded = models.load("base", "cpu")
+    forward = loaded.model.forward
+
+    def blind(*args: Any, position_ids: Any = None, **kwargs: Any) -> Any:
+        return forward(*args, **kwargs)  # positions then count the padding too
+
+    monkeypatch.setattr(loaded.model, "forward", blind)
+    with pytest.raises(UserError, match="models/base: padding changes its figures"):
+        rehearsal.rehearse(loaded, 20, 4, "models/base")
+
+
+def test_weights_that_give_no_numbers_are_said(workdir: Path) -> None:
+    families.seq2seq("t5", paths.model_path("base"))
+    loaded = models.load("base", "cpu")
+    with torch.no_grad():
+        loaded.model.get_output_embeddings().weight.fill_(torch.nan)
+    with pytest.raises(UserError, match="its figures are no numbers"):
+        rehearsal.rehearse(loaded, 8, 4, "models/base")
+
+
+@pytest.mark.parametrize("pad", [None, 0, 2])
+def test_a_decoder_s_classifier_scores_a_text_alike_alone_and_beside_another(
+    pad: int | None, workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its head looks for the last token that is no padding: by the config's word, which may be another or none."""
+    from transformers import AutoModelForSequenceClassification, LlamaConfig
+
+    folder = paths.model_path("reward")
+    size = save_chat_tokenizer(folder, pad_token="<|im_end|>")
+    torch.manual_seed(0)
+    settings = {key: value for key, value in families.SMALL.items() if key != "initializer_range"}
+    config = LlamaConfig(vocab_size=size, pad_token_id=pad, initializer_range=0.3, **settings)
+    config.id2label, config.label2id = {0: "fine", 1: "toxic"}, {"fine": 0, "toxic": 1}
+    AutoModelForSequenceClassification.from_config(config).save_pretrained(folder)
+    classifier = loading.load("reward", "cpu")
+    rehearsal.rehearse_classifier(classifier, "models/reward")
+    alone = [classifier.logits([text])[0] for text in rehearsal.TEXTS]
+    assert np.allclose(classifier.logits(rehearsal.TEXTS), alone, atol=1e-5)
+    assert not np.allclose(alone[0], alone[1], atol=1e-2)
+
+
+def test_a_classifier_whose_scores_depend_on_their_neighbours_is_said() -> None:
+    def score(texts: Any) -> np.ndarray:
+        return np.array([[len(max(texts, key=len)), len(text)] for text in texts], dtype=float)
+
+    with pytest.raises(UserError, match="models/x: a text's score depends on what stands beside it"):
+        rehearsal.rehearse_classifier(Classifier("x", ("a", "b"), "x", score), "models/x")
+
+
+def test_six_labels_without_a_word_about_them_are_asked_about(tiny_reward: Path) -> None:
+    path = tiny_reward / "config.json"
+    names = {str(k): f"label {k}" for k in range(6)}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"id2label": names, "problem_type": None}))
+    with pytest.raises(UserError, match=r"6 labels are one choice or as many questions; .* problem_type:"):
+        loading.load("reward", "cpu")
+    (tiny_reward / "facts.json").write_text(json.dumps({"problem_type": "single_label_classification"}))
+    with pytest.raises(UserError, match=r"cannot be loaded"):  # the weights have two: the question was answered
+        loading.load("reward", "cpu")
