@@ -4,12 +4,18 @@ DVC fills names of params.yaml into paths, and clears those paths before a stage
 names than those of a folder, comes before every other.
 """
 
+import json
+
 from bench import config
-from bench.core import graph, runtime, storage
+from bench.core import graph, parameters, parsing, paths, runtime, storage
+from bench.core.schema import UserError
 
 
 def main() -> str:
     params = config.read()
+    raw = parsing.parse_yaml(paths.PARAMS.read_bytes(), str(paths.PARAMS))
+    for key, value in parameters.defaults(raw).items():  # DVC would say it at the last stage, in its own words
+        raise UserError(f"params.yaml: {key}: missing, and DVC looks for it; write `{key}: {json.dumps(value)}`.")
     for path, stage in graph.stages(params).items():
         storage.write_text(path, stage.text())
     return f"params: {params.study}, {len(params.checkpoints)} checkpoints, {len(params.variants)} variants"

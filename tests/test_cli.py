@@ -8,8 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from bench import cli
+from bench.core import parameters
+from bench.core.schema import UserError
+from stages import params
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -25,6 +29,25 @@ def test_use_makes_a_study_active(project: Path, capsys: pytest.CaptureFixture[s
     assert cli.main(["use", "dialogsum-small"]) == 0
     assert (project / "params.yaml").read_text() == (project / "studies" / "dialogsum-small.yaml").read_text()
     assert "dvc repro" in capsys.readouterr().out
+
+
+def test_what_a_study_leaves_out_is_written_where_dvc_looks_for_it(project: Path) -> None:
+    """DVC refuses a list of parameters that are not there, and at the last stage: the first stage says it, with the fix."""
+    path = project / "studies" / "miniature.yaml"
+    raw = YAML(typ="safe", pure=True).load(path.read_text())
+    for key in ("about", "seed", "compute", "text", "generation", "report"):
+        raw.pop(key, None)
+    with path.open("w") as file:
+        YAML().dump(raw, file)
+    assert cli.main(["use", "miniature"]) == 0
+    active = YAML(typ="safe", pure=True).load((project / "params.yaml").read_text())
+    listed = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]["report"]["params"]
+    assert set(listed) <= set(active)
+    assert parameters.read(project / "params.yaml") == parameters.read(path)
+    params.main()
+    (project / "params.yaml").write_text(path.read_text())
+    with pytest.raises(UserError, match=r"^params\.yaml: about: missing, and DVC looks for it; write `about: \"\"`"):
+        params.main()
 
 
 def test_a_wrong_study_leaves_the_active_one(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

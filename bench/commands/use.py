@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import json
 
 from bench import config
 from bench.commands import Command, pin
-from bench.core import paths, storage
+from bench.core import parameters, parsing, paths, storage
 from bench.core.schema import UserError
 
 
@@ -25,7 +26,13 @@ def run(given: argparse.Namespace) -> int:
     params = config.read(path)
     if params.study != path.stem:
         raise UserError(f"{path}: study: '{params.study}' must be the file's name, '{path.stem}'.")
-    storage.write_text(paths.PARAMS, path.read_text(encoding="utf-8"))
+    text = path.read_text(encoding="utf-8")
+    if left_out := parameters.defaults(parsing.parse_yaml(text.encode(), str(path))):
+        lines = [f"{key}: {json.dumps(value)}" for key, value in left_out.items()]
+        text = "\n".join(
+            [text.rstrip("\n"), "", "# what the study leaves to the defaults and DVC looks for", *lines, ""]
+        )
+    storage.write_text(paths.PARAMS, text)
     print(f"params.yaml is now {path} ({len(params.variants)} variants); `dvc repro` runs it")
     unpinned = [f"{where} ({block.repo} at '{block.revision}')" for where, block in pin.unpinned(params).items()]
     if unpinned:

@@ -36,10 +36,10 @@ def check(source: Source, study: str, params: dict[str, Any]) -> None:
     for name, block in current.items():
         recorded = parsing.mapping(block.get("params") or {}, f"{where}.{name}.params").get(str(paths.PARAMS)) or {}
         for key, value in parsing.mapping(recorded, f"{where}.{name}.params.{paths.PARAMS}").items():
-            if _at(params, str(key)) != value:
+            if (found := _at(params, str(key))) != value:
                 raise NotComparable(
-                    f"dvc.lock of {source.name} is stale: stage '{name}' ran with another `{key}` than {paths.PARAMS} "
-                    "says; run `dvc repro` and commit."
+                    f"dvc.lock of {source.name} is stale: stage '{name}' ran with another `{_differing(str(key), found, value)}` "
+                    f"than {paths.PARAMS} says; run `dvc repro` and commit."
                 )
     if isinstance(source, Tree):
         _check_code(study, params, current)
@@ -110,6 +110,15 @@ def _at(params: dict[str, Any], key: str) -> Any:
     for part in key.split("."):
         value = value.get(part) if isinstance(value, dict) else None
     return value
+
+
+def _differing(key: str, one: Any, other: Any) -> str:
+    """The dotted key of the first value in which two blocks differ."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for inner in dict.fromkeys([*one, *other]):
+            if one.get(inner) != other.get(inner):
+                return _differing(f"{key}.{inner}", one.get(inner), other.get(inner))
+    return key
 
 
 def _check_code(study: str, params: dict[str, Any], stages: dict[str, Any]) -> None:

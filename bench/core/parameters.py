@@ -137,6 +137,12 @@ def read(path: Path | str = paths.PARAMS) -> Params:
     return parse(raw, str(path))
 
 
+def defaults(raw: dict[str, Any]) -> dict[str, Any]:
+    """Return the blocks that a study leaves out and DVC looks for (the stage `report` lists them), with their defaults."""
+    known = {"about": "", "seed": 0, "compute": {}, "text": {}, "generation": {}, "report": {}}
+    return {key: value for key, value in known.items() if key not in raw}
+
+
 def parse(raw: dict[str, Any], name: str = "params.yaml") -> Params:
     """Check a study given as a plain mapping; `name` stands for the file in messages."""
     typed = dict(raw)

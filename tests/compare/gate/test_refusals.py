@@ -162,7 +162,7 @@ BROKEN: dict[str, tuple[Callable[[Any], None], tuple[str, ...]]] = {
     "other stemmer": (signed(SIGNED.replace("porter", "none")), ("signature field `stem` differs",)),
     "other version": (signed(SIGNED.replace("made-1", "made-2")), ("signature field `implementation` differs",)),
     "stale report": (stale_report, ("dvc.lock of the working tree is stale: reports/toy/metrics.json",)),
-    "stale params": (unlocked_knob, ("stale: stage 'train@lora' ran with another `variants.lora`",)),
+    "stale params": (unlocked_knob, ("stale: stage 'train@lora' ran with another `variants.lora.",)),
     "stale code": (code_changed, ("dvc.lock is stale: bench/report/plots.py changed since stage 'report' ran",)),
     "broken lock": (written("dvc.lock", b"a: [\n"), ("dvc.lock of the working tree is not valid YAML",)),
     "lock of no blocks": (written("dvc.lock", b"stages: {report: 5}\n"), ("stages.report is missing or no mapping",)),
