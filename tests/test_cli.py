@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -77,6 +78,18 @@ def test_the_command_is_there_and_light() -> None:
         [sys.executable, "-c", "from bench import cli; cli.main(['--help'])"], capture_output=True, text=True, cwd=ROOT
     )
     assert "gate" in done.stdout and "audit" in done.stdout
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_a_terminal_without_our_signs_gets_question_marks(encoding: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; from bench import cli; cli.main(['audit', '--out', {str(tmp_path)!r}])"],
+        capture_output=True,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"},
+    )
+    assert done.returncode == 0 and not done.stderr
+    assert "audit: " in done.stdout.decode(encoding)
 
 
 def test_a_reader_that_leaves_early_gets_no_traceback() -> None:

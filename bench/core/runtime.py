@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import io
 import os
 import platform
 import random
@@ -27,7 +28,13 @@ Progress = Callable[..., Iterable[Any]]
 
 
 def quiet() -> None:
-    """Switch off the libraries' notices, not their errors. Call before torch or transformers is imported."""
+    """Switch off the libraries' notices, not their errors. Call before torch or transformers is imported.
+
+    What the terminal's encoding has no sign for (± in ASCII, → in Windows' 1252) is printed as `?`.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")

@@ -9,13 +9,13 @@ from typing import Any
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from bench.core import hub, paths, storage
+from bench.core import hub, paths, plugins, storage
 from bench.core.schema import DatasetConfig, Example, Strict, UserError, first_error, readable
 from bench.data import readers
 
 
 class File(Strict):
-    """One split's file: .jsonl, .csv or .parquet. `sha256` pins its bytes: DVC does not watch files outside the
+    """One split's file: .jsonl, .json, .csv, .tsv or .parquet. `sha256` pins its bytes: DVC does not watch files outside the
     project, the digest does.
 
     `every` keeps each k-th row from the first on (`every: 100` gives the course lab's 125 training dialogues), `first`
@@ -114,6 +114,16 @@ def text(row: dict[str, Any], field: str) -> str:
         raise ValueError(f"field '{field}' {error}") from None
 
 
+def identity(row: dict[str, Any], field: str) -> str:
+    """Return a field of a row that names something: text, or a whole number as text.
+
+    Raises:
+        KeyError, ValueError: as `text`.
+    """
+    value = row[field]
+    return str(value) if type(value) is int else text(row, field)
+
+
 def _folder(config: FilesConfig) -> Path:
     """The folder of the splits' files, fetched from the hub if need be."""
     if config.repo is None:
@@ -166,7 +176,7 @@ def _examples(
                 raise ValueError("not a JSON object")
             one = example(found, split)
         except KeyError as error:
-            raise UserError(f"{path} line {number}: field {error} is missing; mend that line.") from None
+            raise UserError(_missing(path, number, str(error.args[0]), found)) from None
         except UnicodeDecodeError as error:
             raise UserError(
                 f"{path} line {number}: not UTF-8 text ({error.reason} at byte {error.start} of the line); "
@@ -181,6 +191,13 @@ def _examples(
         if one is not None:
             lines[one.id] = number
         yield one
+
+
+def _missing(path: Path, number: int, field: str, row: dict[str, Any]) -> str:
+    """A field that a row lacks: in a table it is the header's fault."""
+    if path.suffix not in readers.ONE_HEADER:
+        return f"{path} line {number}: field '{field}' is missing; mend that line."
+    return f"{path}: there is no column '{field}'; {plugins.nearest(field, [str(name) for name in row])}"
 
 
 def _reason(error: Exception) -> str:

@@ -25,7 +25,7 @@ def predictions(path: Path, examples: Sequence[Example]) -> list[Prediction]:
 def read(path: Path, examples: Sequence[Example]) -> list[str]:
     """Return the summary of each example, in their order.
 
-    A `.txt` holds one summary a line, in the order of the test split. A table (JSONL, CSV, Parquet) has a field of `IDS`
+    A `.txt` holds one summary a line, in the order of the test split. A table (JSONL, JSON, CSV, TSV, Parquet) has a field of `IDS`
     with the example's id or dialogue and one of `SUMMARIES`; its order does not matter.
 
     Raises:
@@ -59,7 +59,7 @@ def _table(path: Path, examples: Sequence[Example]) -> list[str]:
             parsed = row()
             if not isinstance(parsed, dict):
                 raise ValueError("not a JSON object")
-            name, text = _field(parsed, IDS), _field(parsed, SUMMARIES)
+            name, text = _field(parsed, IDS, whole_numbers=True), _field(parsed, SUMMARIES)
         except ValueError as error:
             raise UserError(f"{path} line {number}: {error}; mend that line.") from None
         if name not in known:
@@ -79,10 +79,12 @@ def _table(path: Path, examples: Sequence[Example]) -> list[str]:
     return [found[example.id] for example in examples]
 
 
-def _field(row: dict[str, Any], names: Sequence[str]) -> str:
+def _field(row: dict[str, Any], names: Sequence[str], whole_numbers: bool = False) -> str:
     name = next((name for name in names if name in row), None)
     if name is None:
         raise ValueError(f"none of the fields {', '.join(names)}")
+    if whole_numbers and type(row[name]) is int:
+        return str(row[name])
     if not isinstance(row[name], str):
         raise ValueError(f"field '{name}' must hold text")
     return str(row[name])

@@ -1,4 +1,4 @@
-"""The rows of a JSONL, CSV or Parquet file, in order. Nothing that such a file holds can run."""
+"""The rows of a JSONL, JSON, CSV, TSV or Parquet file, in order. Nothing that such a file holds can run."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from bench.core.schema import UserError
 # The line that a row starts on (in Parquet its number, from 1) and a function that parses it, or raises ValueError.
 Rows = Iterator[tuple[int, Callable[[], Any]]]
 
+csv.field_size_limit(2**31 - 1)  # a long meeting in a cell; how long a text may be is the study's to say
+
 
 def rows(path: Path) -> Rows:
     """Return the rows of a file, read by its name's ending.
@@ -27,8 +29,16 @@ def rows(path: Path) -> Rows:
 
 
 def _jsonl(path: Path) -> Rows:
+    """Blank lines at the end are none; one between rows may be a row that was lost, and is no JSON."""
+    blank: list[int] = []
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
+            if not line.strip():
+                blank.append(number)
+                continue
+            for lost in blank:
+                yield lost, partial(_json, b"", lost)
+            blank = []
             yield number, partial(_json, line, number)
 
 
@@ -37,9 +47,26 @@ def _json(line: bytes, number: int) -> Any:
     return json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
 
 
-def _csv(path: Path) -> Rows:
+def _json_list(path: Path) -> Rows:
+    """A file that is one list of objects, as SAMSum was released."""
+    try:
+        found = json.loads(path.read_bytes().decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error).splitlines()[0]
+        raise UserError(f"{path}: not JSON in UTF-8 ({reason:.120}); save the file again.") from None
+    if not isinstance(found, list):
+        raise UserError(f"{path}: must hold a list of objects; an object a line is a .jsonl file.")
+    for number, row in enumerate(found, 1):
+        yield number, partial(_same, row)
+
+
+def _same(row: Any) -> Any:
+    return row
+
+
+def _csv(path: Path, delimiter: str = ",") -> Rows:
     with path.open(encoding="utf-8-sig", newline="") as file:  # a text may hold line breaks
-        reader = csv.reader(file, strict=True)
+        reader = csv.reader(file, strict=True, delimiter=delimiter)
         start = 1
         try:
             header = next(reader, [])
@@ -49,7 +76,9 @@ def _csv(path: Path) -> Rows:
                     yield start, partial(_row, header, cells)
                 start = reader.line_num + 1
         except (csv.Error, UnicodeDecodeError) as error:
-            raise UserError(f"{path} line {start}: not CSV in UTF-8 ({error}); save the file again.") from None
+            raise UserError(
+                f"{path} line {start}: not {path.suffix[1:].upper()} in UTF-8 ({error}); save the file again."
+            ) from None
 
 
 def _row(header: list[str], cells: list[str]) -> dict[str, str]:
@@ -69,4 +98,11 @@ def _parquet(path: Path) -> Rows:
         yield number, partial(dict, row)
 
 
-READERS: dict[str, Callable[[Path], Rows]] = {".jsonl": _jsonl, ".csv": _csv, ".parquet": _parquet}
+READERS: dict[str, Callable[[Path], Rows]] = {
+    ".jsonl": _jsonl,
+    ".json": _json_list,
+    ".csv": _csv,
+    ".tsv": partial(_csv, delimiter="\t"),
+    ".parquet": _parquet,
+}
+ONE_HEADER = (".csv", ".tsv", ".parquet")  # a column that is missing in one row is missing in all

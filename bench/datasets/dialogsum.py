@@ -19,7 +19,7 @@ def load(config: Config) -> dict[str, list[Example]]:
 
 
 def _example(row: dict[str, Any], split: str) -> Example:
-    name, dialogue = files.text(row, "id" if "id" in row else "fname"), None
+    name, dialogue = files.identity(row, "id" if "id" in row else "fname"), None
     if split == "test":  # the hub's file has a row for each reference: test_0_1, test_0_2, test_0_3
         dialogue = re.fullmatch(r"(test_\d+)_\d+", name)
     fields = ["summary"] if "summary" in row else ["summary1", "summary2", "summary3"]

@@ -20,5 +20,5 @@ def load(config: Config) -> dict[str, list[Example]]:
 def _example(row: dict[str, Any], split: str) -> Example | None:
     if row["dialogue"] == "" and split == "train":
         return None
-    name, source = files.text(row, "id"), files.text(row, "dialogue").replace("\r\n", "\n")
+    name, source = files.identity(row, "id"), files.text(row, "dialogue").replace("\r\n", "\n")
     return Example(id=name, dialogue_id=name, source=source, references=(files.text(row, "summary"),))

@@ -66,7 +66,7 @@ def test_rows_are_chosen_among_dialogues(served: Any) -> None:
     [
         (table(("test_0_1", "one", "x"), ("test_0_2", "two", "y")), "the rows of 'test_0' hold different dialogues"),
         (table(("test_0_1", "one", "x"), ("test_0_1", "one", "y")), "line 3: the id 'test_0_1' stands in line 2 too"),
-        (b"id,dialogue\ntest_0_1,one\n", "line 2: field 'summary1' is missing"),
+        (b"id,dialogue\ntest_0_1,one\n", "there is no column 'summary1'; known: id, dialogue."),
         (b"id,dialogue,summary\ntest_0_1,one\n", "line 2: 2 fields under a header of 3"),
     ],
 )

@@ -59,14 +59,14 @@ def test_every_and_first_choose_rows(folder: Path) -> None:
     ("line", "said"),
     [
         ("{", "line 11: not valid JSON (Expecting property name enclosed in double quotes at column"),
-        ("", "line 11: not valid JSON"),
+        ("\n{}", "line 11: not valid JSON"),
         ("[1]", "line 11: not a JSON object; mend"),
         ("[" * 5000, "line 11: nested too deeply; mend"),
         ('{"fname": "x", "dialogue": "hi"}', "line 11: field 'summary1' is missing; mend"),
         ('{"fname": "x", "summary": "hi"}', "line 11: field 'dialogue' is missing; mend"),
         ('{"fname": "x", "dialogue": "  ", "summary": "hi"}', "line 11: field 'dialogue' is empty; "),
         ('{"fname": "x", "dialogue": "hi", "summary": ""}', "line 11: field 'summary' is empty; "),
-        ('{"fname": 5, "dialogue": "hi", "summary": "hi"}', "line 11: field 'fname' must hold text, and holds 5; mend"),
+        ('{"fname": 5.5, "dialogue": "hi", "summary": "hi"}', "line 11: field 'fname' must hold text, and holds 5.5; mend"),
         ('{"fname": "x", "dialogue": null, "summary": "hi"}', "field 'dialogue' must hold text, and holds null; mend"),
         ('{"fname": "=x", "dialogue": "hi", "summary": "hi"}', "line 11: id: Value error, must start with a letter"),
         (
@@ -165,3 +165,28 @@ def test_the_real_releases_have_their_published_sizes() -> None:
     splits = samsum.load(samsum.Config(dataset="samsum", path=str(SHARED / "samsum"), **files))
     assert [len(rows) for rows in splits.values()] == [14731, 818, 818]
     assert not any("\r" in e.source for e in splits["train"])
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "parquet"])
+def test_a_misspelt_column_is_the_header_s_fault(tmp_path: Path, ending: str) -> None:
+    import pandas
+
+    frame = pandas.DataFrame([{"id": "a", "dialog": "A: hi", "summary": "hi"}])
+    for split in ("train", "dev", "test"):
+        path = tmp_path / f"{split}.{ending}"
+        frame.to_parquet(path) if ending == "parquet" else frame.to_csv(path, index=False, sep=",\t"[ending == "tsv"])
+    module = plugins.find("dataset", "samsum")
+    files = {"train": {"file": f"train.{ending}"}, "validation": {"file": f"dev.{ending}"}}
+    config = module.Config(dataset="samsum", path=str(tmp_path), **files, test={"file": f"test.{ending}"})
+    with pytest.raises(UserError, match=rf"train\.{ending}: there is no column 'dialogue'; did you mean 'dialog'\?"):
+        module.load(config)
+
+
+def test_a_number_names_a_dialogue_as_well_as_a_word(tmp_path: Path) -> None:
+    """SAMSum's own files are lists, and some have ids that are numbers."""
+    for number, split in enumerate(("train", "dev", "test")):
+        (tmp_path / f"{split}.json").write_text(json.dumps([{"id": number, "dialogue": f"A: {split}", "summary": "x"}]))
+    module = plugins.find("dataset", "samsum")
+    files = {"train": {"file": "train.json"}, "validation": {"file": "dev.json"}, "test": {"file": "test.json"}}
+    found = module.load(module.Config(dataset="samsum", path=str(tmp_path), **files))
+    assert [found[split][0].id for split in ("train", "validation", "test")] == ["0", "1", "2"]
