@@ -131,13 +131,18 @@ def _any_data(config: Any, data: DatasetConfig) -> None:
     """Most metrics ask nothing of a dataset."""
 
 
+def _nothing_to_say(config: Any, examples: Sequence[Example]) -> list[str]:
+    return []
+
+
 @dataclass(frozen=True)
 class Metric:
     """The contract of `bench/metrics/<name>.py`.
 
     `Config` types the metric's block in params. `columns(config)` says what its values mean. `score(config, context)`
     gives rows, `signature(config, context)` what each column's values depend on beside data and decoding.
-    `check(config, data)` raises ValueError where the study's dataset has not what the metric needs.
+    `check(config, data)` raises ValueError where the study's dataset has not what the metric needs; `warnings(config,
+    examples)` says what of the test dialogues makes its figures worth less, for the top of the report.
     `labels(config)` names the classifiers' labels it counts on: field of the block -> (checkpoint, label). `EXAMPLES` are
     golden cases from outside (a paper, another implementation, a closed form), which the tests run.
     """
@@ -148,6 +153,7 @@ class Metric:
     score: Callable[[Any, ScoreContext], list[ScoreRow]]
     labels: Callable[[Any], dict[str, tuple[str, str]]] = _no_labels
     check: Callable[[Any, DatasetConfig], None] = _any_data
+    warnings: Callable[[Any, Sequence[Example]], list[str]] = _nothing_to_say
     EXAMPLES: tuple[dict[str, Any], ...] = ()
 
 

@@ -9,6 +9,7 @@ import re
 import statistics
 import sys
 import types
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from bench.core.schema import ScoreRow, Strict
+from bench.core.schema import Example, ScoreRow, Strict
 from bench.metrics import Column, ScoreContext
 
 SPLITTER = "bench-sentences-1"  # raise the number when the rule below changes: R-Lsum depends on it
@@ -26,6 +27,13 @@ ABBREVIATIONS = frozenset(
     ["mr", "mrs", "ms", "dr", "prof", "st", "jr", "sr", "vs", "etc", "e.g", "i.e", "a.m", "p.m", "u.s", "u.k"]
 )
 _END = re.compile(r"""(?P<word>[^\s.!?]*(?:\.[^\s.!?]+)*)(?P<stop>[.!?]+)["'”’)\]]*(?P<gap>\s+)(?=\S)""")
+
+# Where a word may be any letters (`tokenizer: unicode`): those of scripts that set no spaces count one by one, as a
+# sentence may end at a full stop of theirs.
+UNICODE, WIDE_SPLITTER = "bench-unicode-1", "bench-sentences-2"
+_UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
+_WIDE_END = re.compile(r"""([。！？]+["'”’」』）)\]]*)""")
+LOST = 0.1  # share of a study's letters and digits that rouge_score's own tokenizer may drop without a word about it
 
 # Lin (2004), sections 3.1 and 3.2: the paper's own sentences; rouge_score's README; two closed forms.
 _PAPER, _UNSTEMMED = "police killed the gunman", {"stemmer": False}
@@ -80,6 +88,20 @@ EXAMPLES: tuple[dict[str, Any], ...] = (
         "values": {"rouge1": 1.0, "rouge2": 1.0, "rougeL": 1.0},
     },
     {
+        "from": "closed form, words of another script: 2 of 3 and 2 of 4",
+        "prediction": "Анна идёт домой",
+        "references": ("анна идёт в парк",),
+        "config": {"tokenizer": "unicode"},
+        "values": {"rouge1": 4 / 7, "rouge2": 2 / 5, "rougeL": 4 / 7, "rougeLsum": 4 / 7},
+    },
+    {
+        "from": "closed form, characters of a script without spaces: 4 of 4 and 4 of 6, in two sentences",
+        "prediction": "我明天去。",
+        "references": ("我去。明天见她。",),
+        "config": {"tokenizer": "unicode"},
+        "values": {"rouge1": 2 * 4 / (4 + 6), "rougeLsum": 2 * 4 / (4 + 6)},
+    },
+    {
         "from": "closed form, nothing in common and nothing written",
         "prediction": "",
         "references": ("a b",),
@@ -90,15 +112,25 @@ EXAMPLES: tuple[dict[str, Any], ...] = (
 
 
 class Config(Strict):
-    """`types` as rouge_score names them; `references` says how several references of a dialogue become one number."""
+    """`types` as rouge_score names them; `references` says how several references of a dialogue become one number.
+
+    `tokenizer`: `rouge_score` keeps a-z and digits alone, as published figures do; `unicode` every letter, digit and mark,
+    and is the one for texts that are not English. `stemmer` is Porter's, for English; off with `unicode` unless asked for.
+    """
 
     types: tuple[Annotated[str, Field(pattern=r"^rouge([1-9]|L|Lsum)$")], ...] = Field(
         default=("rouge1", "rouge2", "rougeL", "rougeLsum"),
         min_length=1,
         strict=False,  # YAML has lists alone
     )
-    stemmer: bool = True
+    tokenizer: Literal["rouge_score", "unicode"] = "rouge_score"
+    stemmer: bool | None = None
     references: Literal["mean", "max", "first"] = "mean"
+
+    @property
+    def stems(self) -> bool:
+        """Whether words are stemmed."""
+        return self.tokenizer == "rouge_score" if self.stemmer is None else self.stemmer
 
     @field_validator("types")
     @classmethod
@@ -120,10 +152,11 @@ def signature(config: Config, context: ScoreContext) -> dict[str, str]:
     """State what a figure depends on besides data and generation: implementation, stemmer, sentences, references."""
     counts = sorted({len(example.references) for example in context.examples}) or [0]
     count = "-".join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))
-    stem = f"nltk-porter-{metadata.version('nltk')}" if config.stemmer else "none"
-    head = f"rouge_score-{metadata.version('rouge_score')}|stem:{stem}"
+    stem = f"nltk-porter-{metadata.version('nltk')}" if config.stems else "none"
+    head = f"rouge_score-{metadata.version('rouge_score')}|{f'tok:{UNICODE}|' if config.tokenizer == 'unicode' else ''}stem:{stem}"
+    splitter = WIDE_SPLITTER if config.tokenizer == "unicode" else SPLITTER
     tail = f"refs:{count},{config.references}"
-    return {key: f"{key}|{head}|{f'lsum:{SPLITTER}|' if key == 'rougeLsum' else ''}{tail}" for key in config.types}
+    return {key: f"{key}|{head}|{f'lsum:{splitter}|' if key == 'rougeLsum' else ''}{tail}" for key in config.types}
 
 
 def score(config: Config, context: ScoreContext) -> list[ScoreRow]:
@@ -134,6 +167,21 @@ def score(config: Config, context: ScoreContext) -> list[ScoreRow]:
     return [
         ScoreRow(id=p.id, dialogue_id=p.dialogue_id, output="greedy", draw=p.draw, metric="rouge", values=values)
         for p, values in zip(greedy, rows, strict=True)
+    ]
+
+
+def warnings(config: Config, examples: Sequence[Example]) -> list[str]:
+    """Say where the references hold letters that rouge_score's own tokenizer drops: what is left says nothing."""
+    if config.tokenizer == "unicode":
+        return []
+    text = "".join(reference for example in examples for reference in example.references).lower()
+    letters = [sign for sign in text if sign.isalnum()]
+    dropped = sum(not sign.isascii() for sign in letters)
+    if not letters or dropped <= LOST * len(letters):
+        return []
+    return [
+        f"ROUGE drops {100 * dropped / len(letters):.0f} % of the references' letters, for its own tokenizer knows a to z "
+        "alone; write metrics.rouge.tokenizer: unicode."
     ]
 
 
@@ -148,6 +196,21 @@ def rouge_rows(
         pairs = [pair(reference, text) for reference in (texts[:1] if config.references == "first" else texts)]
         rows.append({key: float(combine([values[key] for values in pairs])) for key in config.types})
     return rows
+
+
+def words(text: str) -> list[str]:
+    """Split a text of any script into words in lower case: letters, digits and marks; NFKC first, so that forms agree."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    spaced = "".join(
+        f" {sign} " if _UNSPACED.match(sign) else sign if unicodedata.category(sign)[0] in "LNM" else " "
+        for sign in folded
+    )
+    return spaced.split()
+
+
+def wide_sentences(text: str) -> list[str]:
+    """Split as `sentences`, and at 。！？ too, which need no space after them."""
+    return sentences(_WIDE_END.sub(r"\1\n", text))
 
 
 def sentences(text: str) -> list[str]:
@@ -196,8 +259,14 @@ def _pair_scorer(config: Config) -> Callable[[str, str], dict[str, float]]:
     class Stemmer:
         stem = staticmethod(functools.cache(PorterStemmer().stem))
 
-    tokens = functools.cache(lambda text: tokenize.tokenize(text, Stemmer if config.stemmer else None))
-    by_sentence = functools.cache(lambda text: [tokens(sentence) for sentence in sentences(text)])
+    def tokenised(text: str) -> list[str]:
+        if config.tokenizer == "rouge_score":
+            return list(tokenize.tokenize(text, Stemmer if config.stems else None))
+        return [Stemmer.stem(word) if len(word) > 3 else word for word in words(text)] if config.stems else words(text)
+
+    split = wide_sentences if config.tokenizer == "unicode" else sentences
+    tokens = functools.cache(tokenised)
+    by_sentence = functools.cache(lambda text: [tokens(sentence) for sentence in split(text)])
     ngrams = functools.cache(lambda text, n: rouge_scorer._create_ngrams(tokens(text), n))
 
     def one(key: str, target: str, prediction: str) -> float:

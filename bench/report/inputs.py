@@ -150,6 +150,7 @@ def read(params: Params, costs: dict[str, dict[str, Any]] | None = None) -> Stud
     for metric, config in params.metrics.items():
         columns_of_metric = metrics.find(metric).columns(config)
         columns |= columns_of_metric
+        warnings += metrics.find(metric).warnings(config, examples)
         metric_of |= dict.fromkeys(columns_of_metric, metric)
     # The human reference does not exist where every dialogue has a single reference.
     reference_systems = [

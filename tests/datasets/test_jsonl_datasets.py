@@ -66,7 +66,10 @@ def test_every_and_first_choose_rows(folder: Path) -> None:
         ('{"fname": "x", "summary": "hi"}', "line 11: field 'dialogue' is missing; mend"),
         ('{"fname": "x", "dialogue": "  ", "summary": "hi"}', "line 11: field 'dialogue' is empty; "),
         ('{"fname": "x", "dialogue": "hi", "summary": ""}', "line 11: field 'summary' is empty; "),
-        ('{"fname": 5.5, "dialogue": "hi", "summary": "hi"}', "line 11: field 'fname' must hold text, and holds 5.5; mend"),
+        (
+            '{"fname": 5.5, "dialogue": "hi", "summary": "hi"}',
+            "line 11: field 'fname' must hold text, and holds 5.5; mend",
+        ),
         ('{"fname": "x", "dialogue": null, "summary": "hi"}', "field 'dialogue' must hold text, and holds null; mend"),
         ('{"fname": "=x", "dialogue": "hi", "summary": "hi"}', "line 11: id: Value error, must start with a letter"),
         (

@@ -105,10 +105,11 @@ def test_several_references():
         assert row["rouge1"] == pytest.approx(expected, abs=1e-15)
 
 
+@pytest.mark.parametrize("tokenizer", ["rouge_score", "unicode"])
 @settings(max_examples=60, deadline=None)
-@given(st.text(max_size=60), st.lists(st.text(max_size=60), min_size=1, max_size=3))
-def test_any_text_gives_a_share(text, references):
-    (row,) = rouge.rouge_rows([text], [references], rouge.Config())
+@given(text=st.text(max_size=60), references=st.lists(st.text(max_size=60), min_size=1, max_size=3))
+def test_any_text_gives_a_share(tokenizer, text, references):
+    (row,) = rouge.rouge_rows([text], [references], rouge.Config(tokenizer=tokenizer))
     assert all(0 <= value <= 1 for value in row.values())
     assert "".join("".join(rouge.sentences(text)).split()) == "".join(text.split())  # splitting loses no letter
 
@@ -221,3 +222,45 @@ def test_nltk_is_left_as_it_was() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Привет, 5!", ["привет", "5"]),
+        ("Café cafe\u0301 CAFÉ", ["café"] * 3),  # one word in two forms, and in capitals
+        ("नमस्ते दुनिया", ["नमस्ते", "दुनिया"]),  # marks belong to their letters
+        ("私は行く。OK", ["私", "は", "行", "く", "ok"]),
+        ("#Person1#'s", ["person1", "s"]),
+        ("Straße STRASSE", ["strasse"] * 2),
+    ],
+)
+def test_words_of_any_script(text, expected):
+    assert rouge.words(text) == expected
+
+
+def test_letters_that_english_does_not_have_make_a_difference_or_a_warning():
+    """rouge_score gives 0 to every pair of Russian texts, and 1 to two that share a number alone."""
+    ascii_only, wide = rouge.Config(), rouge.Config(tokenizer="unicode")
+
+    def f1(config, one, other):
+        return rouge.rouge_rows([one], [[other]], config)[0]["rouge1"]
+
+    assert (f1(ascii_only, "Привет", "Привет"), f1(ascii_only, "Привет 5", "Пока 5")) == (0, 1)
+    assert (f1(wide, "Привет", "Привет"), f1(wide, "Привет 5", "Пока 5")) == (1, 0.5)
+    assert (
+        f1(wide, "killed", "kill") == 0 and f1(rouge.Config(tokenizer="unicode", stemmer=True), "killed", "kill") == 1
+    )
+    russian, english = (context([""], [[text]]).examples for text in ("Привет, как дела", "Zoë met a naïve friend in the park at noon"))
+    (warning,) = rouge.warnings(ascii_only, russian)
+    assert warning.startswith("ROUGE drops 100 % of the references' letters") and "tokenizer: unicode" in warning
+    assert rouge.warnings(wide, russian) == [] == rouge.warnings(ascii_only, english)
+    signature = rouge.signature(wide, context([""], [["a"]]))
+    assert (
+        "|tok:bench-unicode-1|stem:none|" in signature["rouge1"] and "lsum:bench-sentences-2" in signature["rougeLsum"]
+    )
+
+
+def test_a_full_stop_of_another_script_ends_a_sentence():
+    assert rouge.wide_sentences("我去。你呢？好！") == ["我去。", "你呢？", "好！"]
+    assert rouge.wide_sentences("He left. She stayed.") == ["He left.", "She stayed."]
