@@ -35,10 +35,27 @@ def set_up() -> None:
     stamp.write_text(wanted)
 
 
+def git_problem() -> str | None:
+    """Say why DVC could not work here, in one sentence with a fix; None where git is well."""
+    try:
+        done = subprocess.run(["git", "rev-parse", "--git-dir"], cwd=ROOT, capture_output=True, text=True, check=False)
+    except OSError:
+        return "git is missing, and DVC needs it; install git."
+    if done.returncode == 0:
+        return None
+    said = " ".join(done.stderr.split())
+    if "dubious ownership" in said:
+        return f"git: {said.split(' To add')[0]}; run: git config --global --add safe.directory {ROOT}"
+    fix = "clone the project, or make one here: git init && git add -A && git commit -m start"
+    return f"this folder is no git repository, which DVC needs ({said}); {fix}"
+
+
 def main() -> int:
     """Run the command given, in the environment and at the root of the project."""
     if sys.version_info < (3, 11):
         return _fail(f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}; run it with a newer python3.")
+    if problem := git_problem():  # before minutes of installation
+        return _fail(problem)
     try:
         set_up()
     except subprocess.CalledProcessError as error:

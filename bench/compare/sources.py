@@ -118,9 +118,12 @@ def _commit(given: str) -> str:
     """The commit that a revision names."""
     if not given or given.startswith("-"):
         raise NotComparable(f"'{given}' is no revision; name a commit, a branch, a tag or a report's metrics.json.")
-    if _git("rev-parse", "--git-dir").returncode != 0:
+    asked = _git("rev-parse", "--git-dir")
+    if asked.returncode != 0:
+        said = " ".join(asked.stderr.decode(errors="replace").split())
         raise NotComparable(
-            f"'{given}' is no report and this folder is no git repository; run it at the project's root."
+            f"'{given}' is no report and git finds no git repository of yours here ({said:.200}); run it at the project's "
+            "root, as its owner."
         )
     done = _git("rev-parse", "--verify", "--quiet", f"{given}^{{commit}}")
     if done.returncode == 0:

@@ -251,7 +251,9 @@ def test_letters_that_english_does_not_have_make_a_difference_or_a_warning():
     assert (
         f1(wide, "killed", "kill") == 0 and f1(rouge.Config(tokenizer="unicode", stemmer=True), "killed", "kill") == 1
     )
-    russian, english = (context([""], [[text]]).examples for text in ("Привет, как дела", "Zoë met a naïve friend in the park at noon"))
+    russian, english = (
+        context([""], [[text]]).examples for text in ("Привет, как дела", "Zoë met a naïve friend in the park at noon")
+    )
     (warning,) = rouge.warnings(ascii_only, russian)
     assert warning.startswith("ROUGE drops 100 % of the references' letters") and "tokenizer: unicode" in warning
     assert rouge.warnings(wide, russian) == [] == rouge.warnings(ascii_only, english)
