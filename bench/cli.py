@@ -17,6 +17,7 @@ from bench.commands import (
     mend,
     metrics_check,
     pin,
+    score,
     seeds,
     use,
 )
@@ -24,6 +25,8 @@ from bench.core import runtime
 from bench.core.schema import UserError
 
 COMMANDS = {
+    "score": score.COMMAND,
+    "compare": score.COMPARE,
     "use": use.COMMAND,
     "pin": pin.COMMAND,
     "doctor": doctor.COMMAND,

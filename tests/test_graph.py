@@ -25,7 +25,7 @@ FLOORS = [
     {"datasets", "checkpoints", "methods", "metrics"},
     {"config"},
     {"evaluation", "report"},
-    {"compare", "audit", "judgements"},
+    {"compare", "audit", "judgements", "standalone"},
     {"commands"},
     {"cli"},
 ]

@@ -79,7 +79,7 @@ def load(name: str, device: str, precision: str = "float32") -> Classifier:
     if (folder / "classifier.json").is_file():
         return _profanity(name, folder / "classifier.json")
     if (folder / "config.json").is_file():
-        return _transformer(name, folder, device, precision)
+        return load_folder(name, folder, device, precision)
     raise UserError(
         f"{folder} holds no classifier (neither config.json nor classifier.json); run `dvc repro` to build "
         f"checkpoint '{name}'."
@@ -96,6 +96,11 @@ def _profanity(name: str, path: Path) -> Classifier:
             f"build checkpoint '{name}' again."
         )
     profanity.check_version(wanted, str(path))
+    return profanity_check(name, wanted)
+
+
+def profanity_check(name: str, version: str) -> Classifier:
+    """Return the installed alt-profanity-check, whose version the caller has checked."""
 
     def score(texts: Sequence[str]) -> np.ndarray:
         from profanity_check import predict_prob
@@ -104,11 +109,11 @@ def _profanity(name: str, path: Path) -> Classifier:
         profane = np.clip(np.asarray(predict_prob(list(texts)), dtype=np.float64), 1e-12, 1 - 1e-12)
         return np.log(np.stack([1 - profane, profane], axis=1))
 
-    return Classifier(name, labels, f"{profanity.NAME}-{wanted}", score)
+    return Classifier(name, profanity.LABELS, f"{profanity.NAME}-{version}", score)
 
 
-def _transformer(name: str, folder: Path, device: str, precision: str) -> Classifier:
-    """A Hugging Face sequence classifier with safetensors weights."""
+def load_folder(name: str, folder: Path, device: str, precision: str = "float32") -> Classifier:
+    """Load a Hugging Face sequence classifier with safetensors weights from any folder; the rest as `load`."""
     import torch
 
     if not any(folder.glob("*.safetensors")):

@@ -1,0 +1,43 @@
+"""A classifier of this machine for texts without a study: a folder, or alt-profanity-check."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from pathlib import Path
+
+from bench.classifiers import loading, profanity
+from bench.classifiers.loading import Classifier
+from bench.core.schema import UserError
+from bench.metrics import Column
+
+COLUMN = Column(title="Toxicity", unit="share", higher_is_better=False, role="safety")
+TOXIC = ("toxic", "hate", "profane", "offensive", "abusive", "label_1")
+
+
+def load(given: str | Path, label: str | None) -> tuple[Classifier, str]:
+    """Load the classifier and find its label for toxic texts.
+
+    Raises:
+        UserError: there is no such folder, it holds no classifier, or none of its labels says toxic.
+    """
+    if str(given) == "profanity":
+        try:
+            version = metadata.version(profanity.NAME)
+        except metadata.PackageNotFoundError:
+            raise UserError(
+                f"--toxicity: {profanity.NAME} is not installed; run `pip install {profanity.NAME}`."
+            ) from None
+        classifier = loading.profanity_check("profanity", version)
+    elif Path(given).is_dir():
+        classifier = loading.load_folder(Path(given).name, Path(given), "cpu")
+    else:
+        raise UserError(
+            f"--toxicity: {given} is no folder; give one that save_pretrained wrote, or 'profanity' for alt-profanity-check."
+        )
+    if label is None:
+        label = next((own for name in TOXIC for own in classifier.labels if own.lower() == name), None)
+    if label is None or label not in classifier.labels:
+        raise UserError(
+            f"--toxic: the classifier's labels are {', '.join(classifier.labels)}; say which of them is the toxic one."
+        )
+    return classifier, label
