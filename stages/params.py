@@ -7,6 +7,7 @@ names than those of a folder, comes before every other.
 import json
 
 from bench import config
+from bench.config import sources
 from bench.core import graph, parameters, parsing, paths, runtime, storage
 from bench.core.schema import UserError
 
@@ -16,6 +17,7 @@ def main() -> str:
     raw = parsing.parse_yaml(paths.PARAMS.read_bytes(), str(paths.PARAMS))
     for key, value in parameters.defaults(raw).items():  # DVC would say it at the last stage, in its own words
         raise UserError(f"params.yaml: {key}: missing, and DVC looks for it; write `{key}: {json.dumps(value)}`.")
+    sources.check(params)
     for path, stage in graph.stages(params).items():
         storage.write_text(path, stage.text())
     return f"params: {params.study}, {len(params.checkpoints)} checkpoints, {len(params.variants)} variants"

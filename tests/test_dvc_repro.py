@@ -100,6 +100,25 @@ def test_an_experiment_overrides_a_knob_and_metrics_diff_shows_it(project: Proje
     project.params(tiny())
 
 
+def test_a_local_checkpoint_that_no_digest_pins_is_watched(project: Project) -> None:
+    """An edit of its files is seen; before, everything was up to date."""
+    shutil.copytree(project.folder / "models" / "reward", project.folder / "local" / "mine")
+    raw = tiny()
+    raw["checkpoints"]["reward"] = {"source": "local", "path": "local/mine", "name": "mine"}
+    project.params(raw)
+    output = project.dvc("repro", "checkpoint@reward", check=False)
+    line = 'sources: {"checkpoint-reward": "local/mine"}'
+    assert f"write `{line}`" in output
+    project.params(raw | {"sources": {"checkpoint-reward": "local/mine"}})
+    assert ran(project.dvc("repro", "checkpoint@reward")) == {"params", "source@checkpoint-reward", "checkpoint@reward"}
+    assert ran(project.dvc("repro", "checkpoint@reward")) == set()
+    config = project.folder / "local" / "mine" / "config.json"
+    config.write_text(config.read_text() + "\n")
+    assert "checkpoint@reward" in ran(project.dvc("repro", "checkpoint@reward"))
+    project.params(tiny())
+    project.dvc("repro")
+
+
 def test_a_removed_variant_leaves_the_report(project: Project) -> None:
     raw = tiny()
     del raw["variants"]["ppo"]

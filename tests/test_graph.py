@@ -158,7 +158,7 @@ def test_what_params_leave_to_a_default_is_among_the_settings() -> None:
 
 def test_every_stage_of_the_graph_has_its_file() -> None:
     raw = YAML(typ="safe").load((ROOT / "studies" / "miniature.yaml").read_text())
-    params = config.parse(raw | {"evaluate_on": {"other": raw["data"] | {"seed": 1}}})
+    params = config.parse(raw | {"evaluate_on": {"other": raw["data"] | {"seed": 1}}, "sources": {"data": "local/x"}})
     blocks = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
     wanted = set()
     for name, block in blocks.items():
@@ -166,6 +166,7 @@ def test_every_stage_of_the_graph_has_its_file() -> None:
         own = [dep for dep in deps if dep.startswith("checked/stages/")]
         assert name == "params" or len(own) == 1, name
         keys = {"checkpoints": params.checkpoints, "variants": params.variants, "evaluate_on": params.evaluate_on}
+        keys |= {"sources": params.sources}
         items = keys[block["foreach"].strip("${}")] if "foreach" in block else [""]
         wanted |= {Path(dep.replace("${key}", key)) for dep in own for key in items}
     assert wanted == set(graph.stages(params))

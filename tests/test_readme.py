@@ -92,7 +92,14 @@ def commands(text: str) -> list[str]:
 
 
 # What needs another machine's files, or takes minutes: their own tests run them.
-ELSEWHERE = ("bench score", "bench compare", "bench metrics-check", "bench claims-study", "bench gate-study", "bench pin")
+ELSEWHERE = (
+    "bench score",
+    "bench compare",
+    "bench metrics-check",
+    "bench claims-study",
+    "bench gate-study",
+    "bench pin",
+)
 
 
 @pytest.mark.parametrize(

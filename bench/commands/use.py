@@ -7,6 +7,7 @@ import json
 
 from bench import config
 from bench.commands import Command, pin
+from bench.config import sources
 from bench.core import parameters, parsing, paths, storage
 from bench.core.schema import UserError
 
@@ -27,10 +28,13 @@ def run(given: argparse.Namespace) -> int:
     if params.study != path.stem:
         raise UserError(f"{path}: study: '{params.study}' must be the file's name, '{path.stem}'.")
     text = path.read_text(encoding="utf-8")
-    if left_out := parameters.defaults(parsing.parse_yaml(text.encode(), str(path))):
-        lines = [f"{key}: {json.dumps(value)}" for key, value in left_out.items()]
-        text = "\n".join(
-            [text.rstrip("\n"), "", "# what the study leaves to the defaults and DVC looks for", *lines, ""]
+    left_out = parameters.defaults(parsing.parse_yaml(text.encode(), str(path)))
+    if not params.sources and (watched := sources.watched(params)):
+        left_out["sources"] = watched
+    if left_out:
+        lines = [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in left_out.items()]
+        text = f"{text.rstrip()}\n\n# what the study leaves to the defaults, and DVC looks for\n" + "\n".join(
+            [*lines, ""]
         )
     storage.write_text(paths.PARAMS, text)
     print(f"params.yaml is now {path} ({len(params.variants)} variants); `dvc repro` runs it")

@@ -55,6 +55,8 @@ def stages(params: Params) -> dict[Path, Stage]:
     scored = shared | {"metrics": params.metrics, "generation": params.generation, "dataset": params.data.dataset}
     checked = {"checkpoints": params.checkpoints, "variants": params.variants, "metrics": params.metrics}
     checked |= {"text": params.text, "generation": params.generation, "evaluate_on": params.evaluate_on}
+    for name, path in params.sources.items():
+        found[inputs_path("source", name)] = _stage("source", {"path": path})
     for name, source in params.checkpoints.items():
         own = {"checkpoint": source, "compute": compute}
         found[inputs_path("checkpoint", name)] = _stage("checkpoint", own, _plugin("checkpoints", source.source))

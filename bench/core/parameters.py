@@ -61,6 +61,7 @@ class Params(Strict):
     compute: ComputeConfig = ComputeConfig()
     text: TextConfig = TextConfig()
     data: DatasetConfig
+    sources: dict[Identity, str] = Field(default_factory=dict)  # what DVC watches: bench/config/sources.py
     evaluate_on: dict[str, DatasetConfig] = Field(default_factory=dict)
     checkpoints: dict[str, CheckpointConfig]
     generation: GenerationConfig = GenerationConfig()
