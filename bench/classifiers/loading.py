@@ -124,9 +124,13 @@ def load_folder(name: str, folder: Path, device: str, precision: str = "float32"
         tokenizer, model = _from_folder(folder)
     labels = tuple(str(model.config.id2label[i]) for i in range(model.config.num_labels))
     if len(set(labels)) < len(labels):
-        raise UserError(f"{folder}/config.json: id2label: two columns share a name ({', '.join(labels)}); rename one.")
+        raise UserError(
+            f"{folder}/config.json: id2label: two columns share a name ({', '.join(labels)}); {untrusted.AT_THE_SOURCE}, with one renamed."
+        )
+    if tokenizer.pad_token_id is None:  # any token will do where the mask is 0
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
     if tokenizer.pad_token_id is None:
-        raise UserError(f"{folder}: the tokenizer has no padding token; set pad_token in its tokenizer_config.json.")
+        raise UserError(f"{folder}: the tokenizer has no padding token; {untrusted.AT_THE_SOURCE}, with a pad_token.")
     untrusted.check_vocabulary(folder, tokenizer, model)
     # A decoder's head looks for the last token that is no padding, by the config's word for it; we pad by the tokenizer's.
     model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
@@ -181,7 +185,9 @@ def _check_head(path: Path) -> None:
         )
     names = config.get("id2label", dict.fromkeys(map(str, range(config.get("num_labels", 2)))))
     if not isinstance(names, dict) or set(names) != set(map(str, range(len(names)))):
-        raise UserError(f"{path}: id2label: must name the columns '0', '1', … in turn; write the labels' names there.")
+        raise UserError(
+            f"{path}: id2label: must name the columns '0', '1', … in turn; {untrusted.AT_THE_SOURCE}, with the labels' names."
+        )
     if len(names) < 2:
         raise UserError(
             f"{path}: id2label: a head with a single logit is not supported; use a classifier with two or more labels."

@@ -8,6 +8,7 @@ import os
 import platform
 import re
 import shutil
+import subprocess
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -76,6 +77,7 @@ def machine(cards: list[GPU]) -> list[Fact]:
     return [
         Fact("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
         _packages(),
+        _git(),
         Fact("cores", str(cores)),
         Fact("memory", f"{_size(memory.total)}, {_size(memory.available)} free"),
         Fact(
@@ -95,6 +97,22 @@ def machine(cards: list[GPU]) -> list[Fact]:
             "" if _has_token() else "only gated or private models and data need one: `hf auth login`",
         ),
     ]
+
+
+def _git() -> Fact:
+    """Whether git knows who commits: `dvc exp` stops without."""
+    asked = [_git_config(f"user.{key}") for key in ("name", "email")]
+    if all(asked):
+        return Fact("git", "knows who commits")
+    fix = "`dvc exp run` and commits need it: git config user.name NAME && git config user.email ADDRESS"
+    return Fact("git", "does not know who commits", fix)
+
+
+def _git_config(key: str) -> str:
+    try:
+        return subprocess.run(["git", "config", key], capture_output=True, text=True, check=False).stdout.strip()
+    except OSError:
+        return ""
 
 
 def lacking(path: Path, cards: list[GPU]) -> list[str]:

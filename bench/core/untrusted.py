@@ -17,6 +17,8 @@ from bench.core.schema import UNREADABLE, UserError
 CODE = ("auto_map", "custom_pipelines", "custom_generate", "trust_remote_code")
 KERNELS = ("attn_implementation", "_attn_implementation", "_attn_implementation_internal", "experts_implementation")
 VOCABULARIES = ("vocab.json", "added_tokens.json")
+# models/ is made from the source, and an edit there would be undone.
+AT_THE_SOURCE = "save it again where the checkpoint comes from (save_pretrained in the folder that its block names)"
 LAYER = re.compile(r"\.\d+\.")
 
 
@@ -165,7 +167,7 @@ def check_tokenizer(folder: Path, tokenizer: Any, model: Any) -> None:
     """Check that the tokenizer knows padding and end, and gives no token that the model has no embedding for."""
     if tokenizer.pad_token_id is None or tokenizer.eos_token_id is None:
         which = "pad_token" if tokenizer.pad_token_id is None else "eos_token"
-        raise UserError(f"{folder}: the tokenizer has no {which}; set it in its tokenizer_config.json.")
+        raise UserError(f"{folder}: the tokenizer has no {which}; {AT_THE_SOURCE}, with a {which}.")
     check_vocabulary(folder, tokenizer, model)
     if not tokenizer.is_fast:
         raise UserError(
@@ -178,8 +180,8 @@ def check_decoder_start(folder: Path, model: Any) -> None:
     first, rows = model.generation_config.decoder_start_token_id, model.get_input_embeddings().num_embeddings
     if type(first) is not int or not 0 <= first < rows:
         raise UserError(
-            f"{folder}/config.json: decoder_start_token_id: {first!r:.40} is no token of the model; write there the one "
-            "that summaries start with."
+            f"{folder}/config.json: decoder_start_token_id: {first!r:.40} is no token of the model; {AT_THE_SOURCE}, "
+            "with the one that summaries start with."
         )
 
 
@@ -188,7 +190,7 @@ def check_vocabulary(folder: Path, tokenizer: Any, model: Any) -> None:
     longest = tokenizer.model_max_length
     if not isinstance(longest, int | float) or longest < 1 or int(longest) != longest:
         raise UserError(
-            f"{folder}/tokenizer_config.json: model_max_length: {longest!r:.40} is no number of tokens; correct it."
+            f"{folder}/tokenizer_config.json: model_max_length: {longest!r:.40} is no number of tokens; {AT_THE_SOURCE}, with one."
         )
     # The post-processor adds tokens by numbers of its own, which the vocabulary need not hold. A control token beyond the
     # embeddings (an image's place in a model without images) is harmless: no text is encoded to it.

@@ -33,7 +33,7 @@ def asked(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> dic
 
 def test_machine_and_every_study_are_told(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = asked(capsys)
-    assert set(found["machine"]) == {"Python", "packages", "cores", "memory", "disk", "GPU", "hub", "token"}
+    assert set(found["machine"]) == {"Python", "packages", "git", "cores", "memory", "disk", "GPU", "hub", "token"}
     assert set(found["studies"]) == {path.stem for path in (ROOT / "studies").glob("*.yaml")}
     assert found["studies"]["miniature"] == {"ready": True, "lacks": []}
     assert cli.main(["doctor"]) == 0

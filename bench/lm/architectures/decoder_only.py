@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM
 
+from bench.core import untrusted
 from bench.core.schema import UserError
 from bench.lm.architectures.interface import (
     IGNORE_INDEX,
@@ -46,7 +47,7 @@ class DecoderOnly(Architecture):
         if tokenizer("a")["input_ids"][-1:] == [tokenizer.eos_token_id]:
             raise UserError(
                 f"{folder}/tokenizer_config.json: add_eos_token: the tokenizer ends every text, and a prompt has to go "
-                "on; write false, or save the tokenizer without it."
+                f"on; {untrusted.AT_THE_SOURCE}, with add_eos_token: false."
             )
 
     def positions(self, model: Any) -> Positions:
