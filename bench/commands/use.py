@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 
 from bench import config
 from bench.commands import Command, pin
 from bench.config import sources
-from bench.core import parameters, parsing, paths, storage
+from bench.core import paths, storage
 from bench.core.schema import UserError
 
 
@@ -27,15 +26,7 @@ def run(given: argparse.Namespace) -> int:
     params = config.read(path)
     if params.study != path.stem:
         raise UserError(f"{path}: study: '{params.study}' must be the file's name, '{path.stem}'.")
-    text = path.read_text(encoding="utf-8")
-    left_out = parameters.defaults(parsing.parse_yaml(text.encode(), str(path)))
-    if not params.sources and (watched := sources.watched(params)):
-        left_out["sources"] = watched
-    if left_out:
-        lines = [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in left_out.items()]
-        text = f"{text.rstrip()}\n\n# what the study leaves to the defaults, and DVC looks for\n" + "\n".join(
-            [*lines, ""]
-        )
+    text = sources.completed(path.read_text(encoding="utf-8"), params)
     storage.write_text(paths.PARAMS, text)
     print(f"params.yaml is now {path} ({len(params.variants)} variants); `dvc repro` runs it")
     unpinned = [f"{where} ({block.repo} at '{block.revision}')" for where, block in pin.unpinned(params).items()]

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bench.core import paths
+from bench.core import parameters, parsing, paths
 from bench.core.parameters import Params
 from bench.core.schema import UserError
 
@@ -47,3 +47,14 @@ def check(params: Params, name: str = "params.yaml") -> None:
         raise UserError(
             f"{name}: sources: DVC watches what lies on this machine and no sha256 pins, by the names here; {fix}."
         )
+
+
+def completed(text: str, params: Params) -> str:
+    """Return the text of a study with what it leaves out and DVC looks for: blocks of defaults, and the sources it watches."""
+    left_out = parameters.defaults(parsing.parse_yaml(text.encode(), params.study))
+    if not params.sources and (found := watched(params)):
+        left_out["sources"] = found
+    if not left_out:
+        return text
+    lines = [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in left_out.items()]
+    return f"{text.rstrip()}\n\n# what the study leaves to the defaults, and DVC looks for\n" + "\n".join([*lines, ""])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from bench.core.schema import UserError
 # The line that a row starts on (in Parquet its number, from 1) and a function that parses it, or raises ValueError.
 Rows = Iterator[tuple[int, Callable[[], Any]]]
 
-csv.field_size_limit(2**31 - 1)  # a long meeting in a cell; how long a text may be is the study's to say
+LONGEST = 2**31 - 1  # characters of a cell: how long a text may be is the study's to say
 
 
 def rows(path: Path) -> Rows:
@@ -65,7 +66,7 @@ def _same(row: Any) -> Any:
 
 
 def _csv(path: Path, delimiter: str = ",") -> Rows:
-    with path.open(encoding="utf-8-sig", newline="") as file:  # a text may hold line breaks
+    with _long_cells(), path.open(encoding="utf-8-sig", newline="") as file:  # a text may hold line breaks
         reader = csv.reader(file, strict=True, delimiter=delimiter)
         start = 1
         try:
@@ -79,6 +80,16 @@ def _csv(path: Path, delimiter: str = ",") -> Rows:
             raise UserError(
                 f"{path} line {start}: not {path.suffix[1:].upper()} in UTF-8 ({error}); save the file again."
             ) from None
+
+
+@contextmanager
+def _long_cells() -> Iterator[None]:
+    """Let cells be as long as a meeting: Python's reader stops at 131,072 characters, and has one limit for everybody."""
+    before = csv.field_size_limit(LONGEST)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
 
 
 def _row(header: list[str], cells: list[str]) -> dict[str, str]:

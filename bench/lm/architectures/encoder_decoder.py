@@ -92,9 +92,14 @@ def _learns_prompts(model: Any) -> bool:
     return bool(getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False))
 
 
+def _first(model: Any) -> int:
+    """The token that a summary starts after."""
+    return int(model.generation_config.decoder_start_token_id)
+
+
 def _shifted(model: Any, labels: torch.Tensor) -> torch.Tensor:
     """What the decoder reads to predict `labels` (B, T): the start token, then the targets before each."""
-    start = int(extract_model_from_parallel(model).generation_config.decoder_start_token_id)
+    start = _first(extract_model_from_parallel(model))
     read = labels.roll(1, -1)
     read[:, 0] = start
     return read.masked_fill(read == IGNORE_INDEX, start)  # nothing is predicted from the padding
@@ -107,8 +112,7 @@ class _State(DecodeState):
 
     def step(self, last: torch.Tensor | None) -> torch.Tensor:
         if last is None:
-            first = int(self.model.generation_config.decoder_start_token_id)
-            last = torch.full((len(self.hidden), 1), first, device=self.hidden.device)
+            last = torch.full((len(self.hidden), 1), _first(self.model), device=self.hidden.device)
         found = self.model(
             encoder_outputs=BaseModelOutput(last_hidden_state=self.hidden),
             attention_mask=self.mask,
