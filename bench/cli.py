@@ -20,6 +20,7 @@ from bench.commands import (
     score,
     seeds,
     use,
+    view,
 )
 from bench.core import runtime
 from bench.core.schema import UserError
@@ -30,6 +31,7 @@ COMMANDS = {
     "use": use.COMMAND,
     "pin": pin.COMMAND,
     "doctor": doctor.COMMAND,
+    "view": view.COMMAND,
     "mend": mend.COMMAND,
     "gate": gate.COMMAND,
     "diff": diff.COMMAND,

@@ -25,7 +25,7 @@ FLOORS = [
     {"datasets", "checkpoints", "methods", "metrics"},
     {"config"},
     {"evaluation", "report"},
-    {"compare", "audit", "judgements", "standalone"},
+    {"compare", "audit", "judgements", "standalone", "viewer"},
     {"commands"},
     {"cli"},
 ]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from bench.metrics import Column
 from bench.report.markdown import cell, code, table
-from bench.report.view import NONE, View, count, fixed, marked, p_value, rate, relative, seconds, share, size
+from bench.report.view import NONE, View, count, fixed, marked, p_value, rate, relative, seconds, share, size, titled
 
 # The rates of the toxicity table and the heading each gets.
 DETAILS = (
@@ -26,13 +27,12 @@ def front_table(view: View) -> str:
         [cell(system), *(view.result(system, key) for key in keys), _trainable(view, system)]
         for system in view.study.systems
     ]
-    return table(["", *(front_heading(view, key) for key in keys), "trained"], rows)
+    return table(["", *(cell(front_title(view.study.columns[key])) for key in keys), "trained"], rows)
 
 
-def front_heading(view: View, key: str) -> str:
-    """Return a column's heading in the front table: of KL without its finer points, which the details have."""
-    column = view.study.columns[key]
-    return f"KL to {column.reference} ({column.unit})" if column.role == "distance" else view.heading(key)
+def front_title(column: Column) -> str:
+    """Return a column's title in the front table, not escaped: of KL without its finer points, which the details have."""
+    return f"KL to {column.reference} ({column.unit})" if column.role == "distance" else titled(column)
 
 
 def front_keys(view: View) -> list[str]:
