@@ -18,6 +18,8 @@ def main() -> str:
     for key, value in parameters.defaults(raw).items():  # DVC would say it at the last stage, in its own words
         raise UserError(f"params.yaml: {key}: missing, and DVC looks for it; write `{key}: {json.dumps(value)}`.")
     sources.check(params)
+    # What reads sources depends on this folder: it is there, and the same, where a study watches none.
+    storage.write_text(paths.CHECKED / "sources" / ".gitkeep", "")
     for path, stage in graph.stages(params).items():
         storage.write_text(path, stage.text())
     return f"params: {params.study}, {len(params.checkpoints)} checkpoints, {len(params.variants)} variants"

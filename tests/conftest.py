@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 from pathlib import Path
 
@@ -19,8 +20,15 @@ WORDS = (
 LONG = ("test_dvc_repro", "test_kill", "test_distributed", "test_seed_variance")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Offer another order of the tests: none may live on what another left."""
+    parser.addoption("--shuffle", type=int, metavar="SEED", help="run the tests of each file in an order of this seed")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Start the files that take minutes first, so that no worker is left with one at the end."""
+    if (seed := config.getoption("--shuffle")) is not None:
+        random.Random(seed).shuffle(items)
     items.sort(key=lambda item: next((i for i, name in enumerate(LONG) if name in item.nodeid), len(LONG)))
 
 

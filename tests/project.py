@@ -62,7 +62,7 @@ class Project:
         """Commit everything that git does not ignore."""
         subprocess.run(["git", "add", "-A"], cwd=self.folder, check=True)
         author = ["-c", "user.name=t", "-c", "user.email=t@t"]
-        subprocess.run(["git", *author, "commit", "-qm", message], cwd=self.folder, check=True)
+        subprocess.run(["git", *author, "commit", "-qm", message, "--allow-empty"], cwd=self.folder, check=True)
 
     def params(self, raw: dict[str, Any]) -> None:
         with (self.folder / "params.yaml").open("w") as file:

@@ -49,16 +49,15 @@ def test_the_report_has_every_variant_with_intervals_and_signatures(project: Pro
 
 
 def test_dvc_s_own_commands_work(project: Project) -> None:
-    subprocess.run(["git", "add", "-A"], cwd=project.folder, check=True)
-    subprocess.run(
-        ["git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "results"], cwd=project.folder, check=True
-    )
+    project.commit("results")
     assert "rouge1" in project.dvc("metrics", "show")
     assert "index.html" in project.dvc("plots", "show")
 
 
 def test_a_knob_touches_its_variant_and_what_starts_from_it(project: Project) -> None:
     """A dry run names what is already known to be out of date; the experiment below runs the whole chain."""
+    project.dvc("repro")
+    project.commit("as it was")
     ppo = CHECKS | {"train@ppo", "generate@ppo", "score@ppo", "report"}
     raw = tiny()
     raw["variants"]["ppo"]["learning_rate"] = 3e-4
@@ -93,6 +92,8 @@ def test_a_commit_that_turns_one_knob_is_a_diff_of_that_variant_alone(project: P
 
 
 def test_an_experiment_overrides_a_knob_and_metrics_diff_shows_it(project: Project) -> None:
+    project.dvc("repro")
+    project.commit("as it was")
     output = project.dvc("exp", "run", "-n", "slower", "-S", "variants.ppo.learning_rate=5e-2")
     assert ran(output) == CHECKS | {"train@ppo", "generate@ppo", "score@ppo", "report"}
     table = project.dvc("metrics", "diff")
@@ -102,6 +103,8 @@ def test_an_experiment_overrides_a_knob_and_metrics_diff_shows_it(project: Proje
 
 def test_a_local_checkpoint_that_no_digest_pins_is_watched(project: Project) -> None:
     """An edit of its files is seen; before, everything was up to date."""
+    project.dvc("repro")
+    shutil.rmtree(project.folder / "local", ignore_errors=True)
     shutil.copytree(project.folder / "models" / "reward", project.folder / "local" / "mine")
     raw = tiny()
     raw["checkpoints"]["reward"] = {"source": "local", "path": "local/mine", "name": "mine"}
