@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import Field
 
 from bench.checkpoints import BuildContext
-from bench.core import storage, untrusted
+from bench.core import paths, storage, untrusted
 from bench.core.schema import CheckpointConfig, UserError
 
 WHERE = "params.yaml: a checkpoint with source 'gguf'"
@@ -30,7 +30,9 @@ class Config(CheckpointConfig):
         """Raise UserError when the file is missing or is no GGUF, or the package that reads it is not installed."""
         file = Path(self.path).expanduser()
         if not file.is_file():
-            raise UserError(f"{WHERE}: path: '{self.path}' is not a file; give the .gguf file of a model.")
+            raise UserError(
+                f"{WHERE}: path: '{self.path}' is not a file; give the .gguf file of a model{paths.in_an_experiment()}."
+            )
         with file.open("rb") as opened:
             if opened.read(4) != b"GGUF":
                 raise UserError(f"{WHERE}: path: '{self.path}' is no GGUF file; give one that llama.cpp can read.")

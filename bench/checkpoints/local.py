@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from bench.checkpoints import BuildContext
-from bench.core import manifest, storage, untrusted
+from bench.core import manifest, paths, storage, untrusted
 from bench.core.schema import CheckpointConfig, UserError
 
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
@@ -31,7 +31,7 @@ class Config(CheckpointConfig):
         if not folder.is_dir():
             raise UserError(
                 f"{where}: '{self.path}' is not a folder; give a folder that `save_pretrained` wrote "
-                "(config.json, model.safetensors and the tokenizer's files)."
+                f"(config.json, model.safetensors and the tokenizer's files){paths.in_an_experiment()}."
             )
         names = {path.name for path in folder.iterdir() if path.is_file()}
         if not any(name.endswith(".safetensors") for name in names):

@@ -16,6 +16,19 @@ REPORTS, STUDIES, PARAMS = Path("reports"), Path("studies"), Path("params.yaml")
 YARDSTICKS = ("lead-3", "human")
 
 
+def in_an_experiment() -> str:
+    """Say, to end a sentence with, that a file may be missing because DVC runs an experiment in a copy of what git keeps.
+
+    `dvc exp run --temp` and `dvc queue` do; empty elsewhere.
+    """
+    if "/.dvc/tmp/exps/" not in f"{Path.cwd().as_posix()}/":
+        return ""
+    return (
+        " (this experiment runs in a copy of the project, which lacks what git ignores, local/ too: name the file by its absolute "
+        "path, or run it without --temp and without the queue)"
+    )
+
+
 def split_path(split: str) -> Path:
     """Return where the examples of one split lie."""
     return DATA / f"{split}.jsonl"

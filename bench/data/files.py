@@ -143,7 +143,7 @@ def _path(config: FilesConfig, folder: Path, split: str) -> Path:
             f"params.yaml: data.{split}.file: {path} cannot be read ({error}); name a readable file."
         ) from None
     if config.repo is None:
-        fix = "correct data.path or put the file there"
+        fix = f"correct data.path or put the file there{paths.in_an_experiment()}"
     else:
         fix = "correct the name"
         if hub.unreachable() is None:

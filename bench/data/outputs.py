@@ -32,7 +32,9 @@ def read(path: Path, examples: Sequence[Example]) -> list[str]:
         UserError: a summary is missing, stands twice, or is of no test dialogue; it names file, line and field.
     """
     if not path.is_file():
-        raise UserError(f"{path} does not exist; put the file of summaries there, or correct the path in params.yaml.")
+        raise UserError(
+            f"{path} does not exist; put the file of summaries there, or correct the path in params.yaml{paths.in_an_experiment()}."
+        )
     return _lines(path, examples) if path.suffix == ".txt" else _table(path, examples)
 
 

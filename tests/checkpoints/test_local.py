@@ -162,3 +162,16 @@ def test_refuses_weights_that_are_cut_off(folder, tmp_path, keep):
     (folder / "model.safetensors").write_bytes(whole + b"more")
     with pytest.raises(UserError, match="no whole safetensors file"):
         local.build(block(), BuildContext(tmp_path / "out"))
+
+
+def test_an_experiment_in_a_copy_says_why_files_are_missing(tmp_path, monkeypatch):
+    """`dvc exp run --temp` and the queue run in .dvc/tmp/exps, where what git ignores is not."""
+    for folder, said in ((tmp_path, False), (tmp_path / ".dvc" / "tmp" / "exps" / "tmpx", True)):
+        folder.mkdir(parents=True, exist_ok=True)
+        monkeypatch.chdir(folder)
+        with pytest.raises(UserError) as caught:
+            local.Config(source="local", path="local/mine", name="x").check()
+        assert (
+            "which lacks what git ignores, local/ too: name the file by its absolute path" in str(caught.value)
+        ) is said
+        assert str(caught.value).endswith(".") and "'local/mine' is not a folder" in str(caught.value)
