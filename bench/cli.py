@@ -16,6 +16,7 @@ from bench.commands import (
     gate_study,
     mend,
     metrics_check,
+    new,
     pin,
     score,
     seeds,
@@ -28,6 +29,7 @@ from bench.core.schema import UserError
 COMMANDS = {
     "score": score.COMMAND,
     "compare": score.COMPARE,
+    "new": new.COMMAND,
     "use": use.COMMAND,
     "pin": pin.COMMAND,
     "doctor": doctor.COMMAND,
