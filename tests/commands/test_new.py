@@ -43,7 +43,7 @@ def test_one_file_becomes_a_study_with_three_splits(project: Path, capsys: pytes
     assert cli.main(["use", "tickets"]) == 0
     active = Path("params.yaml").read_text()
     assert 'sources: {"data": "mine", "checkpoint-base": "local/base", "checkpoint-reward": "local/reward"}' in active
-    params, found = loaded()
+    _, found = loaded()
     sizes = {split: len(found[split]) for split in paths.SPLITS}
     assert sum(sizes.values()) == 190  # ten dialogues have two rows, and so two references
     assert 8 <= sizes["test"] <= 32 and 8 <= sizes["validation"] <= 32
