@@ -64,9 +64,9 @@ function printed(key, value, signed = false) {
 }
 
 function titleOf(key) {
-  const column = unitsOf(key), title = column.title + column.heading;
-  if (key === DIFFERENCE) return `Difference of ${title}`;
-  return key === CHANGED ? `Changed most: ${title}` : title;
+  if (key === DIFFERENCE) return "Difference";
+  if (key === CHANGED) return "Changed most";
+  return columns.get(key).title + columns.get(key).heading;
 }
 
 /** Whether a column says something of one system, and not of the dialogue or of the pair. */

@@ -22,8 +22,7 @@ function showDialogue(place, state) {
   const summariesOf = (some) => some.flatMap((name) => summaryOf(name, place, state));
   texts.append(legendOf(state), ...summariesOf(names.filter(pair)), ...referencesOf(place, state));
   if (!state.only) texts.append(...summariesOf(names.filter((name) => !pair(name))));
-  texts.append(tableOf(place, state));
-  article.replaceChildren(title, facts, said, texts);
+  article.replaceChildren(title, facts, said, texts, tableOf(place, state));
   highlight(state);
 }
 
@@ -76,6 +75,7 @@ function summaryOf(name, place, state) {
   if (state.output === "sample" || run.output === "sample") head.append(make("span", "flag", run.output === "sample" ? `sample ${run.draw + 1}` : "greedy"));
   if (run.cut.includes(place)) head.append(make("span", "flag warning", "cut at the token limit"));
   if (run.source_cut.includes(place)) head.append(make("span", "flag warning", "read only the start of the dialogue"));
+  if (name !== state.against && textsOf(state.against, place, state).includes(text)) head.append(make("span", "flag", "the same text"));
   const other = name === state.against ? null : valuesOf(study.primary, state.against, state)[place];
   head.append(scoresOf(run.scores, place, run.output === "greedy" ? other : null));
   const isOther = name === state.against, against = isOther ? state.of : state.against;

@@ -43,7 +43,7 @@ function optionsOf(groups) {
 function columnGroups() {
   const some = (of) => study.columns.filter((column) => of.includes(column.of)).map((column) => [column.key, titleOf(column.key)]);
   return [
-    ["The two systems", [[CHANGED, titleOf(CHANGED)], [DIFFERENCE, titleOf(DIFFERENCE)]]],
+    [`${titleOf(study.primary)}, read − against`, [[CHANGED, titleOf(CHANGED)], [DIFFERENCE, titleOf(DIFFERENCE)]]],
     ["Each system", some(["greedy", "summary"])],
     ["Samples of each system", some(["sample"])],
     ["The dialogue", some(["dialogue"])],
