@@ -220,10 +220,15 @@ def test_of_many_dialogues_few_are_drawn(page: Tab, data: dict[str, Any], browse
 
 
 @pytest.mark.parametrize("width", [400, 800, 1200])
-def test_nothing_is_cut_off_at_any_width(page: Tab, width: int) -> None:
-    page.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
-    page.open("where=toxicity_judge~ppo~ge~0&id=t3")
-    assert page.value("document.documentElement.scrollWidth") <= width
+def test_nothing_is_cut_off_at_any_width(data: dict[str, Any], browser: Browser, width: int) -> None:
+    """Whatever is named or written without a space."""
+    data["dialogues"][0] |= {"id": "i" * 200, "tags": ["t" * 200], "source": f"{'s' * 300}\n{'n' * 40}: {HOSTILE}"}
+    run_of(data, "ppo")["texts"][0] = "w" * 900
+    next(one for one in data["systems"] if one["name"] == "lora")["name"] = long = "v" * 120
+    Path("long.html").write_text(document.page(data), encoding="utf-8")
+    with browser.tab(Path("long.html"), f"where=toxicity_judge~ppo~ge~0&of={long}") as tab:
+        tab.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
+        assert tab.value("document.documentElement.scrollWidth") <= width and tab.complaints == []
 
 
 def test_every_field_has_a_name(page: Tab) -> None:
