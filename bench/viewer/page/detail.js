@@ -17,6 +17,9 @@ function showDialogue(place, state) {
     const value = study.of_dialogues[column.key][place];
     if (value !== null) facts.append(scoreOf(column.key, value));
   }
+  said.tabIndex = 0; // it scrolls by itself beside the summaries, by keys too
+  said.setAttribute("role", "region");
+  said.setAttribute("aria-label", "What was said");
   said.append(turnsOf(dialogue.source));
   const names = [...systems.keys()].filter((name) => name !== HUMAN), pair = (name) => name === state.of || name === state.against;
   const summariesOf = (some) => some.flatMap((name) => summaryOf(name, place, state));
