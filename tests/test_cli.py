@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -49,6 +50,19 @@ def test_what_a_study_leaves_out_is_written_where_dvc_looks_for_it(project: Path
     (project / "params.yaml").write_text(path.read_text())
     with pytest.raises(UserError, match=r"^params\.yaml: about: missing, and DVC looks for it; write `about: \"\"`"):
         params.main()
+
+
+def test_a_study_in_braces_is_told_what_to_write(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = project / "studies" / "miniature.yaml"
+    raw = YAML(typ="safe", pure=True).load(path.read_text())
+    del raw["about"]
+    path.write_text(json.dumps(raw))
+    assert cli.main(["use", "miniature"]) == 1
+    assert (
+        'studies/miniature.yaml: about: missing, and DVC looks for it; write into the study: about: ""'
+        in capsys.readouterr().err
+    )
+    assert (project / "params.yaml").read_text() == "kept"
 
 
 def test_a_wrong_study_leaves_the_active_one(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -55,7 +55,7 @@ def test_dvc_s_own_commands_work(project: Project) -> None:
 
 
 def test_a_knob_touches_its_variant_and_what_starts_from_it(project: Project) -> None:
-    """A dry run names what is already known to be out of date; the experiment below runs the whole chain."""
+    """What a knob touches is known once the first stage has read it; the experiment below runs the whole chain."""
     project.dvc("repro")
     project.commit("as it was")
     ppo = CHECKS | {"train@ppo", "generate@ppo", "score@ppo", "report"}
@@ -63,12 +63,15 @@ def test_a_knob_touches_its_variant_and_what_starts_from_it(project: Project) ->
     raw["variants"]["ppo"]["learning_rate"] = 3e-4
     project.params(raw)
     assert "variants.ppo.learning_rate" in project.dvc("params", "diff")
+    project.dvc("repro", "params")
     assert {"train@ppo"} <= ran(project.dvc("repro", "--dry")) <= ppo
     raw = tiny()
     raw["variants"]["lora"]["adapter"]["r"] = 8
     project.params(raw)
+    project.dvc("repro", "params")
     assert {"train@lora"} <= ran(project.dvc("repro", "--dry")) <= ppo | {"train@lora", "generate@lora", "score@lora"}
     project.params(tiny())
+    project.dvc("repro", "params")
 
 
 def test_a_commit_that_turns_one_knob_is_a_diff_of_that_variant_alone(project: Project) -> None:

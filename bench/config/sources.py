@@ -50,11 +50,24 @@ def check(params: Params, name: str = "params.yaml") -> None:
 
 
 def completed(text: str, params: Params) -> str:
-    """Return the text of a study with what it leaves out and DVC looks for: blocks of defaults, and the sources it watches."""
-    left_out = parameters.defaults(parsing.parse_yaml(text.encode(), params.study))
+    """Return the text of a study with what it leaves out and DVC looks for: blocks of defaults, and the sources it watches.
+
+    Raises:
+        UserError: nothing can be added below the study's text.
+    """
+    raw = parsing.parse_yaml(text.encode(), params.study)
+    left_out = parameters.defaults(raw)
     if not params.sources and (found := watched(params)):
         left_out["sources"] = found
     if not left_out:
         return text
     lines = [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in left_out.items()]
-    return f"{text.rstrip()}\n\n# what the study leaves to the defaults, and DVC looks for\n" + "\n".join([*lines, ""])
+    whole = f"{text.rstrip()}\n\n# what the study leaves to the defaults, and DVC looks for\n" + "\n".join([*lines, ""])
+    try:
+        if parsing.parse_yaml(whole.encode(), params.study) == raw | left_out:
+            return whole
+    except UserError:
+        pass
+    raise UserError(  # YAML in braces goes on nowhere
+        f"studies/{params.study}.yaml: {next(iter(left_out))}: missing, and DVC looks for it; write into the study: {', '.join(lines)}."
+    )

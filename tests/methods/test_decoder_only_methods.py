@@ -148,6 +148,7 @@ def test_a_study_of_a_decoder_only_base_runs_to_its_report(workdir: Path, decode
 
     raw = tiny()
     raw["checkpoints"]["base"] = {"source": "local", "path": str(decoder_templates["llama"]), "name": "tiny-llama"}
+    raw["sources"] = {"checkpoint-base": str(decoder_templates["llama"])}
     raw["text"]["chat"] = True
     raw["variants"]["lora"]["adapter"] = LORA
     raw["variants"]["dpo"] = {
