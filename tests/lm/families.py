@@ -19,6 +19,9 @@ SEQ2SEQ: dict[str, dict[str, Any]] = {
     "m2m_100": {},
     "blenderbot": {},
     "blenderbot-small": {},
+    "bigbird_pegasus": {"attention_type": "original_full"},
+    "plbart": {},
+    "mt5": {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 1, "num_decoder_layers": 1, "num_heads": 2},
 }
 SIDES = {
     "d_model": 16,
@@ -48,6 +51,10 @@ DECODERS: dict[str, dict[str, Any]] = {
     "phi3": SMALL | {"pad_token_id": 0},
     "gpt2": {"n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": POSITIONS, "initializer_range": 0.3},
     "gpt_neox": SMALL,
+    "olmo2": SMALL,
+    "granite": SMALL,
+    "stablelm": SMALL,
+    "falcon": SMALL | {"new_decoder_architecture": True},
     "opt": {
         "hidden_size": 16,
         "word_embed_proj_dim": 8,
@@ -67,7 +74,7 @@ def seq2seq(name: str, folder: Path, **changes: Any) -> Path:
     from transformers import AutoConfig, AutoModelForSeq2SeqLM
 
     size = save_tokenizer(folder)
-    own = SEQ2SEQ[name] or SIDES
+    own = SEQ2SEQ[name] if "d_kv" in SEQ2SEQ[name] else SIDES | SEQ2SEQ[name]
     settings = {"vocab_size": size, "pad_token_id": 0, "eos_token_id": 1, "bos_token_id": 2} | own
     settings |= {"decoder_start_token_id": 0, "forced_eos_token_id": None} | changes
     torch.manual_seed(0)
