@@ -13,11 +13,8 @@ from bench import config
 from bench.commands import Command
 from bench.core import paths, storage
 from bench.core.schema import UserError
-from bench.data import readers
+from bench.data import tables
 
-DIALOGUES = ("dialogue", "conversation", "transcript", "source", "document", "article", "input", "text", "chat")
-REFERENCES = ("summary", "reference", "target", "abstract", "highlights", "output")
-IDS = ("id", "dialogue_id", "fname", "key", "ticket")
 REWARD = "facebook/roberta-hate-speech-dynabench-r4-target"
 COMMIT = "391c99ab8b3f65beb77746a2cf6ddf1ddf9817e6"
 PER_TOKEN = 3.5  # characters of English a token, about; `check` counts with the model's own tokenizer
@@ -79,41 +76,26 @@ def _rows(files: Sequence[Path]) -> list[dict[str, Any]]:
             raise UserError(f"--data: {file} lies in another folder than {files[0]}; put them into one.")
     if len(files) > 3:
         raise UserError(f"--data: {len(files)} files; give one, or train and test, or train, validation and test.")
-    found = []
-    for number, row in readers.rows(files[0]):
-        try:
-            parsed = row()
-        except ValueError as error:
-            raise UserError(f"{files[0]} line {number}: {str(error)[:120]}; mend that line.") from None
-        if not isinstance(parsed, dict):
-            raise UserError(f"{files[0]} line {number}: not an object with fields; mend that line.")
-        found.append(parsed)
+    found = [row for _, row in tables.rows(files[0])]
     if not found:
         raise UserError(f"--data: {files[0]} holds no row; name a file that does.")
     return found
 
 
 def _columns(file: Path, row: dict[str, Any], asked: Sequence[str]) -> dict[str, Any]:
-    """Which columns hold what: as asked, else by their usual names, else the longest text and the next."""
+    """Which columns hold what: as asked, else by their usual names."""
     named = dict(each.partition("=")[::2] for each in asked)
     unknown = next((what for what in named if what not in ("dialogue", "reference", "id")), None)
     if unknown is not None:
         raise UserError(f"--columns: '{unknown}' is none of dialogue, reference, id; write such as dialogue=NAME.")
-    for what, own in named.items():
-        if own not in row:
-            raise UserError(f"--columns: {what}: {file} has no column '{own}'; it has: {', '.join(map(str, row))}.")
-    found = {}
-    for what, usual in (("dialogue", DIALOGUES), ("reference", REFERENCES)):
-        lower = {str(name).lower(): str(name) for name in row}
-        name: str | None = named.get(what) or next((lower[word] for word in usual if word in lower), None)
-        if name is None:
-            raise UserError(
-                f"{file}: none of the columns {', '.join(map(str, row))} is known to hold the {what}; say which with "
-                f"--columns {what}=NAME."
-            )
-        found[what] = name
+    found = {
+        what: tables.needed(file, (1, row), usual, named.get(what), what, f"say which with --columns {what}=NAME")
+        for what, usual in (("dialogue", tables.DIALOGUES), ("reference", tables.REFERENCES))
+    }
     numbered = [str(name) for name in row if re.fullmatch(rf"{re.escape(found['reference'])}_?\d+", str(name))]
-    identity = named.get("id") or next((str(name) for name in row if str(name).lower() in IDS), None)
+    identity = (
+        tables.needed(file, (1, row), (), named["id"], "id", "") if "id" in named else tables.known(row, tables.IDS)
+    )
     return {"dialogue": found["dialogue"], "references": [found["reference"], *numbered], "id": identity}
 
 

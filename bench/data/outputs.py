@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from bench.core import paths
 from bench.core.schema import Example, Prediction, UserError
-from bench.data import readers
-
-IDS = ("id", "dialogue_id", "fname")
-SUMMARIES = ("summary", "output", "prediction", "text")
+from bench.data import tables
 
 
 def predictions(path: Path, examples: Sequence[Example]) -> list[Prediction]:
@@ -25,8 +21,8 @@ def predictions(path: Path, examples: Sequence[Example]) -> list[Prediction]:
 def read(path: Path, examples: Sequence[Example]) -> list[str]:
     """Return the summary of each example, in their order.
 
-    A `.txt` holds one summary a line, in the order of the test split. A table (JSONL, JSON, CSV, TSV, Parquet) has a field of `IDS`
-    with the example's id or dialogue and one of `SUMMARIES`; its order does not matter.
+    A `.txt` holds one summary a line, in the order of the test split. A table (JSONL, JSON, CSV, TSV, Parquet) has
+    a column with the example's id or dialogue and one with its summary; its order does not matter.
 
     Raises:
         UserError: a summary is missing, stands twice, or is of no test dialogue; it names file, line and field.
@@ -39,54 +35,22 @@ def read(path: Path, examples: Sequence[Example]) -> list[str]:
 
 
 def _lines(path: Path, examples: Sequence[Example]) -> list[str]:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 text ({error.reason}); save the file as UTF-8.") from None
-    if lines[-1] == "":
-        lines.pop()
+    lines = tables.lines(path)
     if len(lines) != len(examples):
         raise UserError(
             f"{path}: {len(lines)} lines, and {paths.split_path('test')} holds {len(examples)} dialogues; give one summary "
             "a line in that order, or a .jsonl with the fields id and summary."
         )
-    return [line.strip() for line in lines]
+    return lines
 
 
 def _table(path: Path, examples: Sequence[Example]) -> list[str]:
-    known = {name: example.id for example in examples for name in (example.dialogue_id, example.id)}
-    found: dict[str, str] = {}
-    for number, row in readers.rows(path):
-        try:
-            parsed = row()
-            if not isinstance(parsed, dict):
-                raise ValueError("not a JSON object")
-            name, text = _field(parsed, IDS, whole_numbers=True), _field(parsed, SUMMARIES)
-        except ValueError as error:
-            raise UserError(f"{path} line {number}: {error}; mend that line.") from None
-        if name not in known:
-            raise UserError(
-                f"{path} line {number}: {paths.split_path('test')} holds no '{name:.80}'; remove the line, or name the "
-                "dialogue as the test split does."
-            )
-        if known[name] in found:
-            raise UserError(f"{path} line {number}: a second summary of '{name}'; keep one of them.")
-        found[known[name]] = text.strip()
-    missing = [example.id for example in examples if example.id not in found]
-    if missing:
-        raise UserError(
-            f"{path}: {len(missing)} of {len(examples)} test dialogues have no summary, the first is '{missing[0]}'; "
-            "add them, or leave those dialogues out of data.test."
-        )
+    named = {name: example.id for example in examples for name in (example.dialogue_id, example.id)}
+    given, fix = list[tuple[int, str, str]](), "give the fields id and summary"
+    for row in tables.rows(path):
+        key = tables.needed(path, row, tables.IDS, None, "id", fix)
+        field = tables.needed(path, row, tables.SUMMARIES, None, "summary", fix)
+        given.append((row[0], tables.identity(path, row, key), tables.text(path, row, field, empty=True)))
+    what, fix = f"dialogues of {paths.split_path('test')}", "leave those dialogues out of data.test"
+    found = tables.matched(path, given, named, what, fix)
     return [found[example.id] for example in examples]
-
-
-def _field(row: dict[str, Any], names: Sequence[str], whole_numbers: bool = False) -> str:
-    name = next((name for name in names if name in row), None)
-    if name is None:
-        raise ValueError(f"none of the fields {', '.join(names)}")
-    if whole_numbers and type(row[name]) is int:
-        return str(row[name])
-    if not isinstance(row[name], str):
-        raise ValueError(f"field '{name}' must hold text")
-    return str(row[name])

@@ -78,7 +78,7 @@ def test_more_files_are_more_splits(project: Path, count: int, wanted: set[str])
             (),
             r"none of the columns nr, Conversation, gist is known to hold the reference; say which with --columns reference=NAME",
         ),
-        (("mine/tickets.csv",), ("reference=gis",), "has no column 'gis'; it has: nr, Conversation, gist"),
+        (("mine/tickets.csv",), ("reference=gis",), "there is no column 'gis'; it has: nr, Conversation, gist"),
         (("mine/tickets.csv",), ("summary=gist",), "'summary' is none of dialogue, reference, id"),
         (("mine/none.csv",), ("reference=gist",), "mine/none.csv does not exist"),
         (("mine/tickets.csv", "other.csv"), ("reference=gist",), "lies in another folder"),

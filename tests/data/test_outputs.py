@@ -10,7 +10,7 @@ import pandas
 import pytest
 
 from bench.core.schema import Example, UserError
-from bench.data import outputs
+from bench.data import outputs, tables
 
 EXAMPLES = [
     Example(id=f"e{k}", dialogue_id=f"d{k}", source="hello", references=("r",)) for k in range(3)
@@ -29,7 +29,7 @@ def written(path: Path, rows: list[dict[str, Any]]) -> Path:
 
 
 @pytest.mark.parametrize("ending", ["jsonl", "csv", "parquet"])
-@pytest.mark.parametrize("field", outputs.SUMMARIES)
+@pytest.mark.parametrize("field", tables.SUMMARIES)
 @pytest.mark.parametrize("name", ["e", "d"])
 def test_a_table_in_any_order(tmp_path: Path, ending: str, field: str, name: str) -> None:
     rows = [{"id": f"{name}{k}", field: f" é, {k}\n"} for k in (2, 0, 1)]
@@ -49,14 +49,18 @@ def test_lines_are_in_the_order_of_the_test_split(tmp_path: Path, end: str) -> N
         ("x.txt", "a\nb\nc\n\n", "4 lines"),
         ("x.txt", b"\xff\nb\nc", r"x\.txt: not UTF-8"),
         ("x.pkl", "[]", "there is no reader for '.pkl'"),
-        ("x.jsonl", '{"id": "e0", "summary": "a"}\n', "2 of 3 test dialogues have no summary, the first is 'e1'"),
+        (
+            "x.jsonl",
+            '{"id": "e0", "summary": "a"}\n',
+            "2 of 3 dialogues of data/test.jsonl have no summary, the first is 'e1'",
+        ),
         ("x.jsonl", '{"id": "e0", "summary": "a"}\n{"id": "d0", "summary": "b"}\n', "line 2: a second summary of 'd0'"),
-        ("x.jsonl", '{"id": "zz", "summary": "a"}\n', "line 1: data/test.jsonl holds no 'zz'"),
-        ("x.jsonl", '{"id": "e0"}\n', "line 1: none of the fields summary, output, prediction, text"),
-        ("x.jsonl", '{"summary": "a"}\n', "line 1: none of the fields id, dialogue_id, fname"),
+        ("x.jsonl", '{"id": "zz", "summary": "a"}\n', "line 1: dialogues of data/test.jsonl hold no 'zz'"),
+        ("x.jsonl", '{"id": "e0"}\n', "line 1: none of the columns id is known to hold the summary"),
+        ("x.jsonl", '{"summary": "a"}\n', "line 1: none of the columns summary is known to hold the id"),
         ("x.jsonl", '{"id": true, "summary": "a"}\n', "line 1: field 'id' must hold text"),
         ("x.jsonl", '{"id": "e0", "summary": null}\n', "line 1: field 'summary' must hold text"),
-        ("x.jsonl", "[]\n", "line 1: not a JSON object"),
+        ("x.jsonl", "[]\n", "line 1: not an object with fields"),
         ("x.jsonl", "{\n", "line 1: "),
     ],
 )

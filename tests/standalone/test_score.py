@@ -144,10 +144,10 @@ def changed(path: str, change: Callable[[pandas.DataFrame], pandas.DataFrame]) -
     [
         (lambda f: f.iloc[1:], r"s\.csv: 1 of 40 references have no summary, the first is 'd0'"),
         (lambda f: pandas.concat([f, f.iloc[:1]]), r"s\.csv line 42: a second summary of 'd0'"),
-        (lambda f: f.replace("d3", "x3"), r"s\.csv line 5: no reference has the id 'x3'"),
+        (lambda f: f.replace("d3", "x3"), r"s\.csv line 5: references hold no 'x3'"),
         (
             lambda f: f.rename(columns={"summary": "sum"}),
-            r"none of the columns id, sum is called summary, .* --columns summary=NAME",
+            r"none of the columns id, sum is known to hold the summary; .* --columns summary=NAME",
         ),
         (lambda f: f[["summary"]].iloc[1:], r"s\.csv: 39 summaries, and there are 40 references"),
         (lambda f: f.iloc[:0], r"s\.csv holds no row"),
@@ -165,7 +165,10 @@ def test_what_is_wrong_with_summaries_is_one_sentence(files: dict[str, Path], ch
         ('{"id": "a", "summary": ""}', r"r\.jsonl line 1: field 'summary' must hold text"),
         ('{"id": "a", "summary": "x"}\n{"id": "a", "summary": "y"}', r"line 2: the id 'a' stands in line 1 too"),
         ('{"id": "a", "references": []}', r"field 'references': must be a list of texts"),
-        ('{"id": "a", "gist": "x"}', r"none of the columns id, gist is called references, .* --columns reference=NAME"),
+        (
+            '{"id": "a", "gist": "x"}',
+            r"none of the columns id, gist is known to hold the reference; .* --columns reference=NAME",
+        ),
         ("[1]", r"line 1: not an object with fields"),
         ("{", r"r\.jsonl line 1: "),
         ("", r"r\.jsonl holds no row"),
