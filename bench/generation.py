@@ -9,15 +9,15 @@ from typing import Literal
 
 import numpy as np
 import torch
-from transformers import GenerationConfig as Decoding
-from transformers import LogitsProcessor, LogitsProcessorList
 
 from bench.core import distributed, resume, runtime
-from bench.core.schema import Example, GenerationConfig, Prediction, TextConfig
-from bench.lm import architectures, memory, models, prepack
+from bench.core.blocks import DecodingConfig, GenerationConfig, TextConfig
+from bench.core.schema import Example, Prediction
+from bench.lm import architectures, library_decoding, memory, prepack, prompts
 from bench.lm.models import Loaded
 
 VERSION = "bench-generate-2"  # raise the number when a change here changes what is written; it stands in signatures
+PLAIN = DecodingConfig()  # greedy, or the model's own distribution where there are numbers to sample with
 KEPT = 0.75  # finished rows are dropped once they are a quarter: dropping copies the cache
 
 
@@ -37,21 +37,23 @@ def generate(
     uniforms: torch.Tensor | None = None,
     shared: bool = False,
     parts: memory.Parts | None = None,
+    decoding: DecodingConfig = PLAIN,
 ) -> list[list[Generated]]:
     """Generate for one batch of B encoded dialogues: one list a dialogue, of one greedy summary or of its samples.
 
     `uniforms` (B, draws, max_new_tokens) are uniform numbers in [0, 1), one a token to sample from the model's own
-    distribution: a sample depends on its own numbers alone. The model's mode is put back afterwards. A `shared` batch is
-    written by all processes together and known to each afterwards; each must be given the same numbers. Where memory runs
-    out it is written in parts; `parts` remembers what fitted.
+    distribution, or from what `decoding` makes of it: a sample depends on its own numbers alone. The model's mode is put
+    back afterwards. A `shared` batch is written by all processes together and known to each afterwards; each must be given
+    the same numbers. Where memory runs out it is written in parts; `parts` remembers what fitted.
     """
     model, was_training = loaded.model, loaded.model.training
-    decode = _decode_with_prompts if learns_prompts(loaded) else _decode
+    own_loop = decoding == PLAIN and not architectures.learns_prompts(model)  # only peft knows where these go
     model.eval()
 
     def written(part: Sequence[int]) -> list[torch.Tensor]:
         numbers = None if uniforms is None else uniforms[list(part)]
-        return list(decode(loaded, [sources[i] for i in part], max_new_tokens, numbers))
+        given = (loaded, [sources[i] for i in part], max_new_tokens, numbers)
+        return list(_decode(*given) if own_loop else library_decoding.decode(*given, decoding))
 
     with prepack.prepacked(model):
         own = distributed.shard(len(sources)) if shared else range(len(sources))
@@ -59,11 +61,6 @@ def generate(
         rows = distributed.all_gather(rows, len(sources)) if shared else rows
     model.train(was_training)
     return [[_until_end(row, loaded.ends) for row in drawn] for drawn in rows.tolist()]
-
-
-def learns_prompts(loaded: Loaded) -> bool:
-    """Tell whether the model has a prompt learner, whose prompts peft alone knows where to put."""
-    return bool(getattr(getattr(loaded.model, "active_peft_config", None), "is_prompt_learning", False))
 
 
 def _decode(
@@ -86,7 +83,10 @@ def _decode(
         if step == 0 and draws > 1:  # the first step is the same for all draws of a dialogue
             state.repeat_interleave(draws)
             logits = logits.repeat_interleave(draws, 0)
-        last = logits.argmax(-1, keepdim=True) if flat is None else _sample_token(logits, flat[rows, step])
+        if flat is None:
+            last = logits.argmax(-1, keepdim=True)
+        else:
+            last = library_decoding.sampled_token(logits, flat[rows, step])
         tokens[rows, step] = last[:, 0]
         ended |= torch.isin(last[:, 0], ends)
         growing = (~ended).nonzero()[:, 0]
@@ -96,51 +96,6 @@ def _decode(
             state.select(growing)
             last, rows, ended = last[growing], rows[growing], ended[growing]
     return tokens.unflatten(0, (-1, draws))
-
-
-def _sample_token(logits: torch.Tensor, uniforms: torch.Tensor) -> torch.Tensor:
-    """The token (R, 1) up to which the probabilities of `logits` (R, V) add up to more than `uniforms` (R,)."""
-    reached = logits.double().softmax(-1).cumsum(-1)
-    found = torch.searchsorted(reached, uniforms.double().unsqueeze(-1) * reached[:, -1:], right=True)
-    return found.clamp_max(logits.shape[-1] - 1)
-
-
-class _Chosen(LogitsProcessor):  # type: ignore[misc]
-    """Leaves transformers' greedy search one token to choose: the one that the row's uniform number samples."""
-
-    def __init__(self, uniforms: torch.Tensor) -> None:
-        self.uniforms, self.step = uniforms, 0
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        token = _sample_token(scores.float(), self.uniforms[:, self.step])
-        self.step += 1
-        return torch.full_like(scores, -torch.inf).scatter(1, token, 0.0)
-
-
-def _decode_with_prompts(
-    loaded: Loaded, sources: Sequence[Sequence[int]], limit: int, uniforms: torch.Tensor | None
-) -> torch.Tensor:
-    """The same by transformers' `generate`, which alone knows where peft puts the prompts of a prompt learner."""
-    draws = 1 if uniforms is None else uniforms.shape[1]
-    repeated = [source for source in sources for _ in range(draws)]
-    batch = models.collate(repeated, [[0]] * len(repeated), int(loaded.tokenizer.pad_token_id), loaded.device)
-    sampling = [] if uniforms is None else [_Chosen(uniforms.flatten(0, 1).to(loaded.device))]
-    rows = loaded.model.generate(
-        input_ids=batch.input_ids,
-        attention_mask=batch.attention_mask,
-        generation_config=Decoding(
-            max_new_tokens=limit,
-            num_beams=1,
-            pad_token_id=loaded.tokenizer.pad_token_id,
-            eos_token_id=list(loaded.ends),
-            decoder_start_token_id=loaded.model.generation_config.decoder_start_token_id,
-            do_sample=False,
-        ),
-        logits_processor=LogitsProcessorList(sampling),
-    )[:, 1:]
-    full = torch.full((len(rows), limit), loaded.ends[0], device=rows.device)
-    full[:, : rows.shape[1]] = rows
-    return full.unflatten(0, (-1, draws))
 
 
 def _until_end(tokens: list[int], ends: Sequence[int]) -> Generated:
@@ -176,25 +131,31 @@ def predict(
     draws: int = 0,
     work: resume.Work | None = None,
     progress: runtime.Progress = runtime.progress,
+    decoding: DecodingConfig = PLAIN,
 ) -> list[Prediction]:
-    """Generate summaries of all examples, in their order. Batches hold dialogues of like length, longest first.
+    """Generate summaries of all examples, in their order: by `decoding`, or `draws` samples at temperature 1 of each.
+
+    Batches hold dialogues of like length, longest first.
 
     With `work`, each finished batch is kept there, and a run that goes on writes only what is missing. Every sample has
     random numbers of its own: it depends neither on its batch nor on which of several processes writes it.
     """
     output: Literal["sample", "greedy"] = "sample" if draws else "greedy"
-    encoded = [models.encode_source(loaded.tokenizer, example.source, text) for example in examples]
-    order = sorted(range(len(examples)), key=lambda i: (-len(encoded[i][0]), i))
+    by = PLAIN if draws else decoding
+    sampled = draws or (by.draws if by.sampled else 0)
+    encoded = [prompts.encode_source(loaded.tokenizer, example.source, text) for example in examples]
+    order = sorted(range(len(examples)), key=lambda i: (-len(encoded[i].ids), i))
     batches = [order[i : i + config.batch_size] for i in range(0, len(order), config.batch_size)]
     found = {(row.id, row.draw): row for row in (work.rows(rows_file(draws), Prediction) if work else [])}
     parts = memory.Parts(f"{loaded.name}: {output} summaries")
     mine = batches[distributed.rank() :: distributed.world_size()]
     with prepack.prepacked(loaded.model):  # once for all batches
         for batch in progress(mine, f"{loaded.name}: {output} summaries", len(mine)):
-            if all((examples[i].id, draw) in found for i in batch for draw in range(max(draws, 1))):
+            if all((examples[i].id, draw) in found for i in batch for draw in range(max(sampled, 1))):
                 continue
-            uniforms = _uniforms(config, [examples[i].id for i in batch], draws) if draws else None
-            written = generate(loaded, [encoded[i][0] for i in batch], config.max_new_tokens, uniforms, parts=parts)
+            uniforms = _uniforms(config, [examples[i].id for i in batch], sampled) if sampled else None
+            sources = [encoded[i].ids for i in batch]
+            written = generate(loaded, sources, config.max_new_tokens, uniforms, parts=parts, decoding=by)
             rows = [
                 Prediction(
                     id=examples[i].id,
@@ -204,7 +165,8 @@ def predict(
                     text=text_of(loaded, one),
                     token_ids=one.token_ids,
                     hit_limit=one.hit_limit,
-                    source_truncated=encoded[i][1],
+                    source_truncated=encoded[i].truncated,
+                    shots=encoded[i].shots,
                 )
                 for i, drawn in zip(batch, written, strict=True)
                 for draw, one in enumerate(drawn)
@@ -216,7 +178,7 @@ def predict(
     for other in range(distributed.world_size()):
         if work and other != distributed.rank():
             found.update(((row.id, row.draw), row) for row in work.rows(rows_file(draws, other), Prediction))
-    return [found[example.id, draw] for example in examples for draw in range(max(draws, 1))]
+    return [found[example.id, draw] for example in examples for draw in range(max(sampled, 1))]
 
 
 def _uniforms(config: GenerationConfig, examples: Sequence[str], draws: int) -> torch.Tensor:

@@ -8,6 +8,7 @@ def main() -> str:
     params, meter = parameters.read(), runtime.Meter()
     splits = {split: storage.read_split(split) for split in paths.SPLITS}
     preflight.check_classifiers(params)
+    preflight.check_metrics(params, splits["test"])
     preflight.check_tags(params, splits)
     preflight.check_other_datasets(params, splits)
     preflight.check_outputs(params, splits["test"])

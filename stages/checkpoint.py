@@ -1,4 +1,4 @@
-"""The checkpoint stage: bring or build one pretrained model -> models/<name>/."""
+"""The checkpoint stage: bring or build one pretrained model -> models/<name>/, checked/checkpoints/."""
 
 import sys
 
@@ -20,6 +20,8 @@ def main(name: str) -> str:
             facts = source.build(block, BuildContext(out))
         facts |= {"problem_type": block.problem_type} if block.problem_type else {}
         storage.write_json(out / "facts.json", facts)
+    digest = storage.sha256_folder(paths.model_path(name))
+    storage.write_json(paths.CHECKED / "checkpoints" / f"{name}.json", {"sha256": digest})
     costs.record("checkpoint", name, meter.costs())
     if source.TRAINS:
         resume.finish("checkpoint", name)

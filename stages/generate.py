@@ -1,4 +1,4 @@
-"""The generate stage: a variant's summaries of the test split, greedy and sampled -> predictions/<variant>.jsonl."""
+"""The generate stage: a variant's summaries of the test split, and samples -> predictions/<variant>.jsonl."""
 
 import sys
 
@@ -16,20 +16,19 @@ def main(variant: str) -> str:
     if distributed.launch("stages.generate", params.compute, variant):
         return ""
     device = runtime.prepare(params.compute, params.generation.seed)
-    from bench import generation
+    from bench.evaluation import writing
     from bench.lm import models
 
     examples, rows = storage.read_split("test"), []
     for training in params.trainings_of(variant):
         loaded = models.in_precision(models.load(training.name, device), params.compute.inference)
         inputs = [paths.split_path("test"), *manifest.lineage(training.name)]
-        settings = [params.generation, params.text]
+        settings = [params.generation, params.text, params.decoding_of(variant)]
         work = resume.Work.of("generate", training.name, settings, params.compute, inputs)
-        for part, draws in (("generation", 0), ("sampling", params.generation.samples)):
-            if part == "generation" or draws:
-                new = generation.predict(loaded, examples, params.text, params.generation, draws, work)
-                tokens = sum(len(row.token_ids) for row in new)
-                meter.record(part, work.seconds(generation.rows_file(draws)), examples=len(new), tokens=tokens)
+        for part, write in (("generation", writing.summaries), ("sampling", writing.samples)):
+            new, seconds = write(params, variant, loaded, examples, work)
+            if new:
+                meter.record(part, seconds, examples=len(new), tokens=sum(len(row.token_ids) for row in new))
                 rows += [row.model_copy(update={"seed": training.mark}) for row in new]
     storage.write_rows(paths.predictions_path(variant), rows)
     costs.record("generate", variant, meter.costs())

@@ -8,7 +8,7 @@ import json
 
 from bench import config
 from bench.config import sources
-from bench.core import graph, parameters, parsing, paths, runtime, storage
+from bench.core import graph, parameters, parsing, paths, runtime, storage, sweeps
 from bench.core.schema import UserError
 
 
@@ -17,6 +17,12 @@ def main() -> str:
     raw = parsing.parse_yaml(paths.PARAMS.read_bytes(), str(paths.PARAMS))
     for key, value in parameters.defaults(raw).items():  # DVC would say it at the last stage, in its own words
         raise UserError(f"params.yaml: {key}: missing, and DVC looks for it; write `{key}: {json.dumps(value)}`.")
+    for variant, block in raw["variants"].items():
+        if sweeps.KEY in block:
+            raise UserError(
+                f"params.yaml: variants.{variant}.sweep: DVC runs variants that stand here by name; write the sweep into "
+                f"studies/{params.study}.yaml and run `bench use {params.study}`, which writes them."
+            )
     sources.check(params)
     # What reads sources depends on this folder: it is there, and the same, where a study watches none.
     storage.write_text(paths.CHECKED / "sources" / ".gitkeep", "")

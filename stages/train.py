@@ -5,6 +5,7 @@ from pathlib import Path
 
 from bench import methods
 from bench.core import costs, distributed, manifest, parameters, paths, resume, runtime, storage
+from bench.training import prompting
 from bench.training.context import TrainContext
 
 
@@ -16,28 +17,28 @@ def main(variant: str) -> str:
     method = methods.find(block.method)
     inputs = [paths.split_path("train"), *manifest.lineage(block.init), Path(block.learns_from)]
     for name, seed, _ in params.trainings_of(variant):
+        text = prompting.chosen(params, variant, seed)
         context = TrainContext(
             variant=name,
             init=block.init,
             learns_from=block.learns_from,
             seed=seed,
-            text=params.text,
+            text=text,
             compute=params.compute,
             device="cpu" if method.LEARNS_FROM in ("nothing", "outputs") else runtime.prepare(params.compute, seed),
             train=storage.read_split("train"),
             validation=storage.read_split("validation"),
             meter=meter,
-            work=resume.Work.of("train", name, [block, seed, params.text], params.compute, inputs),
+            quantize=block.quantize,
+            work=resume.Work.of("train", name, [block, seed, text], params.compute, inputs),
         )
         records.append(method.train(block, context))
+        prompting.keep(name, text)
     distributed.barrier()
     record = records[0]  # trainings differ by their seed alone
     costs.record("train", variant, meter.costs())
     resume.finish("train", variant)
-    told = ("final", "validation", "pairs", "last_kl", "last_reward")
-    shown = "".join(f", {key} {value:.4g}" for key, value in record["facts"].items() if key.startswith(told))
-    share = record["trainable_parameters"] / max(record["total_parameters"], 1)
-    return f"train {variant}: {block.method} from {block.init}, {share:.2%} trainable{shown}"
+    return f"train {variant}: {methods.told(block, record)}"
 
 
 if __name__ == "__main__":

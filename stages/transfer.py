@@ -12,14 +12,13 @@ from bench.evaluation import scoring
 def main(name: str) -> str:
     params, meter = parameters.read(), runtime.Meter()
     device = runtime.prepare(params.compute, params.generation.seed)
-    from bench import generation
+    from bench.evaluation import writing
     from bench.lm import models
 
     block = params.evaluate_on[name]
     learnt = {split: storage.read_split(split) for split in ("train", "validation")}
     examples = splits.unseen(datasets.load_other(name, block), learnt, block, f"evaluate_on.{name}")
     storage.write_rows(paths.split_path(paths.elsewhere(name)), examples)
-    greedy = params.generation.model_copy(update={"samples": 0})
     loaded, items, said = dict[tuple[str, str], Any](), list[str](), list[str]()
     for variant, method in params.variants.items():
         if methods.find(method.method).LEARNS_FROM == "outputs":
@@ -29,8 +28,9 @@ def main(name: str) -> str:
             items.append(f"{name}.{training.name.replace('/', '.')}")
             model = models.in_precision(models.load(training.name, device), params.compute.inference)
             inputs = [paths.split_path(paths.elsewhere(name)), *manifest.lineage(training.name)]
-            work = resume.Work.of("transfer", items[-1], [greedy, params.text], params.compute, inputs)
-            written = generation.predict(model, examples, params.text, greedy, 0, work)
+            settings = [params.generation, params.text, params.decoding_of(variant)]
+            work = resume.Work.of("transfer", items[-1], settings, params.compute, inputs)
+            written, _ = writing.summaries(params, variant, model, examples, work)
             rows = [row.model_copy(update={"seed": training.mark}) for row in written]
             contexts.append(scoring.elsewhere(params, system, training, examples, rows, device, loaded))
         storage.write_rows(paths.predictions_path(system), [row for each in contexts for row in each.predictions])

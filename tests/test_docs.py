@@ -20,8 +20,9 @@ from bench.checkpoints import BuildContext
 from bench.compare.diff import output as diff_output
 from bench.config.gate import GateConfig
 from bench.core import paths, plugins, storage
+from bench.core.blocks import GenerationConfig, TextConfig
 from bench.core.parameters import ReportConfig
-from bench.core.schema import Example, GenerationConfig, Prediction, TextConfig
+from bench.core.schema import Example, Prediction
 from bench.lm import models
 from bench.metrics import ScoreContext
 from bench.report.view import ColumnFormat

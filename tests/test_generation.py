@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from bench import generation
-from bench.core.schema import Example, GenerationConfig, TextConfig
-from bench.lm import batching, models
+from bench.core.blocks import GenerationConfig, TextConfig
+from bench.core.schema import Example
+from bench.lm import batching, library_decoding, models, prompts
 
 TEXT = TextConfig(max_source_tokens=24, max_target_tokens=6)
 EXAMPLES = [
@@ -97,7 +98,7 @@ def test_a_real_checkpoint_writes_the_same_in_any_batch(workdir: Path) -> None:
     loaded = models.load("base", "cpu")
     with (REAL / "dialogsum" / "dialogsum.test.jsonl").open(encoding="utf-8") as file:
         dialogues = sorted((json.loads(next(file))["dialogue"] for _ in range(100)), key=len)[:4]
-    encoded = [models.encode_source(loaded.tokenizer, dialogue, TextConfig())[0] for dialogue in dialogues]
+    encoded = [prompts.encode_source(loaded.tokenizer, dialogue, TextConfig())[0] for dialogue in dialogues]
     expected = [alone(loaded.model, source, 12) for source in encoded]
     for size in (1, 4):
         rows = [row for i in range(0, 4, size) for row in generation.generate(loaded, encoded[i : i + size], 12)]
@@ -136,7 +137,7 @@ def test_samples_depend_on_seed_dialogue_and_draw_alone(loaded: models.Loaded, a
 
 def test_greedy_is_the_argmax_at_every_step(loaded: models.Loaded) -> None:
     row = generation.predict(loaded, EXAMPLES[:1], TEXT, GenerationConfig(max_new_tokens=8))[0]
-    ids, _ = models.encode_source(loaded.tokenizer, EXAMPLES[0].source, TEXT)
+    ids, _, _ = prompts.encode_source(loaded.tokenizer, EXAMPLES[0].source, TEXT)
     so_far = [0]
     with torch.no_grad():
         for token in row.token_ids:
@@ -160,7 +161,7 @@ def test_samples_follow_the_model_s_own_distribution(loaded: models.Loaded) -> N
     draws = 4000
     torch.manual_seed(0)
     rows = generation.predict(loaded, EXAMPLES[:1], TEXT, GenerationConfig(max_new_tokens=1), draws=draws)
-    ids, _ = models.encode_source(loaded.tokenizer, EXAMPLES[0].source, TEXT)
+    ids, _, _ = prompts.encode_source(loaded.tokenizer, EXAMPLES[0].source, TEXT)
     with torch.no_grad():
         p = loaded.model(input_ids=torch.tensor([ids]), decoder_input_ids=torch.tensor([[0]])).logits[0, -1].softmax(-1)
     counts = torch.bincount(torch.tensor([row.token_ids[0] for row in rows]), minlength=len(p))
@@ -180,7 +181,7 @@ def test_each_chance_draws_the_token_it_falls_on() -> None:
     """Chances that lie evenly in [0, 1) find every token as often as it is likely, to one of them."""
     logits = torch.tensor([-1.0, 0.5, float("-inf"), 2.0, 0.0, float("-inf")])
     even = (torch.arange(2000) + 0.5) / 2000
-    found = torch.bincount(generation._sample_token(logits.expand(2000, -1), even)[:, 0], minlength=6)
+    found = torch.bincount(library_decoding.sampled_token(logits.expand(2000, -1), even)[:, 0], minlength=6)
     assert ((found - 2000 * logits.softmax(-1)).abs() <= 1).all()
     assert found[2] == found[5] == 0
 

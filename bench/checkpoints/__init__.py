@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.core import plugins, resume, runtime
-from bench.core.schema import CheckpointConfig
+from bench.core.blocks import CheckpointConfig
 
 
 @dataclass(frozen=True)

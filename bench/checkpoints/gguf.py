@@ -14,7 +14,8 @@ from pydantic import Field
 
 from bench.checkpoints import BuildContext
 from bench.core import paths, storage, untrusted
-from bench.core.schema import CheckpointConfig, UserError
+from bench.core.blocks import CheckpointConfig
+from bench.core.schema import UserError
 
 WHERE = "params.yaml: a checkpoint with source 'gguf'"
 

@@ -10,7 +10,8 @@ from pydantic import Field
 
 from bench.checkpoints import BuildContext
 from bench.core import hub, manifest, storage
-from bench.core.schema import CheckpointConfig, UserError
+from bench.core.blocks import CheckpointConfig
+from bench.core.schema import UserError
 
 KEPT = tuple(f"*{suffix}" for suffix in manifest.FILES)
 

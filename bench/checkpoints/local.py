@@ -9,7 +9,8 @@ from pydantic import Field
 
 from bench.checkpoints import BuildContext
 from bench.core import manifest, paths, storage, untrusted
-from bench.core.schema import CheckpointConfig, UserError
+from bench.core.blocks import CheckpointConfig
+from bench.core.schema import UserError
 
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 

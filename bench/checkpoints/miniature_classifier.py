@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from bench.checkpoints import BuildContext
-from bench.core.schema import CheckpointConfig, Seed
+from bench.core.blocks import CheckpointConfig
+from bench.core.schema import Seed
 from bench.miniature import classifiers
 
 TRAINS = True

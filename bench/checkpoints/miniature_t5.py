@@ -7,7 +7,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from bench.checkpoints import BuildContext
-from bench.core.schema import CheckpointConfig, Seed
+from bench.core.blocks import CheckpointConfig
+from bench.core.schema import Seed
 from bench.miniature import pretraining, seq2seq
 
 TRAINS = True

@@ -9,7 +9,7 @@ from pydantic import Field
 from bench.checkpoints import BuildContext
 from bench.classifiers import profanity
 from bench.core import storage
-from bench.core.schema import CheckpointConfig
+from bench.core.blocks import CheckpointConfig
 
 
 class Config(CheckpointConfig):

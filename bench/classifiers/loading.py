@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 LONGEST = 512  # tokens, where neither tokenizer nor model states a limit
 
-Score = Callable[[Sequence[str]], np.ndarray]
+Text = str | tuple[str, str]  # one text, or two that a model reads together
+Score = Callable[[Sequence[Text]], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -34,16 +35,27 @@ class Classifier:
     labels: tuple[str, ...]
     identity: str
     score: Score = field(repr=False)
+    reads_pairs: bool = True
 
     def logits(self, texts: Sequence[str]) -> np.ndarray:
         """Compute the unnormalised scores, float64 `[texts, labels]`, in the order of `texts`; equal texts, equal scores."""
-        # Whatever a tokenizer cannot encode becomes U+FFFD: half a surrogate pair from a broken decoder must not
-        # end a run of hours.
-        clean = [text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for text in texts]
-        distinct = {text: row for row, text in enumerate(dict.fromkeys(clean))}
+        return self._of_distinct([_encodable(text) for text in texts])
+
+    def pair_logits(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
+        """Compute the same of pairs that the model reads together, such as (premise, hypothesis); the longer is cut to fit.
+
+        Raises:
+            UserError: this classifier reads single texts.
+        """
+        if not self.reads_pairs:
+            raise UserError(f"checkpoint '{self.name}' reads single texts, not pairs; name an entailment classifier.")
+        return self._of_distinct([(_encodable(one), _encodable(other)) for one, other in pairs])
+
+    def _of_distinct(self, texts: Sequence[Text]) -> np.ndarray:
+        distinct = {text: row for row, text in enumerate(dict.fromkeys(texts))}
         if not distinct:
             return np.zeros((0, len(self.labels)))
-        return self.score(list(distinct))[[distinct[text] for text in clean]]
+        return self.score(list(distinct))[[distinct[text] for text in texts]]
 
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:
         """Compute the softmax of `logits`, float64 `[texts, labels]`; each row sums to 1."""
@@ -61,6 +73,11 @@ class Classifier:
                 f"{', '.join(self.labels)}."
             )
         return self.labels.index(label)
+
+
+def _encodable(text: str) -> str:
+    """Whatever a tokenizer cannot encode as U+FFFD: half a surrogate pair from a broken decoder must not end a run of hours."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -102,14 +119,14 @@ def _profanity(name: str, path: Path) -> Classifier:
 def profanity_check(name: str, version: str) -> Classifier:
     """Return the installed alt-profanity-check, whose version the caller has checked."""
 
-    def score(texts: Sequence[str]) -> np.ndarray:
+    def score(texts: Sequence[Text]) -> np.ndarray:
         from profanity_check import predict_prob
 
         # The library gives probabilities alone; their logarithms are logits whose softmax is the same again.
         profane = np.clip(np.asarray(predict_prob(list(texts)), dtype=np.float64), 1e-12, 1 - 1e-12)
         return np.log(np.stack([1 - profane, profane], axis=1))
 
-    return Classifier(name, profanity.LABELS, f"{profanity.NAME}-{version}", score)
+    return Classifier(name, profanity.LABELS, f"{profanity.NAME}-{version}", score, reads_pairs=False)
 
 
 def load_folder(name: str, folder: Path, device: str, precision: str = "float32") -> Classifier:
@@ -202,7 +219,7 @@ class _Scorer:
         self.padding = {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id}
         self.longest = _longest(tokenizer, model)
 
-    def __call__(self, texts: Sequence[str]) -> np.ndarray:
+    def __call__(self, texts: Sequence[Text]) -> np.ndarray:
         import torch
 
         from bench.lm import memory
@@ -226,9 +243,10 @@ class _Scorer:
                 out[rows] = parts.run(rows, logits)
         return out
 
-    def _encode(self, texts: Sequence[str]) -> dict[str, list[list[int]]]:
+    def _encode(self, texts: Sequence[Text]) -> dict[str, list[list[int]]]:
         """Token ids and their masks. Padding comes later, batch by batch."""
-        encoded = dict(self.tokenizer(list(texts), truncation=True, max_length=self.longest))
+        given = [list(part) for part in zip(*texts, strict=True)] if isinstance(texts[0], tuple) else [list(texts)]
+        encoded = dict(self.tokenizer(*given, truncation=True, max_length=self.longest))  # of a pair the longer is cut
         unknown = self.tokenizer.unk_token_id
         filler = {"input_ids": self.tokenizer.pad_token_id if unknown is None else unknown, "attention_mask": 1}
         for row, ids in enumerate(encoded["input_ids"]):

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 from bench import config, datasets, methods
 from bench.commands import Command
 from bench.core import hub, paths
-from bench.core.schema import CheckpointConfig, ComputeConfig, DatasetConfig, UserError
+from bench.core.blocks import CheckpointConfig, ComputeConfig, DatasetConfig
+from bench.core.schema import UserError
 
 LOCK = Path("requirements.lock")
 ROOM = 10 * 2**30  # bytes: flan-t5-base, a classifier and a fully tuned variant, in the hub's cache, in DVC's and here

@@ -132,7 +132,7 @@ def study(given: argparse.Namespace, columns: dict[str, Any], rows: Sequence[dic
     )
     splits = "\n".join(f"  {split}: {flow({'file': file})}" for split, file in named.items())
     return f"""\
-# Written by `bench new`. Every key is explained where it is typed: bench/core/schema.py, bench/core/parameters.py, and the
+# Written by `bench new`. Every key is explained where it is typed: bench/core/blocks.py, bench/core/parameters.py, and the
 # Config of each dataset, method and metric.
 study: {given.name}
 about: >-

@@ -28,7 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="columns of other names: id, summary, reference, dialogue",
     )
     parser.add_argument("--tokenizer", choices=("rouge_score", "unicode"), default="rouge_score", help="of ROUGE")
-    parser.add_argument("--toxicity", metavar="FOLDER", help="a classifier's folder, or `profanity`")
+    parser.add_argument("--bleu", action="store_true", help="also sacrebleu's BLEU and chrF of each summary")
+    parser.add_argument(
+        "--toxicity", metavar="CLASSIFIER", help="its folder, OWNER/NAME@COMMIT of the hub, or `profanity`"
+    )
     parser.add_argument("--toxic", metavar="LABEL", help="the classifier's label for toxic texts")
     parser.add_argument("--format", choices=TERMINAL, default="terminal")
     parser.add_argument("--resamples", type=int, default=10_000, metavar="N", help="resamples and sign flips (10000)")
@@ -61,6 +64,7 @@ def _scores(given: argparse.Namespace) -> object:
         rouge={"tokenizer": given.tokenizer},
         toxicity=given.toxicity,
         toxic=given.toxic,
+        bleu=given.bleu,
         resamples=given.resamples,
     )
 

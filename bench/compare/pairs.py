@@ -12,7 +12,7 @@ from bench import stats
 from bench.compare.snapshot import Key, Snapshot, over_seeds, rows_of
 from bench.compare.sources import NotComparable
 from bench.core.parameters import ReportConfig
-from bench.metrics import Column
+from bench.metrics import WRITING, Column
 from bench.report.supports import support_of_differences
 
 
@@ -20,7 +20,7 @@ from bench.report.supports import support_of_differences
 class Pair:
     """One column of one variant in both states: `gaps` (n,) new - old by dialogue, `changed` the rows that differ.
 
-    `support` says between which numbers a gap can lie, where that is known.
+    `support` says between which numbers a gap can lie, where that is known. `slice` names the dialogues, if not all.
     """
 
     variant: str
@@ -31,6 +31,12 @@ class Pair:
     rows: int
     changed: int
     support: stats.Support | None = None
+    slice: str = ""
+
+    @property
+    def measure(self) -> str:
+        """What it is called: the column, and `@` its slice."""
+        return f"{self.column}@{self.slice}" if self.slice else self.column
 
 
 @dataclass(frozen=True)
@@ -53,10 +59,6 @@ class Difference:
     def n(self) -> int:
         """How many dialogues are behind it."""
         return len(self.pair.gaps)
-
-
-# Fields about how a system writes. They belong to what is compared, like its weights, and not to how it is measured.
-WRITING = ("gen", "prompt", "source")
 
 
 def fields(signature: str) -> dict[str, str]:
@@ -190,6 +192,21 @@ def measure(pairs: Sequence[Pair], report: ReportConfig, columns: Mapping[str, C
         )
         for i, each in enumerate(pairs)
     ]
+
+
+def on_slice(old: Snapshot, new: Snapshot, name: str) -> tuple[Snapshot, Snapshot]:
+    """Return both states on the dialogues of a slice, which the newer one knows.
+
+    Raises:
+        NotComparable: it does not.
+    """
+    if name not in new.slices:
+        known = ", ".join(new.slices) or "none"
+        raise NotComparable(
+            f"the report of {new.name} has no slice '{name}' (its slices: {known}); name it in params.yaml, report.slices, "
+            "and run `dvc repro`."
+        )
+    return old.on(new.slices[name]), new.on(new.slices[name])
 
 
 def all_pairs(old: Snapshot, new: Snapshot, variants: Iterable[str]) -> tuple[list[Pair], list[str]]:

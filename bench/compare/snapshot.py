@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -37,7 +37,7 @@ class Snapshot:
 
     `entries` are metrics.json's variants; `values` by variant and column; `dialogues` the cluster of an example;
     `texts` are there only where the report holds summaries, `models` (the digest of each variant's weights in dvc.lock)
-    only in a project.
+    only in a project. `slices` has the dialogues of each slice that the study declares.
     """
 
     source: Source
@@ -49,6 +49,22 @@ class Snapshot:
     params: dict[str, Any]
     texts: dict[str, dict[Key, str]] = field(default_factory=dict)
     models: dict[str, str] = field(default_factory=dict)
+    slices: dict[str, frozenset[str]] = field(default_factory=dict)
+
+    def on(self, dialogues: Container[str]) -> Snapshot:
+        """Return the state as these dialogues alone have it: rows, n and values of every variant and column."""
+        values: dict[str, dict[str, dict[Key, float]]] = {}
+        entries: dict[str, dict[str, dict[str, Any]]] = {}
+        for variant, columns in self.values.items():
+            values[variant], entries[variant] = {}, {}
+            for column, rows in columns.items():
+                kept = {key: value for key, value in rows.items() if self.dialogues[key.id] in dialogues}
+                if kept and column in self.entries[variant]:
+                    held = rows_of(kept, self.dialogues)
+                    values[variant][column] = kept
+                    facts = {"value": float(stats.cluster_means(held).mean()), "n": held.n}
+                    entries[variant][column] = self.entries[variant][column] | facts
+        return replace(self, entries=entries, values=values)
 
     @property
     def name(self) -> str:
@@ -132,7 +148,18 @@ def read(source: Source, study: str, strict: bool = True) -> Snapshot:
         params=params,
         texts=_texts(source.report(study, "predictions.jsonl"), source.where(study, "predictions.jsonl")),
         models=dvc_lock.models(source) if source.is_project else {},
+        slices=_slices(report, where, set(dialogues.values())),
     )
+
+
+def _slices(report: dict[str, Any], where: str, dialogues: set[str]) -> dict[str, frozenset[str]]:
+    """The dialogues of each slice; a report of before they were written has none."""
+    found = {}
+    for name, members in parsing.mapping(report.get("dialogues_of", {}), f"{where}: dialogues_of").items():
+        if not isinstance(members, list) or not dialogues.issuperset(map(str, members)):
+            raise NotComparable(f"{where}: dialogues_of.{name}: must list dialogues of scores.csv; run `dvc repro`.")
+        found[name] = frozenset(map(str, members))
+    return found
 
 
 def _entries(report: dict[str, Any], where: str) -> dict[str, dict[str, dict[str, Any]]]:

@@ -8,8 +8,9 @@ from pathlib import Path
 from bench import methods, metrics
 from bench.config.gate import GateConfig
 from bench.core import paths, plugins
+from bench.core.blocks import GREEDY, MethodConfig
 from bench.core.parameters import Params, validated
-from bench.core.schema import MethodConfig, UserError
+from bench.core.schema import UserError
 
 NAME = r"[a-z0-9][a-z0-9_-]*"
 RESERVED = (*paths.YARDSTICKS, "yardsticks")  # their files lie beside the variants'
@@ -23,6 +24,7 @@ def check(params: Params, name: str) -> None:
     """
     _check_names(params, name)
     _check_graph(params, name)
+    _check_writing(params, name)
     _check_columns(params, name)
     _check_data(params, name)
     validated(GateConfig, params.gate, "gate", name)
@@ -71,6 +73,14 @@ def _check_graph(params: Params, name: str) -> None:
             raise UserError(f"{name}: variants.{variant}.init: '{block.init}' has no model; start from 'base'.")
         _check_teacher(params, variant, name)
         _check_seeds(block, f"{name}: variants.{variant}.seeds")
+        if block.quantize is not None and getattr(block, "adapter", None) is None:
+            raise UserError(
+                f"{name}: variants.{variant}.quantize: weights in 4 bits cannot be trained; add an adapter, or remove it."
+            )
+        if block.quantize is not None and params.compute.inference != "float32":
+            raise UserError(
+                f"{name}: variants.{variant}.quantize: is computed in float32; write compute.inference: float32."
+            )
         seen, at = [variant], block.init
         while at in params.variants:
             if at in seen:
@@ -81,6 +91,33 @@ def _check_graph(params: Params, name: str) -> None:
             at = params.variants[at].init
 
 
+def _check_writing(params: Params, name: str) -> None:
+    """Every decoding that is named exists, and shots belong to a variant, whose training draws them."""
+    known = [GREEDY, *params.generation.decodings]
+    if GREEDY in params.generation.decodings:
+        raise UserError(
+            f"{name}: generation.decodings.{GREEDY}: '{GREEDY}' is the one without settings; call it otherwise."
+        )
+    asked = {"generation.primary": params.generation.primary}
+    asked |= {
+        f"variants.{variant}.decoding": block.decoding for variant, block in params.variants.items() if block.decoding
+    }
+    for field, decoding in asked.items():
+        if decoding not in known:
+            raise UserError(
+                f"{name}: {field}: generation.decodings has no '{decoding}'; {plugins.nearest(decoding, known)}"
+            )
+    if params.text.shots:
+        raise UserError(
+            f"{name}: text.shots: shots are a variant's; write them into its own text, such as "
+            "variants.three-shot.text: {shots: 3}."
+        )
+    for variant, block in params.variants.items():
+        own = next((field for field in ("text", "decoding") if getattr(block, field) is not None), None)
+        if own and _kind(block) == "outputs":
+            raise UserError(f"{name}: variants.{variant}.{own}: another system wrote its summaries; remove it.")
+
+
 def _kind(block: MethodConfig) -> str:
     return methods.find(block.method).LEARNS_FROM
 
@@ -89,7 +126,9 @@ def _check_seeds(block: MethodConfig, field: str) -> None:
     """`seeds` are for variants that are trained, at least two different ones, and not beside `seed`."""
     if block.seeds is None:
         return
-    if _kind(block) in ("nothing", "outputs"):
+    if _kind(block) == "outputs" or (
+        _kind(block) == "nothing" and not (block.text and isinstance(block.text.shots, int) and block.text.shots)
+    ):
         raise UserError(f"{field}: method '{block.method}' trains nothing, so seeds change nothing; remove it.")
     if block.seed is not None:
         raise UserError(f"{field}: 'seed' is given too; keep one of them.")
@@ -125,7 +164,10 @@ def _check_teacher(params: Params, variant: str, name: str) -> None:
 
 def _check_columns(params: Params, name: str) -> None:
     """The classifiers that metrics ask are checkpoints, and the primary measure is a column of some metric."""
-    for field, (checkpoint, _) in params.labels.items():
+    asked = {field: checkpoint for field, (checkpoint, _) in params.labels.items()}
+    for metric, block in params.metrics.items():
+        asked |= {f"metrics.{metric}.{field}": of for field, of in metrics.find(metric).checkpoints(block).items()}
+    for field, checkpoint in asked.items():
         if checkpoint not in params.checkpoints:
             known = plugins.nearest(checkpoint, list(params.checkpoints))
             raise UserError(f"{name}: {field}: there is no checkpoint '{checkpoint}'; {known}")

@@ -70,6 +70,7 @@ class TrainingSd(Strict):
 
 class GateConfig(Strict):
     """The gate. `metrics` names columns or patterns (`rouge*`), the first that fits counts; others are not judged.
+    `rouge1@long` is that column on the dialogues of a slice that `report.slices` names: a loss there may not move the mean.
 
     Without `metrics`: the study's primary column with the margins of ROUGE, and the judge's toxicity.
     `confidence` is of the whole study: with 0.95, 5 % of honest retrainings see any FAIL at the very edge of a margin. Few
@@ -98,8 +99,8 @@ class GateConfig(Strict):
         return costs
 
     def training_sd_of(self, column: str) -> TrainingSd | None:
-        """Return what is stated of a column; the first name or pattern that fits counts."""
-        fits = (known for name, known in self.training_sd.items() if fnmatchcase(column, name))
+        """Return what is stated of a column (on a slice, `rouge1@long`, of that alone); the first name or pattern that fits."""
+        fits = (known for name, known in self.training_sd.items() if fnmatchcase(column, name) and "@" not in column)
         return self.training_sd.get(column) or next(fits, None)
 
     def judged(self, primary: str, columns: Mapping[str, Column]) -> dict[str, Margin]:

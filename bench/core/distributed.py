@@ -11,7 +11,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from bench.core.schema import ComputeConfig
+from bench.core.blocks import ComputeConfig
 
 if TYPE_CHECKING:
     from torch import Tensor

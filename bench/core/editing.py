@@ -9,7 +9,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from bench.core import paths, storage
+from bench.core import paths, storage, sweeps
 
 
 def edited(text: str, values: Mapping[str, Any], after: str | None = None) -> str:
@@ -25,6 +25,25 @@ def edited(text: str, values: Mapping[str, Any], after: str | None = None) -> st
         if key not in block and after in block:
             block.insert(list(block).index(after) + 1, key, value)
         block[key] = value
+    out = io.StringIO()
+    layout.dump(tree, out)
+    return out.getvalue()
+
+
+def with_sweeps(text: str, where: str) -> str:
+    """Return the text of a study with its sweeps written out as variants; the text as it is where there are none."""
+    layout = YAML()
+    layout.preserve_quotes, layout.width = True, 1_000_000
+    tree = layout.load(text)
+    blocks = tree["variants"]
+    if not any(sweeps.KEY in block for block in blocks.values()):
+        return text
+    made = sweeps.expanded(blocks, where)
+    for place, (name, block) in enumerate(made.items()):
+        if name not in blocks:
+            blocks.insert(place, name, block)
+    for name in [name for name in blocks if name not in made]:
+        del blocks[name]
     out = io.StringIO()
     layout.dump(tree, out)
     return out.getvalue()

@@ -52,7 +52,9 @@ def stages(params: Params) -> dict[Path, Stage]:
     compute = params.compute.model_dump(mode="json", exclude={"save_seconds"})  # when states are saved changes none
     shared = {"text": params.text, "compute": compute}
     metrics = [path for name in params.metrics for path in _plugin("metrics", name)]
-    scored = shared | {"metrics": params.metrics, "generation": params.generation, "dataset": params.data.dataset}
+    # Which decodings there are beside a variant's own changes none of its summaries.
+    written = params.generation.model_dump(mode="json", exclude={"decodings", "primary"})
+    scored = shared | {"metrics": params.metrics, "generation": written, "dataset": params.data.dataset}
     checked = {"checkpoints": params.checkpoints, "variants": params.variants, "metrics": params.metrics}
     checked |= {"text": params.text, "generation": params.generation, "evaluate_on": params.evaluate_on}
     for name, path in params.sources.items():
@@ -62,15 +64,16 @@ def stages(params: Params) -> dict[Path, Stage]:
         found[inputs_path("checkpoint", name)] = _stage("checkpoint", own, _plugin("checkpoints", source.source))
     found[inputs_path("check")] = _stage("check", checked, metrics)
     for name, block in params.variants.items():
-        own = {"start": params.start_of(name), "trainings": params.trainings_of(name)}
-        trained = shared | own | {"variant": block}
+        own = {"start": params.start_of(name), "trainings": params.trainings_of(name), "text": params.text_of(name)}
+        trained = shared | own | {"variant": block.model_dump(mode="json", exclude={"decoding"})}
         found[inputs_path("train", name)] = _stage("train", trained, _plugin("methods", block.method))
-        found[inputs_path("generate", name)] = _stage("generate", shared | own | {"generation": params.generation})
-        found[inputs_path("score", name)] = _stage("score", scored | own, metrics)
+        writes = own | {"decoding": params.decoding_of(name)}
+        found[inputs_path("generate", name)] = _stage("generate", shared | writes | {"generation": written})
+        found[inputs_path("score", name)] = _stage("score", scored | writes, metrics)
     found[inputs_path("yardsticks")] = _stage("yardsticks", scored, metrics)
     for name, other in params.evaluate_on.items():
-        trainings = {variant: params.trainings_of(variant) for variant in params.variants}
-        own = scored | {"evaluate_on": other, "trainings": trainings}
+        systems = {v: [params.trainings_of(v), params.text_of(v), params.decoding_of(v)] for v in params.variants}
+        own = scored | {"evaluate_on": other, "trainings": systems}
         found[inputs_path("transfer", name)] = _stage("transfer", own, [*metrics, *_plugin("datasets", other.dataset)])
     whole = {key: getattr(params, key) for key in type(params).model_fields if key != "gate"}
     found[inputs_path("report")] = _stage("report", whole, metrics)

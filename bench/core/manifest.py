@@ -19,7 +19,8 @@ from bench.core.storage import read_object, sha256_file, sha256_text
 
 # What a model is loaded from: weights, config, tokenizer. Nothing that runs, and no pickles.
 FILES = (".safetensors", ".json", ".model", ".txt", ".jinja", ".spm")
-OURS = ("manifest.json", "facts.json")  # written by this benchmark about the folder
+PROMPT = "prompt.json"  # what a variant is given, where that is not the study's (bench/lm/prompts.py)
+OURS = ("manifest.json", "facts.json", PROMPT)  # written by this benchmark about the folder
 WRITER = ("transformers_version", "_name_or_path")  # fields of a config about who wrote it; no number depends on them
 KINDS = ("full", "adapter", "alias", "outputs")
 

@@ -10,19 +10,17 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, Field, ValidationError
 
-from bench.core import parsing, paths, plugins
-from bench.core.schema import (
+from bench.core import parsing, paths, plugins, sweeps
+from bench.core.blocks import (
     CheckpointConfig,
     ComputeConfig,
     DatasetConfig,
+    DecodingConfig,
     GenerationConfig,
-    Identity,
     MethodConfig,
-    Seed,
-    Strict,
     TextConfig,
-    UserError,
 )
+from bench.core.schema import Identity, Seed, Strict, UserError
 
 SURROGATE = re.compile(r"(?i)\\u(0000)?d[89a-f][0-9a-f]{2}")  # as YAML's escapes spell it
 
@@ -102,6 +100,18 @@ class Params(Strict):
         at = self.start_of(variant)
         return self.root_of(at) if at in self.variants else at
 
+    def text_of(self, variant: str) -> TextConfig:
+        """Return what a variant is given round a dialogue: its own text, or its start's, or the study's; shots not chosen yet."""
+        block = self.variant(variant)
+        if block.text is not None:
+            return block.text
+        return self.text_of(block.init) if block.init in self.variants else self.text
+
+    def decoding_of(self, variant: str) -> tuple[str, DecodingConfig]:
+        """Return name and settings of the decoding that writes a variant's summaries."""
+        name = self.variant(variant).decoding or self.generation.primary
+        return name, self.generation.decodings.get(name, DecodingConfig())
+
     @property
     def labels(self) -> dict[str, tuple[str, str]]:
         """The classifier's labels that the study counts on: field of params -> (checkpoint, label)."""
@@ -150,6 +160,9 @@ def parse(raw: dict[str, Any], name: str = "params.yaml") -> Params:
     typed["data"] = _block(raw, "data", "dataset", "dataset", name)
     for part, kind, key in (("checkpoints", "checkpoint", "source"), ("variants", "method", "method")):
         blocks = _named(raw, part, name)
+        if part == "variants":
+            blocks = sweeps.expanded(blocks, name)
+            blocks = {key: _with_whole_text(block, raw.get("text")) for key, block in blocks.items()}
         typed[part] = {k: _block(blocks, k, kind, key, name, f"{part}.") for k in blocks}
     if "evaluate_on" in raw:
         others = {k: _with_test_alone(block) for k, block in _named(raw, "evaluate_on", name).items()}
@@ -160,6 +173,13 @@ def parse(raw: dict[str, Any], name: str = "params.yaml") -> Params:
     }
     params: Params = validated(Params, typed, "", name)
     return params
+
+
+def _with_whole_text(block: Any, text: Any) -> Any:
+    """A variant's `text` says what it changes of the study's."""
+    if isinstance(block, dict) and isinstance(own := block.get("text"), dict) and isinstance(text, dict | None):
+        return block | {"text": (text or {}) | own}
+    return block
 
 
 def _with_test_alone(block: Any) -> Any:

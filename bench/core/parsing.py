@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import io
 import json
@@ -58,13 +59,13 @@ def parse_object(content: bytes, where: str, fix: str = AGAIN) -> dict[str, Any]
 
 
 def parse_yaml(content: bytes, where: str, fix: str = AGAIN) -> dict[str, Any]:
-    """Parse a YAML 1.2 mapping, read as DVC does (`1e-3` is a number). Not to be changed: equal texts give one object.
+    """Parse a YAML 1.2 mapping, read as DVC does (`1e-3` is a number).
 
     Raises:
         UserError: it is not valid, or no mapping.
     """
     try:
-        value = _loaded(decode(content, where, fix))
+        value = copy.deepcopy(_loaded(decode(content, where, fix)))
     except RecursionError:
         raise UserError(f"{where} is not valid YAML: it is nested too deeply; {fix}.") from None
     except (YAMLError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError) as error:

@@ -19,7 +19,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from bench.core import distributed, storage
-from bench.core.schema import ComputeConfig, Strict
+from bench.core.blocks import ComputeConfig
+from bench.core.schema import Strict
 from bench.core.storage import Row
 
 WORK = Path("work")

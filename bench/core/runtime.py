@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bench.core import distributed
-from bench.core.schema import ComputeConfig, UserError
+from bench.core.blocks import ComputeConfig
+from bench.core.schema import UserError
 from bench.core.terminal import single_line
 
 Item = TypeVar("Item")

@@ -10,7 +10,8 @@ from typing import Any
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from bench.core import hub, paths, plugins, storage
-from bench.core.schema import DatasetConfig, Example, Strict, UserError, first_error, readable
+from bench.core.blocks import DatasetConfig
+from bench.core.schema import Example, Strict, UserError, first_error, readable
 from bench.data import readers
 
 

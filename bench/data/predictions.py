@@ -9,9 +9,13 @@ from bench.core.schema import Example, Prediction, UserError
 
 
 def check(
-    variant: str, examples: Sequence[Example], predictions: Sequence[Prediction], samples: int | None = None
+    variant: str,
+    examples: Sequence[Example],
+    predictions: Sequence[Prediction],
+    samples: int | None = None,
+    draws: int = 1,
 ) -> None:
-    """Check that there is exactly one greedy summary a dialogue, and `samples` draws where their number is given.
+    """Check that there are exactly `draws` summaries a dialogue, and `samples` samples where their number is given.
 
     Raises:
         UserError: a row is missing, stands twice, or is about something else; a mean over what is left would be wrong.
@@ -19,7 +23,7 @@ def check(
     path = paths.predictions_path(variant)
     fix = f"run `dvc repro generate@{variant}` to write the summaries again."
     dialogue_of = {example.id: example.dialogue_id for example in examples}
-    missing = {(identity, "greedy", 0) for identity in dialogue_of}
+    missing = {(identity, "greedy", draw) for identity in dialogue_of for draw in range(draws)}
     missing |= {(identity, "sample", draw) for identity in dialogue_of for draw in range(samples or 0)}
     seen = set[tuple[str, str, int]]()
     for row in predictions:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from bench.core import paths
-from bench.core.schema import DatasetConfig, Example, UserError
+from bench.core.blocks import DatasetConfig
+from bench.core.schema import Example, UserError
 
 Splits = Mapping[str, Sequence[Example]]
 

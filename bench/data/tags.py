@@ -1,25 +1,30 @@
-"""Tags by words: a slice of the dialogues that neither reward nor judge has chosen."""
+"""Tags by words, turns or length: a slice of the dialogues that neither reward nor judge has chosen."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
 
-from bench.core.schema import Example, WordsConfig
+from bench.core.blocks import TagConfig
+from bench.core.schema import Example
 
 WORD = re.compile(r"\w+(?:['’]\w+)*")
 
 
-def tagged(examples: Sequence[Example], tags: Mapping[str, WordsConfig]) -> list[Example]:
-    """Add each tag to the examples whose source holds enough of its words, and `not-<tag>` to the others."""
+def tagged(examples: Sequence[Example], tags: Mapping[str, TagConfig]) -> list[Example]:
+    """Add each tag to the examples that its rule fits, and `not-<tag>` to the others."""
     found = []
     for example in examples:
-        words = WORD.findall(example.source.casefold())
-        names = (name if _holds(words, config) else f"not-{name}" for name, config in tags.items())
+        names = (name if _fits(example.source, config) else f"not-{name}" for name, config in tags.items())
         found.append(example.model_copy(update={"tags": (*example.tags, *names)}))
     return found
 
 
-def _holds(words: Sequence[str], config: WordsConfig) -> bool:
-    wanted = set(config.words)
+def _fits(source: str, config: TagConfig) -> bool:
+    if config.turns is not None:
+        return sum(bool(line.strip()) for line in source.split("\n")) >= config.turns
+    words = WORD.findall(source.casefold())
+    if config.length is not None:
+        return len(words) >= config.length
+    wanted = set(config.words or ())
     return sum(word in wanted for word in words) >= config.at_least

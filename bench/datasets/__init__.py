@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.core import plugins
-from bench.core.schema import DatasetConfig, Example, UserError
+from bench.core.blocks import DatasetConfig
+from bench.core.schema import Example, UserError
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from bench.core.schema import DatasetConfig, Example, Seed
+from bench.core.blocks import DatasetConfig
+from bench.core.schema import Example, Seed
 from bench.miniature import dialogues
 
 

@@ -7,9 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench import metrics
+from bench.core.blocks import TextConfig
 from bench.core.parameters import Params
-from bench.core.schema import Example, Lengths, UserError
+from bench.core.schema import Example, Lengths, Prediction, UserError
 from bench.evaluation import rehearsal
+from bench.metrics import ScoreContext
 
 if TYPE_CHECKING:
     from bench.lm import models
@@ -32,6 +35,35 @@ def check_classifiers(params: Params) -> None:
             raise UserError(f"params.yaml: {field}: checkpoint '{checkpoint}' has no label '{label}'; one of: {known}.")
     for checkpoint, classifier in loaded.items():
         rehearsal.rehearse_classifier(classifier, f"models/{checkpoint}")
+
+
+def check_metrics(params: Params, test: Sequence[Example]) -> None:
+    """Let every metric score one made-up summary: a package, a checkpoint or a layer that is missing shows here.
+
+    Raises:
+        UserError: as the metric's own `score`.
+    """
+    first = test[0]
+    written = [
+        Prediction(id=first.id, dialogue_id=first.dialogue_id, output="greedy", draw=0, text=first.references[0]),
+        *(
+            Prediction(id=first.id, dialogue_id=first.dialogue_id, output="sample", draw=draw, text=first.references[0])
+            for draw in range(2)
+        ),
+    ]
+    context = ScoreContext(
+        variant="check",
+        start=None,
+        examples=[first],
+        predictions=written,
+        text=params.text,
+        generation=params.generation,
+        device="cpu",
+    )
+    for name, block in params.metrics.items():
+        metric = metrics.find(name)
+        metric.score(block, context)
+        metric.signature(block, context)
 
 
 def check_tags(params: Params, splits: Mapping[str, Sequence[Example]]) -> None:
@@ -86,54 +118,65 @@ def check_outputs(params: Params, test: Sequence[Example]) -> None:
 
 
 def check_starts(params: Params, splits: Mapping[str, Sequence[Example]]) -> dict[str, dict[str, Lengths]]:
-    """Check that every start loads, every adapter fits its start, the prompt leaves room for the dialogue, and each does
+    """Check that every start loads, every adapter fits its start, every prompt leaves room for the dialogue, and each does
     what its stages will ask of it.
 
     Returns:
-        For each start and split how many dialogues lose their end to fit, and how many first references.
+        For each start, and each variant with a text of its own, and split how many dialogues lose their end to fit, and
+        how many first references.
 
     Raises:
         UserError: it names the field of params.yaml, or the folder that cannot be a start.
     """
-    from bench.lm import models
+    from bench.lm import models, prompts
 
     found: dict[str, dict[str, Lengths]] = {}
+    starts: dict[str, models.Loaded] = {}
     for name, block in params.variants.items():
         root, adapter = params.root_of(name), getattr(block, "adapter", None)
-        if root not in found:
-            start = models.load(root, "cpu")
-            _check_room(start, params)
-            found[root] = _lengths(start, params, splits)
-            rehearsal.rehearse(start, _longest(start, params, splits), _longest_target(params), f"models/{root}")
+        if root not in starts:
+            starts[root] = models.load(root, "cpu")
+            found[root] = _checked_lengths(starts[root], params.text, "", params, splits)
+        if block.text is not None:
+            for training in params.trainings_of(name):
+                where = f"variants.{name}"
+                text = prompts.with_shots(starts[root].tokenizer, block.text, splits["train"], training.seed, where)
+                found[training.name] = _checked_lengths(starts[root], text, f"{where}.", params, splits)
         if adapter is not None:  # a model of its own, for an adapter stays on what it was put on
             field = f"variants.{name}.adapter"
-            adapted = models.with_adapter(models.load(root, "cpu"), adapter, field)
+            start = models.load(root, "cpu")
+            start = start if block.quantize is None else models.quantized(start, block.quantize)
+            adapted = models.with_adapter(start, adapter, field)
             rehearsal.rehearse_adapter(adapted, f"params.yaml: {field}")
     return found
 
 
-def _longest_target(params: Params) -> int:
-    return max(params.text.max_target_tokens, params.generation.max_new_tokens)
+def _checked_lengths(
+    start: models.Loaded, text: TextConfig, where: str, params: Params, splits: Mapping[str, Sequence[Example]]
+) -> dict[str, Lengths]:
+    """What the limits of a text cut; `where` stands before its fields in messages."""
+    from bench.lm import prompts
 
-
-def _longest(start: models.Loaded, params: Params, splits: Mapping[str, Sequence[Example]]) -> int:
-    """How many tokens the longest prompt of the study has, cut to its limit."""
-    from bench.lm import models
-
+    target = max(text.max_target_tokens, params.generation.max_new_tokens)
+    _check_room(start, text, where, params)
+    lengths = _lengths(start, text, splits)
     longest = max((e.source for examples in splits.values() for e in examples), key=len)
-    return len(models.encode_source(start.tokenizer, longest, params.text)[0])
+    source = len(prompts.encode_source(start.tokenizer, longest, text).ids)
+    rehearsal.rehearse(start, source, target, f"models/{start.name}")
+    return lengths
 
 
-def _check_room(start: models.Loaded, params: Params) -> None:
+def _check_room(start: models.Loaded, text: TextConfig, where: str, params: Params) -> None:
     from bench.lm import architectures
 
     room = architectures.of(start.model).positions(start.model)
-    prompt, summary = params.text.max_source_tokens, _longest_target(params)
-    of_summary = "text.max_target_tokens" if params.text.max_target_tokens == summary else "generation.max_new_tokens"
+    prompt, summary = text.max_source_tokens, max(text.max_target_tokens, params.generation.max_new_tokens)
+    source, limit = f"{where}text.max_source_tokens", f"{where}text.max_target_tokens"
+    of_summary = limit if text.max_target_tokens == summary else "generation.max_new_tokens"
     has = f"that models/{start.name} has positions for"
     if room.source is not None and prompt > room.source:
         raise UserError(
-            f"params.yaml: text.max_source_tokens: {prompt} tokens of a prompt are more than the {room.source} {has}; lower it."
+            f"params.yaml: {source}: {prompt} tokens of a prompt are more than the {room.source} {has}; lower it."
         )
     if room.target is not None and summary > room.target:
         raise UserError(
@@ -141,26 +184,26 @@ def _check_room(start: models.Loaded, params: Params) -> None:
         )
     if room.together is not None and prompt + summary > room.together:
         raise UserError(
-            f"params.yaml: text.max_source_tokens: {prompt} tokens of a prompt and {summary} of a "
+            f"params.yaml: {source}: {prompt} tokens of a prompt and {summary} of a "
             f"summary are more than the {room.together} {has}; lower one of them."
         )
 
 
-def _lengths(start: models.Loaded, params: Params, splits: Mapping[str, Sequence[Example]]) -> dict[str, Lengths]:
-    from bench.lm import models
+def _lengths(start: models.Loaded, text: TextConfig, splits: Mapping[str, Sequence[Example]]) -> dict[str, Lengths]:
+    from bench.lm import prompts
 
     def tokens(texts: list[str]) -> list[int]:
         return [len(ids) for ids in start.tokenizer(texts, truncation=False, verbose=False)["input_ids"]]
 
     found = {}
     for split, examples in splits.items():
-        sources = [len(models.prompt_ids(start.tokenizer, example.source, params.text)) for example in examples]
+        sources = [len(prompts.prompt_ids(start.tokenizer, example.source, text)) for example in examples]
         targets = tokens([example.references[0] for example in examples])
         longest = examples[max(range(len(examples)), key=sources.__getitem__)]
-        models.encode_source(start.tokenizer, longest.source, params.text)
+        prompts.encode_source(start.tokenizer, longest.source, text)
         found[split] = Lengths(
             rows=len(examples),
-            sources_cut=sum(length > params.text.max_source_tokens for length in sources),
-            references_cut=sum(length > params.text.max_target_tokens for length in targets),
+            sources_cut=sum(length > text.max_source_tokens for length in sources),
+            references_cut=sum(length > text.max_target_tokens for length in targets),
         )
     return found

@@ -97,7 +97,7 @@ def _write(loaded: Loaded, sources: list[list[int]], where: str) -> None:
     with _asked(where, "write"):
         generation.generate(loaded, sources, WRITTEN)
         generation.generate(loaded, sources, WRITTEN, uniforms)
-        if not generation.learns_prompts(loaded):
+        if not architectures.learns_prompts(loaded.model):
             with torch.inference_mode():
                 pad = int(loaded.tokenizer.pad_token_id)
                 state = architectures.of(loaded.model).start_decoding(loaded.model, sources, pad)

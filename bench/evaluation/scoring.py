@@ -7,8 +7,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from bench import metrics
+from bench import methods, metrics
 from bench.core import manifest, paths, resume, storage
+from bench.core.blocks import DecodingConfig
 from bench.core.parameters import Params, Training
 from bench.core.schema import Example, Prediction, ScoreRow, UserError
 from bench.data import predictions
@@ -20,11 +21,12 @@ def contexts(params: Params, variant: str, device: str) -> list[ScoreContext]:
     examples, predictions = storage.read_split("test"), storage.read_predictions(variant)
     loaded, start = dict[tuple[str, str], Any](), None
     inputs = [paths.split_path("test"), paths.predictions_path(variant)]
-    if manifest.read_manifest(variant)["kind"] != "outputs":
+    facts = manifest.read_manifest(variant)
+    if methods.find(params.variant(variant).method).OWN_DISTRIBUTION:
         start = params.start_of(variant)
     names = [*params.checkpoints, *([start] if start else [])]
     inputs += [folder for name in names for folder in manifest.lineage(name)]
-    settings = [params.metrics, params.generation, params.text]
+    settings = [params.metrics, params.generation, params.text, params.decoding_of(variant)]
     return [
         ScoreContext(
             variant=name,
@@ -36,6 +38,8 @@ def contexts(params: Params, variant: str, device: str) -> list[ScoreContext]:
             device=device,
             inference=params.compute.inference,
             seed=mark,
+            best_of=facts["best_of"]["n"] if "best_of" in facts else None,
+            draws=params.decoding_of(variant)[1].draws,
             work=resume.Work.of("score", name, settings, params.compute, [*inputs, *manifest.lineage(name)]),
             loaded=loaded,
         )
@@ -96,7 +100,7 @@ def score_and_write(params: Params, *contexts: ScoreContext, on: str | None = No
     rows = []
     for each in contexts:
         if each.has_model:
-            predictions.check(each.variant, each.examples, each.predictions, each.generation.samples)
+            predictions.check(each.variant, each.examples, each.predictions, each.generation.samples, each.draws)
         once = each is not context and each.seed is None
         rows += [row for row in score(params, each) if not (once and row.output == "dialogue")]
         each.forget()
@@ -111,11 +115,15 @@ def score_and_write(params: Params, *contexts: ScoreContext, on: str | None = No
         columns = metric.columns(block)
         for column, text in metric.signature(block, context).items():
             if column in present:
-                decoding = _decoding(params, context, columns[column], on)
+                decoding = _decoding(params, contexts, columns[column], on)
                 signatures[column] = f"{text}|data:{data}|split:test|{decoding}{arithmetic}"
     storage.write_rows(paths.scores_path(context.variant), rows)
     about: dict[str, Any] = {"signatures": signatures}
-    if context.has_model:
+    if (
+        on is None
+        and context.variant in params.variants
+        and manifest.read_manifest(context.variant)["kind"] != "outputs"
+    ):
         about["model"] = manifest.sizes(context.variant)
     storage.write_json(paths.signatures_path(context.variant), about)
     return rows
@@ -132,16 +140,33 @@ def _check_finite(variant: str, rows: Sequence[ScoreRow]) -> None:
                 )
 
 
-def _decoding(params: Params, context: ScoreContext, column: Column, on: str | None) -> str:
+def _decoding(params: Params, contexts: Sequence[ScoreContext], column: Column, on: str | None) -> str:
     """How what a column is about was written; a yardstick was written by no model, outputs by one unknown."""
-    if not context.has_model and on is None:
-        facts = manifest.read_manifest(context.variant) if context.variant in params.variants else {}
-        return f"gen:outputs,sha256:{facts['sha256'][:8]}" if facts else f"gen:none,{context.variant}"
+    context = contexts[0]
+    variant = context.variant.rpartition("/")[2] if on else context.variant.partition("/")[0]
+    if not context.has_model and variant not in params.variants:
+        return f"gen:none,{context.variant}"
+    facts = manifest.read_manifest(variant)
+    if facts["kind"] == "outputs":
+        return f"gen:outputs,sha256:{facts['sha256'][:8]}"
     from bench import generation
 
-    limits, text = params.generation, params.text
-    how = f"T1,draws{limits.samples},seed{limits.seed}" if column.sampled else "greedy"
-    given = f"prompt:{text.prompt_digest[:8]}|source:max{text.max_source_tokens}"
+    limits, text = params.generation, context.prompt_of(variant)
+    decoding = params.decoding_of(variant)[1] if variant in params.variants else DecodingConfig()
+    how = "greedy"
+    if column.sampled:
+        how = f"T1,draws{limits.samples},seed{limits.seed}"
+    elif best := facts.get("best_of"):
+        how = f"T1,best{best['n']},{best['reward']}@{best['digest'][:8]}({best['label']}),seed{limits.seed}"
+    elif decoding.changed:
+        how = ",".join(f"{key}{value:g}" for key, value in decoding.changed.items())
+        how += f",seed{limits.seed}" if decoding.sampled else ""
+    if rounding := facts.get("quantize"):
+        how += f",{rounding['type']}{'-double' * rounding['double']}"
+    # Each training may have drawn shots of its own.
+    names = [variant] if on else [each.variant for each in contexts]
+    given = "+".join(dict.fromkeys(context.prompt_of(name).prompt_digest[:8] for name in names))
+    given = f"prompt:{given}|source:max{text.max_source_tokens}"
     return f"gen:{generation.VERSION},{how},max{limits.max_new_tokens}|{given}"
 
 

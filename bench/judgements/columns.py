@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from bench import metrics
 from bench.core import plugins
-from bench.core.schema import DatasetConfig, Example, GenerationConfig, Prediction, TextConfig, UserError
+from bench.core.blocks import DatasetConfig, GenerationConfig, TextConfig
+from bench.core.schema import Example, Prediction, UserError
 from bench.metrics import Column, Metric, ScoreContext
 
 

@@ -1,4 +1,4 @@
-"""Load and save a base, an adapter or a fully tuned model; encode text; log-probabilities of a target.
+"""Load and save a base, an adapter or a fully tuned model; log-probabilities of a target.
 
 A variant's folder holds the weights and `manifest.json`. An adapter names its parent and the digest of the parent's
 weights, so it is never put on other weights than those it was trained on. `method: none` is an alias of its parent.
@@ -6,21 +6,20 @@ weights, so it is never put on other weights than those it was trained on. `meth
 
 from __future__ import annotations
 
-import inspect
-import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 from transformers import GenerationConfig as Decoding
 from transformers.activations import NewGELUActivation
 
 from bench.core import manifest, paths, storage, untrusted
-from bench.core.schema import TextConfig, UserError
-from bench.lm import architectures
+from bench.core.blocks import QuantizeConfig
+from bench.core.schema import UserError, first_error
+from bench.lm import architectures, quantization
 from bench.lm.architectures.interface import IGNORE_INDEX, Batch
 from bench.lm.architectures.interface import collate as collate
 
@@ -32,7 +31,7 @@ FETCHING = ("tokenizer_name_or_path", "tokenizer_kwargs", "adapters", "base_mode
 class Loaded:
     """A model in eval mode with its tokenizer.
 
-    `kind` says how its weights are stored: `full`, or an `adapter` on the weights of `parent`.
+    `kind` says how its weights are stored: `full`, or an `adapter` on the weights of `parent`, in 4 bits by `quantize`.
     """
 
     name: str
@@ -40,6 +39,7 @@ class Loaded:
     tokenizer: PreTrainedTokenizerBase
     kind: str
     parent: str | None
+    quantize: QuantizeConfig | None = None
 
     @property
     def ends(self) -> tuple[int, ...]:
@@ -66,7 +66,7 @@ def load(name: str, device: str) -> Loaded:
     facts = manifest.read_manifest(name)
     if facts["kind"] == "alias":
         parent = load(facts["parent"], device)
-        return Loaded(name, parent.model, parent.tokenizer, parent.kind, parent.parent)
+        return Loaded(name, parent.model, parent.tokenizer, parent.kind, parent.parent, parent.quantize)
     if not any(folder.glob("*.safetensors")):
         raise UserError(
             f"{folder} holds no .safetensors weights (pickled ones are never read); save it with save_pretrained."
@@ -74,6 +74,13 @@ def load(name: str, device: str) -> Loaded:
     untrusted.check_folder(folder)
     with untrusted.loading(folder):
         return (_load_adapter if facts["kind"] == "adapter" else _load_full)(name, folder, facts, device)
+
+
+def tokenizer_of(checkpoint: str) -> PreTrainedTokenizerBase:
+    """Load the tokenizer of a checkpoint that `load` accepts, without its weights."""
+    folder = paths.model_path(checkpoint)
+    with untrusted.loading(folder):
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
 
 def _load_full(name: str, folder: Path, facts: dict[str, Any], device: str) -> Loaded:
@@ -128,7 +135,17 @@ def _fuse_gelu(model: torch.nn.Module) -> None:
                 setattr(module, name, torch.nn.GELU(approximate="tanh"))
 
 
-def _load_adapter(name: str, folder: Path, facts: dict[str, Any], device: str) -> Loaded:
+def _rounding(folder: Path, facts: dict[str, Any]) -> QuantizeConfig | None:
+    try:
+        return QuantizeConfig.model_validate(facts["quantize"]) if facts.get("quantize") is not None else None
+    except ValidationError as error:
+        raise UserError(
+            f"{folder}/manifest.json: {first_error(error, 'quantize')}; run `dvc repro` to train it again."
+        ) from None
+
+
+def _load_adapter(name: str, folder: Path, facts: dict[str, Any], device: str, in_float: bool = False) -> Loaded:
+    """The adapter on its parent; `in_float` writes out a parent that is rounded to 4 bits."""
     from peft import PeftConfig, PeftModel, get_peft_model_state_dict
 
     found = manifest.digest(facts["parent"])
@@ -138,6 +155,9 @@ def _load_adapter(name: str, folder: Path, facts: dict[str, Any], device: str) -
             f"(sha256 {facts['parent_digest'][:8]}, found {found[:8]}); run `dvc repro`."
         )
     parent = merged(load(facts["parent"], device))
+    rounding = _rounding(folder, facts)
+    if rounding is not None:
+        (quantization.round_weights if in_float else quantization.quantize)(parent.model, rounding)
     prompts = bool(PeftConfig.from_pretrained(str(folder), local_files_only=True).is_prompt_learning)
     # peft lets no prompt learner be loaded to be trained on; its prompts are parameters all the same.
     model = PeftModel.from_pretrained(parent.model, folder, is_trainable=not prompts, local_files_only=True)
@@ -146,7 +166,14 @@ def _load_adapter(name: str, folder: Path, facts: dict[str, Any], device: str) -
     wanted = set(get_peft_model_state_dict(model, save_embedding_layers=False))
     stored = set(manifest.tensor_shapes(folder / "adapter_model.safetensors"))
     untrusted.check_keys(folder, wanted - stored, stored - wanted)
-    return Loaded(name, model.to(device).eval(), parent.tokenizer, "adapter", facts["parent"])
+    return Loaded(name, model.to(device).eval(), parent.tokenizer, "adapter", facts["parent"], rounding)
+
+
+def quantized(start: Loaded, config: QuantizeConfig) -> Loaded:
+    """Round the linear layers of a start, its own adapter merged, to 4 bits."""
+    whole = merged(start)
+    model = quantization.quantize(whole.model, config)
+    return Loaded(whole.name, model.eval(), whole.tokenizer, whole.kind, whole.parent, config)
 
 
 def in_precision(loaded: Loaded, precision: str) -> Loaded:
@@ -159,6 +186,11 @@ def merged(loaded: Loaded) -> Loaded:
     """Fold the adapter into the weights, if the model has one."""
     if not hasattr(loaded.model, "merge_and_unload"):
         return loaded
+    if loaded.quantize is not None:  # nothing is merged into 4 bits
+        folder = paths.model_path(loaded.name)
+        loaded = _load_adapter(
+            loaded.name, folder, manifest.read_manifest(loaded.name), str(loaded.device), in_float=True
+        )
     _untie(loaded.model)
     return Loaded(loaded.name, loaded.model.merge_and_unload(), loaded.tokenizer, "full", loaded.parent)
 
@@ -196,7 +228,8 @@ def with_adapter(start: Loaded, adapter: dict[str, Any], where: str = "adapter")
     architecture = architectures.of(start.model)
     try:
         config = known[kind](task_type=architecture.peft_task, **settings)
-        model = get_peft_model(merged(start).model, config)
+        whole = merged(start)
+        model = get_peft_model(whole.model, config)
     except Exception as error:  # each of peft's forty methods checks its fields in its own way
         reason = str(error).rstrip(". ") or type(error).__name__
         raise UserError(f"params.yaml: {where}: peft refuses this {kind} block: {reason}; correct it.") from None
@@ -206,7 +239,7 @@ def with_adapter(start: Loaded, adapter: dict[str, Any], where: str = "adapter")
             "its figures; write LORA or another adapter of the weights."
         )
     # A prompt learner keeps its own device; the rest follows the base.
-    return Loaded(start.name, model.to(start.device).eval(), start.tokenizer, "adapter", start.name)
+    return Loaded(start.name, model.to(start.device).eval(), start.tokenizer, "adapter", start.name, whole.quantize)
 
 
 def trainable(start: Loaded, adapter: dict[str, Any] | None) -> Loaded:
@@ -217,7 +250,7 @@ def trainable(start: Loaded, adapter: dict[str, Any] | None) -> Loaded:
 def count_parameters(model: torch.nn.Module) -> tuple[int, int]:
     """Count (trainable, total) parameters, shared tensors once."""
     parameters = list(model.parameters())
-    return sum(p.numel() for p in parameters if p.requires_grad), sum(p.numel() for p in parameters)
+    return sum(p.numel() for p in parameters if p.requires_grad), sum(quantization.count(p) for p in parameters)
 
 
 def save(loaded: Loaded, variant: str, method: str, facts: dict[str, Any]) -> dict[str, Any]:
@@ -234,6 +267,7 @@ def save(loaded: Loaded, variant: str, method: str, facts: dict[str, Any]) -> di
     }
     if loaded.kind == "adapter":
         record |= {"parent": loaded.parent, "parent_digest": manifest.digest(str(loaded.parent))}
+        record |= {"quantize": loaded.quantize.model_dump()} if loaded.quantize else {}
     with storage.atomic_folder(paths.model_path(variant)) as folder:
         if loaded.kind == "adapter":
             # 'auto' would store whole embeddings whenever the head carries an adapter, and ask the hub about them.
@@ -254,101 +288,6 @@ def _order_sets(path: Path, config: Any) -> None:
         if isinstance(getattr(config, key, None), set | frozenset) and isinstance(value, list):
             written[key] = sorted(value)
     storage.write_json(path, written)
-
-
-def prompt_ids(tokenizer: PreTrainedTokenizerBase, source: str, text: TextConfig) -> list[int]:
-    """Encode the whole prompt round one dialogue, however long: plain, or as a user's turn of a chat."""
-    prompt = text.prompt.replace("{source}", source)
-    if not text.chat:
-        return list(tokenizer(prompt, truncation=False, split_special_tokens=True, verbose=False)["input_ids"])
-    if not tokenizer.chat_template:
-        raise UserError("params.yaml: text.chat: the base's tokenizer has no chat template; write false.")
-    if "sanitize_control_tokens" not in inspect.signature(tokenizer.apply_chat_template).parameters:
-        raise UserError(
-            "params.yaml: text.chat: this transformers would take control tokens in a dialogue for its own; install "
-            "transformers>=5.23 or write false."
-        )
-    turn, options = [{"role": "user", "content": prompt}], _chat_options(tokenizer, text)
-    try:
-        ids = tokenizer.apply_chat_template(
-            turn, add_generation_prompt=True, sanitize_control_tokens=True, return_dict=False, **options
-        )
-    except Exception as error:  # the template is a program of the model's makers
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise UserError(
-            f"params.yaml: text.chat: the tokenizer's chat template fails ({reason}); write false or repair it."
-        ) from None
-    return list(ids)
-
-
-CLOCK = re.compile(r"strftime_now\s*\(\s*(['\"])(.*?)\1\s*\)")  # a call with a format that is written out
-
-
-def _chat_options(tokenizer: PreTrainedTokenizerBase, text: TextConfig) -> dict[str, Any]:
-    """What `apply_chat_template` is given beside the turn: the template's switches, and the template with its clock stopped."""
-    template = str(tokenizer.get_chat_template())
-    reserved = inspect.signature(tokenizer.apply_chat_template).parameters
-    for option in text.chat_options:
-        if option in reserved or not re.search(rf"\b{re.escape(option)}\b", template):
-            raise UserError(
-                f"params.yaml: text.chat_options.{option}: the tokenizer's chat template has no such switch; remove it."
-            )
-    if not re.search(r"strftime_now\s*\(", template):
-        if text.chat_date is not None:
-            raise UserError("params.yaml: text.chat_date: the tokenizer's chat template asks for no date; remove it.")
-        return dict(text.chat_options)
-    if text.chat_date is None:
-        raise UserError(
-            "params.yaml: text.chat_date: the tokenizer's chat template writes today's date, so the study would have other "
-            "input tomorrow; fix it, such as chat_date: 2026-01-01."
-        )
-    stopped = CLOCK.sub(lambda call: json.dumps(text.chat_date.strftime(call[2])), template)  # type: ignore[union-attr]
-    if re.search(r"strftime_now\s*\(", stopped):
-        raise UserError(
-            "params.yaml: text.chat: the tokenizer's chat template writes the date in a format that it computes, which cannot "
-            "be fixed; write false."
-        )
-    return {**text.chat_options, "chat_template": stopped}
-
-
-def encode_source(tokenizer: PreTrainedTokenizerBase, source: str, text: TextConfig) -> tuple[list[int], bool]:
-    """Encode the prompt round one dialogue; also tell whether the dialogue lost its end to fit.
-
-    The instruction after the dialogue is never cut: the dialogue is. Nothing in it is taken for a control token.
-    """
-
-    def ids(dialogue: str) -> list[int]:
-        return prompt_ids(tokenizer, dialogue, text)
-
-    whole = ids(source)
-    if len(whole) <= text.max_source_tokens:
-        return whole, False
-    offsets = tokenizer(
-        source, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True, verbose=False
-    )["offset_mapping"]
-    keep = text.max_source_tokens - (len(whole) - len(offsets))
-    while keep > 0:
-        cut = ids(source[: offsets[keep - 1][1]])
-        if len(cut) <= text.max_source_tokens:
-            return cut, True
-        keep -= len(cut) - text.max_source_tokens  # joining pieces can split a token at the seam
-    raise UserError(
-        f"params.yaml: text.max_source_tokens: {text.max_source_tokens} tokens do not hold the prompt alone; raise it."
-    )
-
-
-def encode_target(tokenizer: PreTrainedTokenizerBase, summary: str, text: TextConfig) -> list[int]:
-    """Encode a summary, truncated to the limit, with the end-of-sequence token last.
-
-    A tokenizer that begins texts and does not end them is a decoder-only model's, whose summary begins nothing: it goes
-    on from the prompt.
-    """
-    ids = list(tokenizer(summary, truncation=False, split_special_tokens=True, verbose=False)["input_ids"])
-    if ids and ids[-1] == tokenizer.eos_token_id:
-        ids.pop()
-    elif ids and ids[0] == tokenizer.bos_token_id:
-        ids.pop(0)
-    return [*ids[: text.max_target_tokens - 1], int(tokenizer.eos_token_id)]
 
 
 def target_logits(model: Any, batch: Batch, each: int = 1) -> torch.Tensor:

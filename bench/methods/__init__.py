@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench.core import plugins
-from bench.core.schema import MethodConfig
+from bench.core.blocks import MethodConfig
 
 if TYPE_CHECKING:
     from bench.training.context import TrainContext
@@ -25,12 +25,14 @@ class Method:
     `Config` types a variant's block; importing it must not import torch. `LEARNS_FROM` says what its `learns_from` has
     to name: nothing (the start itself), the training split's references, a classifier that gives the reward, or a file of
     outputs: then there is no model.
+    `OWN_DISTRIBUTION` is false where the summaries are no draws from the variant's model, so that no KL of it means anything.
     `train(config, context)` trains, writes `context.out` and the curve, and returns the manifest.
     """
 
     Config: type[MethodConfig]
     LEARNS_FROM: LearnsFrom
     train: Callable[[Any, TrainContext], dict[str, Any]]
+    OWN_DISTRIBUTION: bool = True
 
 
 def find(name: str) -> Method:
@@ -40,3 +42,11 @@ def find(name: str) -> Method:
         UserError: there is none.
     """
     return plugins.conform(Method, plugins.find("method", name))
+
+
+def told(block: MethodConfig, record: dict[str, Any]) -> str:
+    """Say in a line what a training did, by its manifest."""
+    keys = ("final", "validation", "pairs", "last_kl", "last_reward")
+    shown = "".join(f", {key} {value:.4g}" for key, value in record["facts"].items() if key.startswith(keys))
+    share = record["trainable_parameters"] / max(record["total_parameters"], 1)
+    return f"{block.method} from {block.init}, {share:.2%} trainable{shown}"

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.core import paths, storage
-from bench.core.schema import MethodConfig
+from bench.core.blocks import MethodConfig
 from bench.training.context import TrainContext
 
 LEARNS_FROM = "outputs"
+OWN_DISTRIBUTION = False
 
 
 class Config(MethodConfig):

@@ -7,7 +7,8 @@ from typing import Any
 from pydantic import Field
 
 from bench.core import paths, storage
-from bench.core.schema import MethodConfig, UserError
+from bench.core.blocks import MethodConfig
+from bench.core.schema import UserError
 from bench.training.context import TrainContext
 from bench.training.settings import OptimConfig
 
@@ -29,7 +30,7 @@ def train(config: Config, context: TrainContext) -> dict[str, Any]:
     """Train on each dialogue's first reference and save; returns the manifest."""
     import random
 
-    from bench.lm import models
+    from bench.lm import models, prompts
     from bench.training import batches, trainer
 
     if config.examples is not None and config.examples > len(context.train):
@@ -45,8 +46,8 @@ def train(config: Config, context: TrainContext) -> dict[str, Any]:
     def rows(split: Any) -> list[dict[str, Any]]:
         return [
             {
-                "input_ids": models.encode_source(loaded.tokenizer, example.source, context.text)[0],
-                "labels": models.encode_target(loaded.tokenizer, example.references[0], context.text),
+                "input_ids": prompts.encode_source(loaded.tokenizer, example.source, context.text)[0],
+                "labels": prompts.encode_target(loaded.tokenizer, example.references[0], context.text),
             }
             for example in context.progress(split, f"{context.variant}: encoding", len(split))
         ]

@@ -12,22 +12,19 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench.core import plugins, resume, runtime
-from bench.core.schema import (
-    DatasetConfig,
-    Example,
-    GenerationConfig,
-    Prediction,
-    ScoreRow,
-    Strict,
-    TextConfig,
-    UserError,
-)
+from bench.core.blocks import DatasetConfig, GenerationConfig, TextConfig
+from bench.core.schema import Example, Prediction, ScoreRow, Strict, UserError
 
 if TYPE_CHECKING:
     from bench.classifiers.loading import Classifier
     from bench.lm.models import Loaded
 
 Role = Literal["quality", "safety", "reward", "distance", "shape", "cost"]
+WRITING = (
+    "gen",
+    "prompt",
+    "source",
+)  # fields of a signature about how a system writes: they belong to what is compared
 SAMPLED = "_sampled"  # column `x_sampled` holds the values `x` of rows with output `sample`
 
 
@@ -63,11 +60,20 @@ def column_of(row: ScoreRow, key: str) -> str:
     return f"{key}{SAMPLED}" if row.output == "sample" else key
 
 
+def measured(signature: str) -> str:
+    """Return a signature without how the texts were written, and over how many dialogues: how a number was measured."""
+    parts = signature.split("|")
+    return "|".join(part for part in parts if part.partition(":")[0] not in (*WRITING, "n"))
+
+
 @dataclass(frozen=True)
 class ScoreContext:
     """Everything a metric needs beside its own block.
 
-    `inference` is the precision of its models. `variant` is the name of the weights, `seed` that of the rows where a variant was trained with several.
+    `variant` is the name of the weights, `seed` that of the rows where a variant was trained with several. `text` is what
+    the study gives round a dialogue (`prompt_of` what a model is given), `inference` the precision of its models. `start`
+    is None where no KL to one means anything; of the best of n samples, n is `best_of`.
+    `draws` is how many summaries a dialogue has.
     """
 
     variant: str
@@ -79,20 +85,28 @@ class ScoreContext:
     device: str
     inference: str = "float32"
     seed: int | None = None
+    best_of: int | None = None
+    draws: int = 1
     work: resume.Work | None = None
     progress: runtime.Progress = runtime.progress
     loaded: dict[tuple[str, str], Any] = field(default_factory=dict)
 
     @property
     def has_model(self) -> bool:
-        """False for systems that no model of the study wrote (lead-3, human references)."""
+        """Whether the summaries are drawn from a model of the study (not lead-3, human references, the best of n)."""
         return self.start is not None
+
+    def prompt_of(self, name: str) -> TextConfig:
+        """Return what the model `name` is given round a dialogue."""
+        from bench.lm import prompts
+
+        return prompts.of(name, self.text)
 
     def model(self, name: str) -> Loaded:
         """Load a checkpoint or variant in eval mode; the same object at every call."""
         from bench.lm import models
 
-        return self._once("model", name, lambda: models.in_precision(models.load(name, self.device), self.inference))
+        return self.once("model", name, lambda: models.in_precision(models.load(name, self.device), self.inference))
 
     def forget(self) -> None:
         """Release the variant's own model: contexts that share `loaded` need the others again, but not this one."""
@@ -102,7 +116,7 @@ class ScoreContext:
         """Load a text classifier among the checkpoints; the same object at every call."""
         from bench.classifiers import loading
 
-        return self._once("classifier", name, lambda: loading.load(name, self.device, self.inference))
+        return self.once("classifier", name, lambda: loading.load(name, self.device, self.inference))
 
     def example(self, identity: str) -> Example:
         """Return the example a prediction belongs to."""
@@ -117,13 +131,18 @@ class ScoreContext:
     def _by_id(self) -> dict[str, Example]:
         return {example.id: example for example in self.examples}
 
-    def _once(self, kind: str, name: str, make: Callable[[], Any]) -> Any:
+    def once(self, kind: str, name: str, make: Callable[[], Any]) -> Any:
+        """Make what a metric loads; the same object at every call with this kind and name."""
         if (kind, name) not in self.loaded:
             self.loaded[kind, name] = make()
         return self.loaded[kind, name]
 
 
 def _no_labels(_: Any) -> dict[str, tuple[str, str]]:
+    return {}
+
+
+def _no_checkpoints(_: Any) -> dict[str, str]:
     return {}
 
 
@@ -143,8 +162,9 @@ class Metric:
     gives rows, `signature(config, context)` what each column's values depend on beside data and decoding.
     `check(config, data)` raises ValueError where the study's dataset has not what the metric needs; `warnings(config,
     examples)` says what of the test dialogues makes its figures worth less, for the top of the report.
-    `labels(config)` names the classifiers' labels it counts on: field of the block -> (checkpoint, label). `EXAMPLES` are
-    golden cases from outside (a paper, another implementation, a closed form), which the tests run.
+    `labels(config)` names the classifiers' labels it counts on: field of the block -> (checkpoint, label);
+    `checkpoints(config)` the other checkpoints: field -> checkpoint. A metric that is `PARTIAL` may have nothing to say of
+    a system. `EXAMPLES` are golden cases from outside (a paper, another implementation, a closed form), which the tests run.
     """
 
     Config: type[Strict]
@@ -152,8 +172,10 @@ class Metric:
     signature: Callable[[Any, ScoreContext], dict[str, str]]
     score: Callable[[Any, ScoreContext], list[ScoreRow]]
     labels: Callable[[Any], dict[str, tuple[str, str]]] = _no_labels
+    checkpoints: Callable[[Any], dict[str, str]] = _no_checkpoints
     check: Callable[[Any, DatasetConfig], None] = _any_data
     warnings: Callable[[Any, Sequence[Example]], list[str]] = _nothing_to_say
+    PARTIAL: bool = False
     EXAMPLES: tuple[dict[str, Any], ...] = ()
 
 

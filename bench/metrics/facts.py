@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bench.core import paths
-from bench.core.schema import DatasetConfig, ScoreRow, Strict, UserError
+from bench.core.blocks import DatasetConfig
+from bench.core.schema import ScoreRow, Strict, UserError
 from bench.metrics import SAMPLED, Column
 
 if TYPE_CHECKING:

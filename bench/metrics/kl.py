@@ -7,7 +7,8 @@ where `kl_*_k1` is the sampled estimate log p - log q (Schulman's k1, what trl c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Literal
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from bench.metrics import ScoreContext
 
 AGAINST: tuple[Literal["base", "start"], ...] = ("base", "start")
+BOUND = "kl_start_bound"  # of the best of n, which no model's distribution is
 EXAMPLES: tuple[()] = ()  # needs models: its closed forms are in tests/metrics/test_kl.py
 
 
@@ -55,6 +57,14 @@ def columns(config: Config) -> dict[str, Column]:
             sampled=True,
             detail=True,
         )
+    found[BOUND] = Column(
+        title="KL to start, at most (best of n)",
+        unit="nats",
+        higher_is_better=None,
+        role="distance",
+        reference="start",
+        detail=True,
+    )
     return found
 
 
@@ -63,12 +73,19 @@ def signature(config: Config, context: ScoreContext) -> dict[str, str]:
     from bench.core import manifest
 
     found: dict[str, str] = {}
+    if context.best_of is not None:
+        found[BOUND] = f"{BOUND}|bench-kl-1|KL(variant,start)|upper-bound,n{context.best_of}"
     for key, column in columns(config).items() if context.has_model else ():
+        if key == BOUND:
+            continue
         name = "base" if column.reference == "base" else str(context.start)
         form = "k1" if "_k1" in key else "exact"
-        where = "own-samples" if column.sampled else f"first-reference,max{context.text.max_target_tokens}"
+        own, others = context.prompt_of(context.variant), context.prompt_of(name)
+        where = "own-samples" if column.sampled else f"first-reference,max{own.max_target_tokens}"
         reference = f"{name}@{manifest.digest(name)[:8]}"
-        given = f"{context.text.prompt_digest[:8]},max{context.text.max_source_tokens}"
+        given = f"{own.prompt_digest[:8]},max{own.max_source_tokens}"
+        if others != own:  # each is given its own prompt: the distance is that of prompt and weights together
+            given += f",{name}:{others.prompt_digest[:8]},max{others.max_source_tokens}"
         found[key] = (
             f"{key}|bench-kl-1|KL(variant,{reference})|{form}|on:{where}|given:{given}|{context.inference}|eos:counted"
         )
@@ -76,15 +93,22 @@ def signature(config: Config, context: ScoreContext) -> dict[str, str]:
 
 
 def score(config: Config, context: ScoreContext) -> list[ScoreRow]:
-    """Give one `dialogue` row an example and one `sample` row a sample; nothing for systems without a model."""
+    """Give one `dialogue` row an example and one `sample` row a sample; of the best of n its bound, else nothing.
+
+    Each model is given its own prompt.
+    """
+    if context.best_of is not None:
+        bound = {BOUND: math.log(context.best_of) - (context.best_of - 1) / context.best_of}
+        return [_row(example, "dialogue", 0).model_copy(update={"values": bound}) for example in context.examples]
     if not context.has_model:
         return []
-    from bench.lm import memory, models, prepack
+    from bench.lm import memory, prepack, prompts
 
     policy, start = context.model(context.variant), str(context.start)
+    text = context.prompt_of(context.variant)
     targets: dict[str, list[tuple[ScoreRow, Sequence[int]]]] = {
         example.id: [
-            (_row(example, "dialogue", 0), models.encode_target(policy.tokenizer, example.references[0], context.text))
+            (_row(example, "dialogue", 0), prompts.encode_target(policy.tokenizer, example.references[0], text))
         ]
         for example in context.examples
     }
@@ -93,10 +117,9 @@ def score(config: Config, context: ScoreContext) -> list[ScoreRow]:
             _check_tokens(one, policy, context.variant)
             targets[one.id].append((_row(one, "sample", one.draw), one.token_ids))
     each = max(map(len, targets.values()))
-    encoded = {
-        example.id: models.encode_source(policy.tokenizer, example.source, context.text)[0]
-        for example in context.examples
-    }
+    names = dict.fromkeys((context.variant, "base", start))
+    inputs = {name: _inputs(context, policy, name) for name in names}
+    encoded = inputs[context.variant]
     order = sorted(encoded, key=lambda name: -len(encoded[name]))
     size = max(1, config.batch_size // each)
     batches = [order[i : i + size] for i in range(0, len(order), size)]
@@ -106,7 +129,8 @@ def score(config: Config, context: ScoreContext) -> list[ScoreRow]:
 
     def measured(names: Sequence[str]) -> list[list[dict[str, float]]]:
         padded = [[ids for _, ids in targets[name]] + [()] * (each - len(targets[name])) for name in names]
-        return _divergences(context, policy, [encoded[name] for name in names], padded)
+        sources = {model: [given[name] for name in names] for model, given in inputs.items()}
+        return _divergences(context, policy, sources, padded)
 
     others = [context.model(name).model for name in dict.fromkeys(("base", start))]
     with ExitStack() as stack:
@@ -125,6 +149,14 @@ def score(config: Config, context: ScoreContext) -> list[ScoreRow]:
             if keep:
                 keep.append("kl batches", rows)
     return [found[_key(row)] for rows in targets.values() for row, _ in rows]
+
+
+def _inputs(context: ScoreContext, policy: Loaded, name: str) -> dict[str, list[int]]:
+    """The tokens of each dialogue as the model `name` is given it; all models of a study share the policy's tokenizer."""
+    from bench.lm import prompts
+
+    text = context.prompt_of(name)
+    return {e.id: prompts.encode_source(policy.tokenizer, e.source, text).ids for e in context.examples}
 
 
 def _row(of: Example | Prediction, output: Literal["dialogue", "sample"], draw: int) -> ScoreRow:
@@ -154,19 +186,21 @@ def _check_tokens(one: Prediction, policy: Loaded, variant: str) -> None:
 def _divergences(
     context: ScoreContext,
     policy: Loaded,
-    sources: Sequence[Sequence[int]],
+    sources: Mapping[str, Sequence[Sequence[int]]],
     targets: Sequence[Sequence[Sequence[int]]],
 ) -> list[list[dict[str, float]]]:
     """`kl_base`, `kl_base_token`, `kl_base_k1` and the same for `start`, of each target of each source.
 
-    Every source has as many targets, some of them empty: the source is encoded once for all.
+    `sources` are the same dialogues as each model is given them. Every source has as many targets, some of them empty:
+    the source is encoded once for all.
     """
     import torch
 
     from bench.lm import models
 
     each, flat = len(targets[0]), [ids for of_source in targets for ids in of_source]
-    batch = models.collate(sources, flat, int(policy.tokenizer.pad_token_id), policy.device)
+    pad = int(policy.tokenizer.pad_token_id)
+    batch = models.collate(sources[context.variant], flat, pad, policy.device)
     mask = batch.labels != models.IGNORE_INDEX
     found: list[dict[str, float]] = [{} for _ in flat]
     with torch.no_grad():
@@ -174,7 +208,10 @@ def _divergences(
         seen: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
         for against, name in zip(AGAINST, ("base", str(context.start)), strict=True):
             if name not in seen:
-                other = models.target_logits(context.model(name).model, batch, each).float().log_softmax(-1)
+                given = batch
+                if sources[name] != sources[context.variant]:
+                    given = models.collate(sources[name], flat, pad, policy.device)
+                other = models.target_logits(context.model(name).model, given, each).float().log_softmax(-1)
                 exact = models.exact_kl(logprobs, other) * mask
                 index = batch.labels.clamp_min(0).unsqueeze(-1)
                 drawn = (logprobs - other).gather(-1, index).squeeze(-1) * mask

@@ -18,21 +18,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from bench.core.schema import Example, ScoreRow, Strict
+from bench.data import sentences
 from bench.metrics import Column, ScoreContext
 
-SPLITTER = "bench-sentences-1"  # raise the number when the rule below changes: R-Lsum depends on it
-# A sentence ends at . ! or ?, with any closing quotes and brackets, before white space and a word that does not begin
-# in lower case; and at every line break. A point after one of these, or after a single capital, ends nothing.
-ABBREVIATIONS = frozenset(
-    ["mr", "mrs", "ms", "dr", "prof", "st", "jr", "sr", "vs", "etc", "e.g", "i.e", "a.m", "p.m", "u.s", "u.k"]
-)
-_END = re.compile(r"""(?P<word>[^\s.!?]*(?:\.[^\s.!?]+)*)(?P<stop>[.!?]+)["'”’)\]]*(?P<gap>\s+)(?=\S)""")
-
-# Where a word may be any letters (`tokenizer: unicode`): those of scripts that set no spaces count one by one, as a
-# sentence may end at a full stop of theirs.
-UNICODE, WIDE_SPLITTER = "bench-unicode-1", "bench-sentences-2"
+# Where a word may be any letters (`tokenizer: unicode`): those of scripts that set no spaces count one by one.
+UNICODE = "bench-unicode-1"
 _UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
-_WIDE_END = re.compile(r"""([。！？]+["'”’」』）)\]]*)""")
 LOST = 0.1  # share of a study's letters and digits that rouge_score's own tokenizer may drop without a word about it
 
 # Lin (2004), sections 3.1 and 3.2: the paper's own sentences; rouge_score's README; two closed forms.
@@ -154,7 +145,7 @@ def signature(config: Config, context: ScoreContext) -> dict[str, str]:
     count = "-".join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))
     stem = f"nltk-porter-{metadata.version('nltk')}" if config.stems else "none"
     head = f"rouge_score-{metadata.version('rouge_score')}|{f'tok:{UNICODE}|' if config.tokenizer == 'unicode' else ''}stem:{stem}"
-    splitter = WIDE_SPLITTER if config.tokenizer == "unicode" else SPLITTER
+    splitter = sentences.WIDE_SPLITTER if config.tokenizer == "unicode" else sentences.SPLITTER
     tail = f"refs:{count},{config.references}"
     return {key: f"{key}|{head}|{f'lsum:{splitter}|' if key == 'rougeLsum' else ''}{tail}" for key in config.types}
 
@@ -208,25 +199,6 @@ def words(text: str) -> list[str]:
     return spaced.split()
 
 
-def wide_sentences(text: str) -> list[str]:
-    """Split as `sentences`, and at 。！？ too, which need no space after them."""
-    return sentences(_WIDE_END.sub(r"\1\n", text))
-
-
-def sentences(text: str) -> list[str]:
-    """Split `text` into sentences by the rule above; rouge_score wants them for R-Lsum, and nltk's need a download."""
-
-    def cut(match: re.Match[str]) -> str:
-        word, after = match["word"].lstrip("\"'“‘(["), text_of_line[match.end()]
-        short = match["stop"] == "." and (word.lower() in ABBREVIATIONS or (len(word) == 1 and word.isupper()))
-        return match[0] if short or after.islower() else match[0][: -len(match["gap"])] + "\n"
-
-    parts = []
-    for text_of_line in text.splitlines():
-        parts += _END.sub(cut, text_of_line).split("\n")
-    return [part.strip() for part in parts if part.strip()]
-
-
 @contextlib.contextmanager
 def _one_file_of_nltk() -> Iterator[None]:
     """Import nltk's modules without its packages' own code.
@@ -264,7 +236,7 @@ def _pair_scorer(config: Config) -> Callable[[str, str], dict[str, float]]:
             return list(tokenize.tokenize(text, Stemmer if config.stems else None))
         return [Stemmer.stem(word) if len(word) > 3 else word for word in words(text)] if config.stems else words(text)
 
-    split = wide_sentences if config.tokenizer == "unicode" else sentences
+    split = sentences.split_wide if config.tokenizer == "unicode" else sentences.split
     tokens = functools.cache(tokenised)
     by_sentence = functools.cache(lambda text: [tokens(sentence) for sentence in split(text)])
     ngrams = functools.cache(lambda text, n: rouge_scorer._create_ngrams(tokens(text), n))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.core import storage
 from bench.report import (
     agreement,
     claims,
@@ -16,6 +15,7 @@ from bench.report import (
     summary,
     tables,
     truncation,
+    writing,
 )
 from bench.report.markdown import cell, code, folded, section
 from bench.report.provenance import provenance
@@ -72,6 +72,8 @@ def _results(view: View, pictures: dict[str, Path]) -> str:
         summary.verdicts(view),
         tables.front_table(view),
         _picture(pictures, "tradeoff", "quality against toxicity, each system with its interval", 600),
+        _picture(pictures, "trained", "the primary result against the trained share of the parameters", 600),
+        _picture(pictures, "diversity", "the primary result against the diversity of a dialogue's summaries", 600),
         note,
     )
 
@@ -88,11 +90,12 @@ def _changes(view: View, pictures: dict[str, Path]) -> str:
         for key in claims.results(study.columns, view.primary, aligned=aligned)
     ]
     first = [(variant, key) for variant, key in wanted if variant in study.aligned or key in tables.front_keys(view)]
+    others_changed = "fine-tuning, prompts and decodings" if writing.differs(view) else "fine-tuning"
     made = tables.change_table(view, first)
     others = tables.change_table(view, [place for place in wanted if place not in first])
     note = (
         "Paired by dialogue, each variant against its start. ▲ better, ▼ worse: a two-sided sign-flip test, corrected by Holm over "
-        "what alignment changed and over what fine-tuning changed; where nothing changed, the chance of any ▲ or ▼ in one of "
+        f"what alignment changed and over what {others_changed} changed; where nothing changed, the chance of any ▲ or ▼ in one of "
         f"these families is below {100 * view.level:g} %. ○: not shown, with the difference that so many dialogues would find with "
         "80 % power. Intervals cover what so few dialogues may have missed, a rare insult too, so one may include 0 beside a "
         f"change that the test shows. {seed_variance.left_out(view)}"
@@ -102,7 +105,7 @@ def _changes(view: View, pictures: dict[str, Path]) -> str:
         "What changed",
         _picture(pictures, "differences", "paired differences to the start, each with its interval", 760),
         made,
-        folded("What fine-tuning changed of every other result", others),
+        folded(f"What {others_changed} changed of every other result", others),
         note if made else "",
         "On the slices that the study declared, corrected by Holm over all that was tested on slices:"
         if slices
@@ -132,6 +135,7 @@ def _details(view: View, pictures: dict[str, Path]) -> str:
         folded("By slice", tables.slice_table(view), tables.slice_change_table(view)),
         folded("Distance from base and start", of_distances if distances else "", tables.by_measure(view, distances)),
         folded("Shape of the output", tables.by_measure(view, shape), *_shape_changes(view, of_shape)),
+        folded("Prompts and decodings", writing.writing(view)),
         folded("Limits", truncation.limits(view)),
         folded("Cost", tables.cost_table(view), seed_variance.summed(view), measured, tables.time_table(view)),
         folded("Training curves", _picture(pictures, "curves", "training curves, one panel a quantity", 960)),
@@ -154,11 +158,10 @@ def _shape_changes(view: View, changes: list[tuple[str, str]]) -> list[str]:
 
 
 def _slice_words(view: View) -> str:
-    """What puts a dialogue on a slice, where a list of words does."""
+    """What puts a dialogue on a slice, where params.yaml says it."""
     data, slices = view.study.params.data, view.study.params.report.slices
     return " ".join(
-        f"{code(tag)}: at least {config.at_least} of {len(config.words)} words of params.yaml (sha256 "
-        f"{storage.sha256_text(' '.join(config.words))[:8]}), chosen by neither reward nor judge."
+        f"{code(tag)}: {config.rule}, chosen by neither reward nor judge."
         for tag, config in data.tags.items()
         if {tag, f"not-{tag}"} & set(slices)
     )

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from bench import stats
+from bench.metrics import measured
 from bench.report import claims, text_statistics
 from bench.report.inputs import Study
 from bench.report.supports import support_of, support_of_differences
@@ -64,6 +65,7 @@ def measure(study: Study) -> tuple[dict[str, Any], dict[str, Any]]:
         metrics["evaluate_on"] = _elsewhere(study)
     if study.params.report.slices:
         metrics["slices"] = _slice_changes(study, collapsed)
+        metrics["dialogues_of"] = _members(study)  # for the gate and the diff, which read no data
     return metrics, slices
 
 
@@ -162,7 +164,7 @@ def _tags(study: Study) -> dict[str, stats.Ints]:
 
 
 def _comparable(study: Study, collapsed: Container[str]) -> Iterator[tuple[str, str, str]]:
-    """(variant, its start, column) wherever both have the column with the same signature; a collapsed variant's scores
+    """(variant, its start, column) wherever both have the column, measured alike; a collapsed variant's scores
     are no result to compare.
     """
     for variant in study.params.variants:
@@ -173,13 +175,8 @@ def _comparable(study: Study, collapsed: Container[str]) -> Iterator[tuple[str, 
         for key in new.columns:
             if study.columns[key].of_source:  # no variant changes the dialogues
                 continue
-            if key in old.columns and _unsized(new.signatures[key]) == _unsized(old.signatures[key]):
+            if key in old.columns and measured(new.signatures[key]) == measured(old.signatures[key]):
                 yield variant, start, key
-
-
-def _unsized(signature: str) -> str:
-    """A signature without its last part, the number of dialogues: comparing takes the common ones."""
-    return signature.rsplit("|n:", 1)[0]
 
 
 def _changes(study: Study, collapsed: Container[str]) -> dict[str, Any]:
@@ -194,6 +191,12 @@ def _changes(study: Study, collapsed: Container[str]) -> dict[str, Any]:
     for (new, _, key), change in _tested(study, paired, families).items():
         changes.setdefault(new, {})[key] = change
     return changes
+
+
+def _members(study: Study) -> dict[str, list[str]]:
+    """The dialogues of each declared slice."""
+    known, names = _tags(study), study.dialogues
+    return {tag: [names[k] for k in known[tag].tolist()] for tag in study.params.report.slices if tag in known}
 
 
 def _slice_changes(study: Study, collapsed: Container[str]) -> dict[str, Any]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import reduce
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 from pydantic import Field, TypeAdapter, ValidationError
@@ -18,6 +19,7 @@ from bench.core.schema import Example, Lengths, Prediction, ScoreRow, UserError,
 from bench.data import predictions
 from bench.metrics import Column, Role, column_of
 
+Value = TypeVar("Value")
 Curve = list[dict[str, float]]
 LENGTHS = TypeAdapter(dict[str, dict[str, Lengths]])  # start -> split -> what the check stage counted
 COUNTS = TypeAdapter(dict[str, dict[str, Annotated[int, Field(ge=0)]]])  # split -> rows and dropped
@@ -38,9 +40,9 @@ class SystemScores:
     by_seed: dict[str, dict[int, stats.Rows]] = field(default_factory=dict)
 
     def greedy(self, key: str, seed: int | None = None) -> dict[str, float]:
-        """Return the value of a column by example id, samples left out, of one training."""
+        """Return the value of a column by example id, samples left out, of one training; of several draws the first."""
         rows = [row for row in self.raw if row.output != "sample" and key in row.values and row.seed == seed]
-        return {row.id: row.values[key] for row in rows}
+        return _first_by_id((row.id, row.values[key]) for row in rows)
 
     def crossed(self, key: str) -> stats.Floats:
         """Return the means (n, S) of the dialogues that every training has, by training."""
@@ -111,16 +113,20 @@ class Study:
         return next((key for key in self.keys("safety") if self.columns[key].classifier == teacher), None)
 
     def start(self, variant: str) -> str | None:
-        """Return the variant that `variant` started from; for a checkpoint, the untrained variant of it if there is one."""
-        block = self.params.variants[variant]
-        if methods.find(block.method).LEARNS_FROM in ("nothing", "outputs"):
+        """Return the variant that `variant` started from; for a checkpoint, its untrained variant if there is one.
+
+        What trains nothing and is the study's own prompt and decoding as well has no start.
+        """
+        blocks = self.params.variants
+        block = blocks[variant]
+        as_it_is = {name for name, other in blocks.items() if other.text is None and other.decoding is None}
+        learns = methods.find(block.method).LEARNS_FROM
+        if learns == "outputs" or (learns == "nothing" and variant in as_it_is):
             return None
-        if block.init in self.params.variants:
+        if block.init in blocks:
             return block.init
-        untrained = (
-            name for name, other in self.params.variants.items() if other.method == "none" and other.init == block.init
-        )
-        return next(untrained, None)
+        untrained = [name for name, other in blocks.items() if other.method == "none" and other.init == block.init]
+        return next((name for name in untrained if name in as_it_is), None)
 
     def greedy(self, variant: str, key: str) -> dict[str, float]:
         """Return the value of a column by example id, for the summaries that `summaries` shows."""
@@ -129,13 +135,22 @@ class Study:
     def summaries(self, variant: str) -> dict[str, str]:
         """Return the greedy summary of each example; the first training's, where a variant has several."""
         mark = self.params.trainings_of(variant)[0].mark
-        return {row.id: row.text for row in self.predictions[variant] if row.output == "greedy" and row.seed == mark}
+        rows = [row for row in self.predictions[variant] if row.output == "greedy" and row.seed == mark]
+        return _first_by_id((row.id, row.text) for row in rows)
 
     @property
     def aligned(self) -> list[str]:
         """The variants that followed a classifier."""
         blocks = self.params.variants.items()
         return [variant for variant, block in blocks if methods.find(block.method).LEARNS_FROM == "reward"]
+
+
+def _first_by_id(pairs: Iterable[tuple[str, Value]]) -> dict[str, Value]:
+    """The first value of each id, in their order."""
+    found: dict[str, Value] = {}
+    for identity, value in pairs:
+        found.setdefault(identity, value)
+    return found
 
 
 def read(params: Params, costs: dict[str, dict[str, Any]] | None = None) -> Study:
@@ -204,10 +219,11 @@ def _read_elsewhere(params: Params, dataset: str, metric_of: dict[str, str]) -> 
 
 
 def _read_predictions(variant: str, examples: list[Example], params: Params) -> list[Prediction]:
-    """The summaries of a variant, of each training one greedy summary a dialogue."""
-    rows = storage.read_predictions(variant)
+    """The summaries of a variant, of each training as many a dialogue as its decoding draws."""
+    rows, draws = storage.read_predictions(variant), params.decoding_of(variant)[1].draws
     for training in params.trainings_of(variant):
-        predictions.check(variant, examples, [row for row in rows if row.seed == training.mark])
+        own = [row for row in rows if row.seed == training.mark]
+        predictions.check(variant, examples, own, draws=draws)
     return rows
 
 
@@ -282,7 +298,8 @@ def _check_complete(
     """A variant must have every metric, and scores for all examples of the test split."""
     path = paths.scores_path(variant)
     absent = set(params.metrics) - {metric_of[key] for key in scores.columns}
-    if methods.find(params.variants[variant].method).LEARNS_FROM == "outputs":  # nothing can be asked of its model
+    absent -= {name for name in absent if metrics.find(name).PARTIAL}
+    if not methods.find(params.variants[variant].method).OWN_DISTRIBUTION:
         absent -= {name for name, block in params.metrics.items() if _of_model(metrics.find(name).columns(block))}
     if absent:
         raise UserError(f"{path}: no rows of metric '{min(absent)}', which params.yaml names; run `dvc repro`.")

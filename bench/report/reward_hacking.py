@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from bench import stats
-from bench.metrics import SAMPLED
+from bench.metrics import SAMPLED, diversity
 from bench.report import claims, text_statistics
 from bench.report.estimates import finite
 from bench.report.inputs import Study
@@ -134,10 +134,7 @@ def _facts(view: View, variant: str, claim: claims.Claim | None) -> dict[str, An
     facts |= {"rests_on": {key: _kept(change) for key, change in changes.items()}, "same_text": finite(same)}
     for n in (1, 2):
         facts[f"distinct_{n}"] = finite(
-            {
-                when: fmean(text_statistics.distinct([t for _, t in one], n) for one in some)
-                for when, some in corpora.items()
-            }
+            {when: fmean(diversity.distinct([t for _, t in one], n) for one in some) for when, some in corpora.items()}
         )
     logit = next((key for key in reward_columns if not study.columns[key].sampled), "")
     level = study.params.report.confidence

@@ -22,10 +22,11 @@ def setting(view: View) -> str:
 
 
 def verdicts(view: View) -> str:
-    """List what may be said of each variant, a sentence each: untrained ones, what was tuned by its result, then aligned ones."""
+    """List what may be said of each variant, a sentence each: the start, what was tuned or asked otherwise by its result,
+    then aligned ones."""
     study, key = view.study, view.primary
     better = study.columns[key].higher_is_better is not False
-    untrained = [variant for variant, block in study.params.variants.items() if block.method == "none"]
+    untrained = [v for v, block in study.params.variants.items() if block.method == "none" and study.start(v) is None]
     tuned = [variant for variant in study.params.variants if variant not in {*untrained, *study.aligned}]
     tuned.sort(key=lambda variant: view.entry(variant, key).get("value", 0.0), reverse=better)
     sentences = [(variant, _untrained(view, variant)) for variant in untrained]

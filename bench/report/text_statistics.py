@@ -46,13 +46,6 @@ def collapsed(study: Study) -> dict[str, float]:
     return {variant: share for variant, share in worst.items() if share >= COLLAPSE}
 
 
-def distinct(texts: Sequence[str], n: int) -> float:
-    """Compute distinct-n: different runs of `n` words over all runs (Li et al. 2016); nan where there is none."""
-    words = [_WORD.findall(text.lower()) for text in texts]
-    runs = [run for some in words for run in zip(*(some[k:] for k in range(n)), strict=False)]
-    return len(set(runs)) / len(runs) if runs else math.nan
-
-
 def spearman(x: stats.Floats, y: stats.Floats, confidence: float) -> stats.Estimate:
     """Compute Spearman's correlation of (n,), (n,) with its interval; nan below 5 dialogues, or where one is constant.
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench import metrics, stats
-from bench.core.schema import Example, GenerationConfig, Prediction, TextConfig, UserError
+from bench.core.blocks import GenerationConfig, TextConfig
+from bench.core.schema import Example, Prediction, UserError
 from bench.metrics import Column, ScoreContext
 from bench.report.supports import support_of, support_of_differences
 from bench.standalone import inputs
@@ -56,6 +57,7 @@ def score(
     rouge: Mapping[str, Any] | None = None,
     toxicity: str | Path | None = None,
     toxic: str | None = None,
+    bleu: bool = False,
     confidence: float = 0.95,
     claims: float = 0.05,
     resamples: int = 10_000,
@@ -69,8 +71,10 @@ def score(
         references: a file, or the references of each dialogue (one text or several).
         columns: which columns of the files hold what, where their names do not tell.
         rouge: settings of ROUGE as in params.yaml, such as {"tokenizer": "unicode"}.
-        toxicity: a folder of a classifier, as `save_pretrained` writes it, or `profanity` for alt-profanity-check.
+        toxicity: a folder of a classifier, as `save_pretrained` writes it, `profanity` for alt-profanity-check, or a model of
+            the hub, OWNER/NAME@COMMIT.
         toxic: its label for toxic texts, where it has not just two of which one says so.
+        bleu: also score by sacrebleu's BLEU and chrF, summary by summary.
         claims: the chance of any false 'better' or 'worse' among all differences.
 
     Raises:
@@ -78,7 +82,8 @@ def score(
     """
     examples = inputs.read_references(references, columns or Columns())
     named = inputs.read_systems(systems, examples, columns or Columns())
-    found, known, signatures = _scored(examples, named, dict(rouge or {}), toxicity, toxic)
+    blocks = {"rouge": dict(rouge or {}), **({"sacrebleu": {}} if bleu else {}), "text": {}}
+    found, known, signatures = _scored(examples, named, blocks, toxicity, toxic)
     settings = (confidence, resamples, seed)
     return Scores(
         values=_values(found, known, settings),
@@ -94,7 +99,7 @@ def score(
 def _scored(
     examples: Sequence[Example],
     systems: Mapping[str, Sequence[str]],
-    rouge: dict[str, Any],
+    blocks: Mapping[str, dict[str, Any]],
     toxicity: str | Path | None,
     toxic: str | None,
 ) -> tuple[Values, dict[str, Column], dict[str, str]]:
@@ -106,7 +111,7 @@ def _scored(
     signatures: dict[str, str] = {}
     place = {example.id: k for k, example in enumerate(examples)}
     spoken = any(example.source != inputs.NO_DIALOGUE for example in examples)
-    for name, settings in (("rouge", rouge), ("text", {})):
+    for name, settings in blocks.items():
         metric = metrics.find(name)
         config = validated(metric.Config, settings, name, "settings")
         skipped = {*ABOUT_MODELS, *(() if spoken else ABOUT_DIALOGUES)}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from importlib import metadata
 from pathlib import Path
 
 from bench.classifiers import loading, profanity
 from bench.classifiers.loading import Classifier
+from bench.core import hub, manifest
 from bench.core.schema import UserError
 from bench.metrics import Column
 
@@ -15,10 +17,10 @@ TOXIC = ("toxic", "hate", "profane", "offensive", "abusive", "label_1")
 
 
 def load(given: str | Path, label: str | None) -> tuple[Classifier, str]:
-    """Load the classifier and find its label for toxic texts.
+    """Load the classifier, `profanity`, a folder or OWNER/NAME@COMMIT of the hub, and find its label for toxic texts.
 
     Raises:
-        UserError: there is no such folder, it holds no classifier, or none of its labels says toxic.
+        UserError: there is no such folder or model, it holds no classifier, or none of its labels says toxic.
     """
     if str(given) == "profanity":
         try:
@@ -30,9 +32,13 @@ def load(given: str | Path, label: str | None) -> tuple[Classifier, str]:
         classifier = loading.profanity_check("profanity", version)
     elif Path(given).is_dir():
         classifier = loading.load_folder(Path(given).name, Path(given), "cpu")
+    elif re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", str(given)):
+        repo, _, revision = str(given).partition("@")
+        classifier = loading.load_folder(repo, _of_hub(repo, revision or "main"), "cpu")
     else:
         raise UserError(
-            f"--toxicity: {given} is no folder; give one that save_pretrained wrote, or 'profanity' for alt-profanity-check."
+            f"--toxicity: {given} is no folder; give one that save_pretrained wrote, 'profanity' for alt-profanity-check, or a "
+            "model of the hub as OWNER/NAME@COMMIT."
         )
     if label is None:
         label = next((own for name in TOXIC for own in classifier.labels if own.lower() == name), None)
@@ -41,3 +47,12 @@ def load(given: str | Path, label: str | None) -> tuple[Classifier, str]:
             f"--toxic: the classifier's labels are {', '.join(classifier.labels)}; say which of them is the toxic one."
         )
     return classifier, label
+
+
+def _of_hub(repo: str, revision: str) -> Path:
+    """The files of a model of the hub; a branch is looked up, a commit may lie in the hub's cache."""
+    try:
+        commit = revision if hub.is_commit(revision) else hub.resolve("model", repo, revision)[0]
+        return hub.download("model", repo, commit, [f"*{suffix}" for suffix in manifest.FILES])
+    except UserError as error:
+        raise UserError(str(error).replace("params.yaml: ", "--toxicity: ", 1)) from None

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from bench.core import paths, resume, runtime
-from bench.core.schema import ComputeConfig, Example, TextConfig, UserError
+from bench.core import manifest, paths, resume, runtime, storage
+from bench.core.blocks import ComputeConfig, QuantizeConfig, TextConfig
+from bench.core.schema import Example, UserError
 
 if TYPE_CHECKING:
     from bench.lm.models import Loaded
@@ -29,6 +30,7 @@ class TrainContext:
     validation: Sequence[Example]
     meter: runtime.Meter
     work: resume.Work
+    quantize: QuantizeConfig | None = None
     progress: runtime.Progress = runtime.progress
 
     @property
@@ -53,7 +55,24 @@ class TrainContext:
         return found
 
     def start(self) -> Loaded:
-        """Load a fresh copy of the model that training starts from."""
+        """Load a fresh copy of the model that training starts from, in 4 bits where the variant asks for it."""
         from bench.lm import models
 
-        return models.load(self.init, self.device)
+        start = models.load(self.init, self.device)
+        return start if self.quantize is None else models.quantized(start, self.quantize)
+
+    def alias(self, method: str, more: dict[str, Any]) -> dict[str, Any]:
+        """Write the manifest of a variant that has its start's own weights, with what `more` is to be known of it."""
+        found = {
+            "variant": self.variant,
+            "method": method,
+            "kind": "alias",
+            "parent": self.init,
+            "trainable_parameters": 0,
+            "total_parameters": manifest.stored_parameters(self.init),
+            "facts": {},
+            **more,
+        }
+        storage.write_table(paths.curve_path(self.variant), [{"step": 0}])
+        storage.write_json(self.out / "manifest.json", found)
+        return found

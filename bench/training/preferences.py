@@ -8,7 +8,8 @@ import numpy as np
 
 from bench import generation
 from bench.core import storage
-from bench.core.schema import Example, GenerationConfig, Prediction, Strict, UserError
+from bench.core.blocks import GenerationConfig
+from bench.core.schema import Example, Prediction, Strict, UserError
 from bench.lm.models import Loaded
 from bench.training.context import TrainContext
 from bench.training.rewards import Reward

@@ -17,7 +17,7 @@ import torch
 from bench import generation
 from bench.core import distributed
 from bench.core.schema import Example, UserError
-from bench.lm import models
+from bench.lm import models, prompts
 from bench.lm.models import Batch, Loaded, exact_kl
 from bench.training.context import TrainContext
 from bench.training.rewards import Reward
@@ -109,7 +109,7 @@ class Sampler:
             UserError: nothing can be learnt any more from what the policy writes.
         """
         tokenizer = self.policy.tokenizer
-        sources = [models.encode_source(tokenizer, example.source, self.context.text)[0] for example in examples]
+        sources = [prompts.encode_source(tokenizer, example.source, self.context.text)[0] for example in examples]
         uniforms = torch.rand(len(sources), 1, self.config.max_new_tokens)
         samples = generation.generate(self.policy, sources, self.config.max_new_tokens, uniforms, shared=True)
         ids = [sample.token_ids for (sample,) in samples]

@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from bench.core.schema import MethodConfig, Strict
+from bench.core.blocks import MethodConfig
+from bench.core.schema import Strict
 
 
 class OptimConfig(Strict):

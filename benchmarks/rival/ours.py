@@ -9,7 +9,7 @@ import torch
 
 from bench.classifiers import loading
 from bench.core import resume, runtime
-from bench.core.schema import GenerationConfig
+from bench.core.blocks import GenerationConfig
 from bench.generation import predict
 from bench.lm import models
 from bench.lm.models import Loaded

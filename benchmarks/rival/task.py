@@ -6,7 +6,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.core.schema import ComputeConfig, Example, TextConfig, UserError
+from bench.core.blocks import ComputeConfig, TextConfig
+from bench.core.schema import Example, UserError
 
 TEXT = TextConfig()  # the lab's prompt; 512 source tokens, 128 target tokens
 ADAPTER = {"r": 32, "lora_alpha": 32, "lora_dropout": 0.05, "target_modules": ["q", "v"]}  # the lab's

@@ -79,6 +79,7 @@ class Project:
     costs: dict[str, Any] = field(default_factory=dict)
     seeds: dict[str, list[int]] = field(default_factory=dict)
     models: dict[str, str] = field(default_factory=dict)
+    slices: dict[str, list[str]] = field(default_factory=dict)
     signature: str = "{column}|made-1|stem:porter|data:toy@1234abcd|split:test|gen:greedy,max40|n:{n}"
 
     @property
@@ -141,6 +142,7 @@ class Project:
         return {
             "study": "toy",
             "n_dialogues": N,
+            **({"dialogues_of": self.slices} if self.slices else {}),
             "variants": {
                 name: {
                     column: {

@@ -10,8 +10,9 @@ import torch
 
 from bench import generation
 from bench.core import resume
+from bench.core.blocks import GenerationConfig, TextConfig
 from bench.core.resume import Work
-from bench.core.schema import Example, GenerationConfig, Prediction, TextConfig
+from bench.core.schema import Example, Prediction
 from bench.lm import models
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from bench.core import storage
-from bench.core.schema import DatasetConfig, Example, Prediction, UserError
+from bench.core.blocks import DatasetConfig
+from bench.core.schema import Example, Prediction, UserError
 from bench.data import predictions, splits
 
 REFUSE, DROP = DatasetConfig(dataset="any"), DatasetConfig(dataset="any", overlap="drop")

@@ -10,7 +10,8 @@ import pytest
 
 from bench import config
 from bench.core import parameters, paths, plugins, storage
-from bench.core.schema import Example, GenerationConfig, Prediction, TextConfig, UserError
+from bench.core.blocks import GenerationConfig, TextConfig
+from bench.core.schema import Example, Prediction, UserError
 from bench.evaluation import scoring
 from bench.metrics import ScoreContext
 

@@ -256,14 +256,14 @@ def test_a_study_that_does_not_exist_is_said_in_one_clean_line(
 
 
 def test_a_dialogue_cannot_fill_in_the_prompt_again() -> None:
-    from bench.lm import models
+    from bench.lm import prompts
 
     class Words:
         def __call__(self, text: str, **_: Any) -> dict[str, list[str]]:
             return {"input_ids": text.split()}
 
     text = parameters.TextConfig(prompt="Read {source} now", max_source_tokens=50)
-    ids, cut = models.encode_source(Words(), "a {source} b {0} %s", text)  # type: ignore[arg-type]
+    ids, cut, _ = prompts.encode_source(Words(), "a {source} b {0} %s", text)  # type: ignore[arg-type]
     assert (" ".join(map(str, ids)), cut) == ("Read a {source} b {0} %s now", False)
 
 

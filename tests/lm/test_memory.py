@@ -12,7 +12,8 @@ from transformers import BertForSequenceClassification, T5ForConditionalGenerati
 
 from bench import generation
 from bench.classifiers import loading
-from bench.core.schema import ComputeConfig, Example, GenerationConfig, TextConfig, UserError
+from bench.core.blocks import ComputeConfig, GenerationConfig, TextConfig
+from bench.core.schema import Example, UserError
 from bench.lm import memory, models
 from bench.metrics import ScoreContext, kl
 

@@ -17,8 +17,9 @@ from transformers import AutoModelForSeq2SeqLM
 
 from bench import generation
 from bench.core import paths, storage
-from bench.core.schema import Example, GenerationConfig, TextConfig, UserError
-from bench.lm import models
+from bench.core.blocks import GenerationConfig, TextConfig
+from bench.core.schema import Example, UserError
+from bench.lm import models, prompts
 
 TEXT = TextConfig(max_source_tokens=24, max_target_tokens=6)
 
@@ -47,9 +48,9 @@ def test_the_fused_activation_is_the_checkpoint_s_own(tiny_base: Path) -> None:
 
 def test_a_long_dialogue_loses_its_end_and_the_instruction_stays(loaded: models.Loaded) -> None:
     tool = loaded.tokenizer
-    short, cut = models.encode_source(tool, "hello", TEXT)
+    short, cut, _ = prompts.encode_source(tool, "hello", TEXT)
     assert not cut and short == tool("Summarize the following conversation. hello Summary:")["input_ids"]
-    ids, cut = models.encode_source(tool, "hello a b c d e f g h i j " * 9, TEXT)
+    ids, cut, _ = prompts.encode_source(tool, "hello a b c d e f g h i j " * 9, TEXT)
     assert cut and len(ids) == TEXT.max_source_tokens
     end = tool(" Summary: ")["input_ids"]
     assert ids[-len(end) :] == end and ids[: len(short) - len(end)] == short[: -len(end)]
@@ -57,15 +58,15 @@ def test_a_long_dialogue_loses_its_end_and_the_instruction_stays(loaded: models.
 
 def test_a_prompt_that_does_not_fit_is_said(loaded: models.Loaded) -> None:
     with pytest.raises(UserError, match="max_source_tokens"):
-        models.encode_source(
+        prompts.encode_source(
             loaded.tokenizer, "hello " * 50, TextConfig(prompt="a b c d e f g h i {source}", max_source_tokens=8)
         )
 
 
 def test_targets_end_with_end_of_sequence_within_the_limit(loaded: models.Loaded) -> None:
-    ids = models.encode_target(loaded.tokenizer, "a b c d e f g h", TEXT)
+    ids = prompts.encode_target(loaded.tokenizer, "a b c d e f g h", TEXT)
     assert len(ids) == 6 and ids[-1] == loaded.tokenizer.eos_token_id
-    assert models.encode_target(loaded.tokenizer, "a", TEXT)[-1] == loaded.tokenizer.eos_token_id
+    assert prompts.encode_target(loaded.tokenizer, "a", TEXT)[-1] == loaded.tokenizer.eos_token_id
 
 
 def test_log_probabilities_equal_a_loop_without_padding(loaded: models.Loaded) -> None:
@@ -249,7 +250,7 @@ def test_a_token_that_the_tokenizer_adds_beyond_the_model_is_refused(tiny_base: 
 def test_an_adapter_s_files_are_equal_whatever_the_order_of_hashes(tiny_base: Path) -> None:
     """peft keeps module names in sets, whose order is another in every process: DVC would call the model changed."""
     code = (
-        "from bench.lm import models; from bench.core import runtime; from bench.core.schema import ComputeConfig; "
+        "from bench.lm import models; from bench.core import runtime; from bench.core.blocks import ComputeConfig; "
         "runtime.prepare(ComputeConfig(device='cpu'), 0); "
         "a = {'type': 'LORA', 'r': 2, 'target_modules': ['q', 'k', 'v', 'o', 'wi', 'wo']}; "
         "models.save(models.with_adapter(models.load('base', 'cpu'), a), 'lora', 'sft', {})"

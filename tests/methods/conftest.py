@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from bench.core import resume, runtime
-from bench.core.schema import ComputeConfig, Example, TextConfig
+from bench.core.blocks import ComputeConfig, TextConfig
+from bench.core.schema import Example
 from bench.training.context import TrainContext
 
 EXAMPLES = [

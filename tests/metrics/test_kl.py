@@ -9,8 +9,9 @@ import torch
 
 from bench import generation
 from bench.core import plugins
-from bench.core.schema import Example, GenerationConfig, Prediction, TextConfig, UserError
-from bench.lm import models
+from bench.core.blocks import GenerationConfig, TextConfig
+from bench.core.schema import Example, Prediction, UserError
+from bench.lm import models, prompts
 from bench.metrics import ScoreContext
 
 TEXT = TextConfig(max_source_tokens=40, max_target_tokens=8)
@@ -54,8 +55,8 @@ def test_a_model_is_at_zero_from_itself(tiny_base: Path) -> None:
 def test_exact_values_equal_a_plain_sum(shifted: str) -> None:
     policy, base = models.load(shifted, "cpu"), models.load("base", "cpu")
     for row, example in zip(rows(shifted, "base"), EXAMPLES, strict=True):
-        source, _ = models.encode_source(policy.tokenizer, example.source, TEXT)
-        target = models.encode_target(policy.tokenizer, "a b", TEXT)
+        source, _, _ = prompts.encode_source(policy.tokenizer, example.source, TEXT)
+        target = prompts.encode_target(policy.tokenizer, "a b", TEXT)
         with torch.no_grad():
             p, q = (
                 m.model(input_ids=torch.tensor([source]), decoder_input_ids=torch.tensor([[0, *target[:-1]]]))

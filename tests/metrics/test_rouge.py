@@ -15,7 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from bench.core.schema import Example, GenerationConfig, Prediction, TextConfig
+from bench.core.blocks import GenerationConfig, TextConfig
+from bench.core.schema import Example, Prediction
+from bench.data import sentences
 from bench.metrics import ScoreContext, rouge
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,7 +91,7 @@ def test_equals_rouge_score_on_random_text(stemmer):
     pairs = list(zip(texts, texts[::-1], strict=True)) + [(text, text) for text in texts[:10]]
     ours = rouge.rouge_rows([p for _, p in pairs], [[r] for r, _ in pairs], config)
     for (reference, prediction), row in zip(pairs, ours, strict=True):
-        theirs = scorer.score(*("\n".join(rouge.sentences(text)) for text in (reference, prediction)))
+        theirs = scorer.score(*("\n".join(sentences.split(text)) for text in (reference, prediction)))
         assert row == {key: value.fmeasure for key, value in theirs.items()}
         plain = scorer.score(reference, prediction)
         assert all(row[key] == plain[key].fmeasure for key in ("rouge1", "rouge2", "rouge3", "rougeL"))
@@ -111,7 +113,7 @@ def test_several_references():
 def test_any_text_gives_a_share(tokenizer, text, references):
     (row,) = rouge.rouge_rows([text], [references], rouge.Config(tokenizer=tokenizer))
     assert all(0 <= value <= 1 for value in row.values())
-    assert "".join("".join(rouge.sentences(text)).split()) == "".join(text.split())  # splitting loses no letter
+    assert "".join("".join(sentences.split(text)).split()) == "".join(text.split())  # splitting loses no letter
 
 
 @pytest.mark.parametrize(
@@ -131,7 +133,7 @@ def test_any_text_gives_a_share(tokenizer, text, references):
     ],
 )
 def test_sentences(text, expected):
-    assert rouge.sentences(text) == expected
+    assert sentences.split(text) == expected
 
 
 def dialogsum():
@@ -163,7 +165,7 @@ def test_bart_on_dialogsum(mode, expected):
 
 def test_cutting_at_every_point_gives_the_published_lsum(monkeypatch):
     texts, references = dialogsum()
-    monkeypatch.setattr(rouge, "sentences", lambda text: text.replace(". ", ".\n").split("\n"))
+    monkeypatch.setattr(sentences, "split", lambda text: text.replace(". ", ".\n").split("\n"))
     rows = rouge.rouge_rows(texts, references, rouge.Config(types=("rougeLsum",), references="first"))
     assert 100 * statistics.fmean(row["rougeLsum"] for row in rows) == pytest.approx(41.56, abs=0.005)
 
@@ -181,7 +183,7 @@ def test_columns_and_signature():
     assert rouge.signature(other, context(["a"], [("a", "b")])) == {
         "rougeL": "rougeL|rouge_score-0.1.2|stem:none|refs:2,max"
     }
-    assert f"|lsum:{rouge.SPLITTER}|" in rouge.signature(config, ours)["rougeLsum"]
+    assert f"|lsum:{sentences.SPLITTER}|" in rouge.signature(config, ours)["rougeLsum"]
 
 
 @pytest.mark.parametrize("types", [[], ["rouge0"], ["rouge"], ["rouge1", "rouge1"], ["bleu"]])
@@ -264,5 +266,5 @@ def test_letters_that_english_does_not_have_make_a_difference_or_a_warning():
 
 
 def test_a_full_stop_of_another_script_ends_a_sentence():
-    assert rouge.wide_sentences("我去。你呢？好！") == ["我去。", "你呢？", "好！"]
-    assert rouge.wide_sentences("He left. She stayed.") == ["He left.", "She stayed."]
+    assert sentences.split_wide("我去。你呢？好！") == ["我去。", "你呢？", "好！"]
+    assert sentences.split_wide("He left. She stayed.") == ["He left.", "She stayed."]

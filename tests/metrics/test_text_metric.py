@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.core.schema import Example, GenerationConfig, Prediction, TextConfig
+from bench.core.blocks import GenerationConfig, TextConfig
+from bench.core.schema import Example, Prediction
 from bench.metrics import ScoreContext, text
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.core.schema import Example, GenerationConfig, Prediction, TextConfig, UserError
+from bench.core.blocks import GenerationConfig, TextConfig
+from bench.core.schema import Example, Prediction, UserError
 from bench.metrics import ScoreContext, toxicity
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "you", "are", "an", "idiot", "nice", "person", "he", "thanks", "him", "."]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.core.schema import TextConfig
+from bench.core.blocks import TextConfig
 from bench.miniature import dialogues, tasks, tokenizers
 
 MAKERS = {"t5": tokenizers.t5, "roberta": tokenizers.roberta, "bert": tokenizers.bert}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench import report
 from bench.core import parameters, paths
-from bench.core.schema import DatasetConfig
+from bench.core.blocks import DatasetConfig
 from tests.report.toy import Base, section_of
 
 

@@ -12,8 +12,9 @@ from scipy import stats as scipy_stats
 
 from bench import stats
 from bench.core import parameters, plugins
-from bench.core.schema import CheckpointConfig, DatasetConfig, Example, MethodConfig, Prediction
-from bench.metrics import SAMPLED
+from bench.core.blocks import CheckpointConfig, DatasetConfig, MethodConfig
+from bench.core.schema import Example, Prediction
+from bench.metrics import SAMPLED, diversity
 from bench.report import document, estimates, reward_hacking, tables, text_statistics
 from bench.report.inputs import Study, SystemScores
 from bench.report.view import View, p_value
@@ -211,9 +212,9 @@ def test_spearman_is_scipys_with_the_error_of_the_jackknife(ties: bool) -> None:
 
 def test_distinct_counts_by_hand() -> None:
     texts = ["The cat sat. The cat ran", "the dog"]
-    assert text_statistics.distinct(texts, 1) == pytest.approx(5 / 8)  # the cat sat ran dog
-    assert text_statistics.distinct(texts, 2) == pytest.approx(5 / 6)  # the-cat twice; no pair spans two texts
-    assert math.isnan(text_statistics.distinct(["", "one"], 2))
+    assert diversity.distinct(texts, 1) == pytest.approx(5 / 8)  # the cat sat ran dog
+    assert diversity.distinct(texts, 2) == pytest.approx(5 / 6)  # the-cat twice; no pair spans two texts
+    assert diversity.distinct(["", "one"], 2) == 0
 
 
 def test_reward_and_words_keep_dialogues_that_both_have_and_gains_that_moved() -> None:

@@ -9,7 +9,8 @@ import numpy as np
 
 from bench import metrics
 from bench.core import costs, parameters, paths, plugins, storage
-from bench.core.schema import CheckpointConfig, DatasetConfig, Example, MethodConfig, Prediction, ScoreRow
+from bench.core.blocks import CheckpointConfig, DatasetConfig, MethodConfig
+from bench.core.schema import Example, Prediction, ScoreRow
 
 NASTY = (
     "evil|pipe `tick` <script>alert(1)</script> [link](http://x.y) \x1b[31mred\x1b[0m **bold** $x$ &amp; _a_\n# head"

@@ -17,7 +17,8 @@ import scipy.stats
 import bench
 from bench import cli, stats
 from bench.core.schema import UserError
-from bench.standalone import Columns
+from bench.standalone import Columns, inputs
+from tests.hub_server import Hub
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 N = 40
@@ -196,3 +197,27 @@ def test_bart_on_dialogsum_has_its_published_figure(workdir: Path) -> None:
     outputs = SHARED / "dialogsum" / "bart_baseline_test_output.txt"
     found = bench.score([outputs], "first.csv", resamples=200).values.query("column == 'rouge1'")["value"].iloc[0]
     assert f"{100 * found:.3f}" == "45.909"
+
+
+def test_a_classifier_of_the_hub_is_named_by_repository_and_commit(
+    files: dict[str, Path], reward_template: Path, hub_here: Hub
+) -> None:
+    held = {path.name: path.read_bytes() for path in reward_template.iterdir()}
+    hub_here.add("model", "owner/judge", "a" * 40, held)
+    here = bench.score([files["good"]], files["references"], toxicity=reward_template, resamples=200)
+    for name in (f"owner/judge@{'a' * 40}", "owner/judge"):
+        found = bench.score([files["good"]], files["references"], toxicity=name, resamples=200)
+        assert found.rows["toxicity"].tolist() == here.rows["toxicity"].tolist()
+        assert found.signatures["toxicity"] == here.signatures["toxicity"]
+    with pytest.raises(UserError, match="--toxicity: model 'owner/none' of the hub: there is no such model"):
+        bench.score([files["good"]], files["references"], toxicity="owner/none")
+
+
+def test_bleu_and_chrf_on_request(files: dict[str, Path]) -> None:
+    sacrebleu = pytest.importorskip("sacrebleu")
+    found = bench.score([files["good"]], files["references"], bleu=True, resamples=200)
+    assert "bleu" not in bench.score([files["good"]], files["references"], resamples=200).columns
+    row = found.rows.iloc[0]
+    example = inputs.read_references(files["references"], Columns())[0]
+    expected = sacrebleu.sentence_chrf(row["text"], list(example.references)).score / 100
+    assert row["chrf"] == pytest.approx(expected) and found.signatures["bleu"].startswith("bleu|sacrebleu|nrefs:")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.compare.costs import PLACES, differing, machine_of, of_variant, part_of
 from bench.compare.gate.judge import settings
-from bench.compare.pairs import Difference, Pair, all_pairs, changed_keys, measure, pair
+from bench.compare.pairs import Difference, Pair, all_pairs, changed_keys, is_result, measure, on_slice, pair
 from bench.compare.snapshot import Snapshot, seeds_of
 from bench.core.parameters import ReportConfig
 from bench.report.view import ColumnFormat
@@ -70,6 +70,7 @@ class Diff:
     rows: dict[str, list[Row]]
     refused: list[str]
     notes: list[str]
+    slices: list[Difference]
 
 
 def build(old: Snapshot, new: Snapshot, rows: int = 5, notes: Sequence[str] = ()) -> Diff:
@@ -103,7 +104,21 @@ def build(old: Snapshot, new: Snapshot, rows: int = 5, notes: Sequence[str] = ()
         rows={name: found for name in changed if (found := _rows(old, new, name, report.primary, rows))},
         refused=refused,
         notes=[*notes, *_without_params(old, new), *_other_seeds(old, new, changed, report.primary)],
+        slices=measure(_on_slices(old, new, changed, report.primary), report, old.columns | new.columns),
     )
+
+
+def _on_slices(old: Snapshot, new: Snapshot, variants: Sequence[str], primary: str) -> list[Pair]:
+    """What changed of the results on each slice that the study declares; its own family of tests."""
+    found, columns = list[Pair](), old.columns | new.columns
+    for name in new.slices:
+        pairs, _ = all_pairs(*on_slice(old, new, name), variants)
+        found += [
+            replace(each, slice=name)
+            for each in pairs
+            if each.changed and (each.column == primary or is_result(columns.get(each.column)))
+        ]
+    return found
 
 
 def turned(old: dict[str, Any], new: dict[str, Any]) -> Iterator[Param]:

@@ -52,6 +52,7 @@ def markdown(diff: Diff) -> str:
         "  \n".join(cell(text) for text in _said(diff)),
         section("Params that changed", params, level=4),
         section("Scores", scores, folded, note, level=4) if diff.scores else "",
+        section("On slices", table(SCORES, [_score(diff, each, cell) for each in diff.slices], align=SIDES), level=4),
         section("Costs", costs, "\n".join(f"- {cell(text)}" for text in _cost_notes(diff)), level=4),
         *(_rows(diff, name) for name in diff.rows),
         section("Not compared", "\n".join(f"- {cell(text)}" for text in _refused(diff)), level=4),
@@ -71,6 +72,7 @@ def terminal(diff: Diff) -> str:
         "\n".join(single_line(text) for text in _said(diff)),
         grid(("param", "before", "now"), [[single_line(t) for t in (p.key, p.before, p.after)] for p in diff.params]),
         grid(SCORES, [_score(diff, each, single_line) for each in diff.scores]),
+        grid(SCORES, [_score(diff, each, single_line) for each in diff.slices]),
         grid(COSTS, [[single_line(t) for t in _cost(c)] for c in diff.costs]),
         "\n".join(single_line(text) for text in _cost_notes(diff)),
     ]
@@ -101,6 +103,7 @@ def as_json(diff: Diff) -> str:
         "removed": diff.removed,
         "params": [asdict(param) for param in diff.params],
         "scores": [_facts(each) for each in diff.scores],
+        "slices": [_facts(each) | {"slice": each.pair.slice} for each in diff.slices],
         "costs": [asdict(cost) for cost in diff.costs],
         "rows": {name: [_row_facts(row) for row in rows] for name, rows in diff.rows.items()},
         "not_compared": diff.refused,
@@ -174,7 +177,7 @@ def _score(diff: Diff, each: Difference, safe: Any) -> list[str]:
     units, column = diff.units, each.pair.column
     return [
         safe(each.pair.variant),
-        safe(units.title(column)),
+        safe(units.title(column) + (f" on {each.pair.slice}" if each.pair.slice else "")),
         units.number(column, each.pair.before),
         units.number(column, each.pair.after),
         f"{units.difference(column, each.value)} {units.interval(column, each.low, each.high)}".rstrip(),

@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
 from bench import stats
 from bench.compare import costs, seed_variance
 from bench.compare.gate.verdicts import Outcome, Verdict, decide, deciding_n, failed
-from bench.compare.pairs import Pair, pair, rewritten
+from bench.compare.pairs import Pair, on_slice, pair, rewritten
 from bench.compare.snapshot import Snapshot
 from bench.compare.sources import NotComparable
 from bench.config.gate import GateConfig, Margin, Rule
@@ -79,19 +80,22 @@ def retrained(
 ) -> list[Verdict]:
     """Judge every column of the variants by the margin rule."""
     units, places = ColumnFormat(old.columns | new.columns), _places(old, new, config, report.primary, variants)
-    pairs = [(pair(old, new, variant, column), margin) for variant, column, margin in places]
+    states = {name: on_slice(old, new, name) if name else (old, new) for name in {name for *_, name, _ in places}}
+    pairs = [
+        (replace(pair(*states[part], variant, column), slice=part), margin) for variant, column, part, margin in places
+    ]
     chance = (1 - config.confidence) / max(sum(bool(each.changed) for each, _ in pairs), 1)
     verdicts = []
     for each, margin in pairs:
         if len(each.gaps) < 2:
-            raise NotComparable(f"{each.column}: one dialogue says nothing about others; score at least two.")
+            raise NotComparable(f"{each.measure}: one dialogue says nothing about others; score at least two.")
         side, factor = _side(each.column, margin, units), units.factor(each.column)
         support = None if each.support is None else (each.support[0] * factor, each.support[1] * factor)
         gains = each.gaps * factor * side
         # Equal rows are the same model's, not another training's.
         again = bool(each.changed) and seed_variance.was_trained_again(old, new, each.variant)
-        stated = config.training_sd_of(each.column)
-        seeds = seed_variance.known(old, new, each.variant, each.column, stated, factor) if again else None
+        stated = config.training_sd_of(each.measure)
+        seeds = seed_variance.known(*states[each.slice], each.variant, each.column, stated, factor) if again else None
         confidences = config.confidence, 1 - chance
         reach = [seeds.half_width(level) * factor if seeds else 0.0 for level in confidences]
         bound = bounds(gains, support, confidences, reach, report) if each.changed else (0.0, 0.0)
@@ -152,17 +156,26 @@ def same_predictions(old: Snapshot, new: Snapshot, variants: Sequence[str]) -> l
 
 def _places(
     old: Snapshot, new: Snapshot, config: GateConfig, primary: str, variants: Sequence[str]
-) -> list[tuple[str, str, Margin]]:
-    """What is judged: (variant, column, margin) for each column that either state has and params name."""
+) -> list[tuple[str, str, str, Margin]]:
+    """What is judged: (variant, column, slice, margin) for each column that either state has and params name.
+
+    A name is a column or a pattern, with `@` and a slice where it is about some dialogues alone.
+    """
     margins, used, found = config.judged(primary, old.columns | new.columns), set[str](), []
+    by_slice: dict[str, dict[str, str]] = {}
+    for name in margins:
+        column, _, part = name.partition("@")
+        by_slice.setdefault(part, {})[column] = name
     for variant in variants:
         columns = list(dict.fromkeys([*old.entries[variant], *new.entries[variant]]))
-        for column in columns:
-            name = column if column in margins else next((name for name in margins if fnmatchcase(column, name)), None)
-            if name is not None:
-                used.add(name)
-                found.append((variant, column, margins[name]))
-        if primary not in [column for each, column, _ in found if each == variant]:
+        for part, patterns in by_slice.items():
+            for column in columns:
+                fits = (pattern for pattern in patterns if fnmatchcase(column, pattern))
+                pattern = column if column in patterns else next(fits, None)
+                if pattern is not None:
+                    used.add(patterns[pattern])
+                    found.append((variant, column, part, margins[patterns[pattern]]))
+        if primary not in [column for each, column, part, _ in found if each == variant and not part]:
             lacks = primary not in columns
             raise NotComparable(
                 f"the primary column '{primary}' of '{variant}' is in neither report; run `dvc repro`."
@@ -220,7 +233,7 @@ def _verdict(
     interval = "" if math.isnan(lower) else f" [{ends[0]:+.2f}, {ends[1]:+.2f}]"
     return Verdict(
         each.variant,
-        each.column,
+        each.measure,
         word,
         reason,
         units.number(each.column, each.before),

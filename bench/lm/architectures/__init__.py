@@ -13,6 +13,7 @@ from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MASKED_LM_MAPPIN
 from bench.lm.architectures.decoder_only import DecoderOnly
 from bench.lm.architectures.encoder_decoder import EncoderDecoder
 from bench.lm.architectures.interface import Architecture
+from bench.lm.architectures.interface import learns_prompts as learns_prompts
 
 
 def of(model: Any) -> Architecture:

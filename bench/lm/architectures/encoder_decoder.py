@@ -20,6 +20,7 @@ from bench.lm.architectures.interface import (
     DecodeState,
     Positions,
     collate,
+    learns_prompts,
     loss_of_targets,
 )
 
@@ -52,7 +53,7 @@ class EncoderDecoder(Architecture):
     def loss(self, model: Any, batch: Batch) -> torch.Tensor:
         """Compute cross-entropy over the targets; a model whose loss is more than that computes its own."""
         inner = extract_model_from_parallel(model)
-        if any(hasattr(inner.config, name) for name in OWN_LOSS) or _learns_prompts(inner):
+        if any(hasattr(inner.config, name) for name in OWN_LOSS) or learns_prompts(inner):
             return self._forward(model, batch, labels=batch.labels).loss
         return loss_of_targets(model, batch.labels, lambda: self._forward(model, batch).logits)
 
@@ -81,15 +82,10 @@ class EncoderDecoder(Architecture):
         return _State(model, sources, pad)
 
     def _forward(self, model: Any, batch: Batch, **extra: Any) -> Any:
-        if not _learns_prompts(extract_model_from_parallel(model)):  # which may stand in the cache
+        if not learns_prompts(extract_model_from_parallel(model)):  # which may stand in the cache
             extra["use_cache"] = False
         inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
         return model(**inputs, decoder_input_ids=_shifted(model, batch.labels), **extra)
-
-
-def _learns_prompts(model: Any) -> bool:
-    """peft makes the prompts of a prompt learner by what it is given."""
-    return bool(getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False))
 
 
 def _first(model: Any) -> int:

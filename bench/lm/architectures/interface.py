@@ -69,6 +69,11 @@ def _head_sees(head: torch.nn.Module | None, rows: torch.Tensor) -> Iterator[Non
             handle.remove()
 
 
+def learns_prompts(model: Any) -> bool:
+    """Tell whether the model has a prompt learner, whose prompts peft makes of what it is given and alone can place."""
+    return bool(getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False))
+
+
 @dataclass(frozen=True)
 class Positions:
     """How many tokens a prompt may have, and how many its summary; None where nothing limits them.

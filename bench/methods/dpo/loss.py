@@ -8,8 +8,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from bench.core.schema import TextConfig
-from bench.lm import architectures, models
+from bench.core.blocks import TextConfig
+from bench.lm import architectures, models, prompts
 from bench.lm.models import Loaded
 from bench.training.batches import Collator, Rows
 from bench.training.preferences import Pair
@@ -42,7 +42,7 @@ def preference_rows(
     """Encode each pair, with the start's log-probabilities of both summaries in the training's precision."""
     rows: list[dict[str, Any]] = [
         {
-            "input_ids": models.encode_source(start.tokenizer, pair.source, text)[0],
+            "input_ids": prompts.encode_source(start.tokenizer, pair.source, text)[0],
             "chosen": list(pair.chosen_ids),
             "rejected": list(pair.rejected_ids),
         }

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import Field
 
-from bench.core.schema import MethodConfig
+from bench.core.blocks import MethodConfig
 from bench.training.context import TrainContext
 from bench.training.settings import OnlineConfig
 

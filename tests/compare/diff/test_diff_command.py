@@ -84,6 +84,21 @@ def turned(project: Any) -> Any:
     return project
 
 
+def test_what_changed_on_a_slice_stands_apart(project: Any, bench: Bench) -> None:
+    project.slices = {"long": [f"d{k}" for k in range(15)]}
+    project.commit("before")
+    project.values["lora"]["rouge1"][:15] -= 0.04
+    project.values["lora"]["rouge1"][15:] += 0.04 / 3
+    project.write()
+    _, out, _ = bench("diff", "HEAD", "--format", "json")
+    [score] = json.loads(out)["slices"]
+    assert (score["slice"], score["variant"], score["column"], score["n"]) == ("long", "lora", "rouge1", 15)
+    assert score["difference"] == pytest.approx(-0.04, abs=1e-6) and score["high"] < 0
+    assert json.loads(out)["scores"][0]["difference"] == pytest.approx(0, abs=1e-6)
+    _, page, _ = bench("diff", "HEAD", "--format", "markdown")
+    assert "#### On slices" in page and "on long" in page
+
+
 def test_one_knob_shows_its_variant_alone(turned: Any, bench: Bench) -> None:
     code, out, err = bench("diff", "HEAD~1", "--format", "json")
     assert (code, err) == (0, "")

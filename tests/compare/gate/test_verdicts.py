@@ -37,6 +37,59 @@ def test_a_planted_drop_of_three_points_fails(project: Any, bench: Bench) -> Non
     assert "rouge1" in line
 
 
+@pytest.fixture
+def sliced(project: Any) -> Any:
+    """A study that declares its first fifteen dialogues as a slice, and judges the primary column there too."""
+    project.slices = {"long": [f"d{k}" for k in range(15)]}
+    project.params["report"]["slices"] = ["long"]
+    project.params["gate"] = {
+        "metrics": {"rouge1": {}, "rouge1@long": {}},
+        "training_sd": {"rouge1": 0.01, "rouge1@long": 0.01},
+    }
+    project.commit()
+    return project
+
+
+def hide_a_loss(project: Any, points: float = 4.0) -> None:
+    """Lower the slice's values and raise the others, so that the mean of all stays where it was."""
+    values = project.values["lora"]["rouge1"]
+    values[:15] -= points / 100
+    values[15:] += points / 100 * 15 / 45
+
+
+def test_a_loss_on_a_slice_that_the_mean_hides_fails(sliced: Any, bench: Bench) -> None:
+    hide_a_loss(sliced)
+    sliced.write()
+    code, out, _ = bench("gate", "--against", "HEAD", "--variant", "lora")
+    words = {line.split()[1]: line for line in out.splitlines() if line.startswith("lora") and "rouge1" in line}
+    assert code == 1
+    assert "FAIL" in words["rouge1@long"] and "PASS" in words["rouge1"]
+
+
+def test_what_was_said_of_all_dialogues_says_nothing_of_a_slice(sliced: Any, bench: Bench) -> None:
+    sliced.params["gate"]["training_sd"] = {"*": 0.01}
+    sliced.commit()
+    hide_a_loss(sliced)
+    sliced.write()
+    code, out, _ = bench("gate", "--against", "HEAD", "--variant", "lora")
+    assert code == 0 and "between these two trainings worse by at least" in out
+
+
+def test_a_slice_that_the_report_lacks_is_said(sliced: Any, bench: Bench, refused: Refused) -> None:
+    sliced.params["gate"]["metrics"]["rouge1@short"] = {}
+    sliced.write()
+    refused(
+        bench("gate", "--against", "HEAD"),
+        "has no slice 'short' (its slices: long); name it in params.yaml, report.slices",
+    )
+
+
+def test_a_broken_slice_is_said(sliced: Any, bench: Bench, refused: Refused) -> None:
+    sliced.slices = {"long": ["d0", "nobody"]}
+    sliced.write()
+    refused(bench("gate", "--against", "HEAD"), "dialogues_of.long: must list dialogues of scores.csv")
+
+
 def test_two_trainings_of_unknown_spread_do_not_fail(project: Any, bench: Bench) -> None:
     project.params["gate"] = {}
     project.commit()
