@@ -225,7 +225,9 @@ def with_adapter(start: Loaded, adapter: dict[str, Any], where: str = "adapter")
     fetched = next((key for key in FETCHING if key in settings), None)
     if fetched:
         raise UserError(f"params.yaml: {where}.{fetched}: peft would fetch or run what it names; remove it.")
-    architecture = architectures.of(start.model)
+    architecture, shape = architectures.of(start.model), start.model.config
+    if kind == "PREFIX_TUNING" and (width := getattr(shape, "d_kv", None)):  # T5's heads need not share out d_model
+        settings.setdefault("token_dim", int(width * shape.num_heads))
     try:
         config = known[kind](task_type=architecture.peft_task, **settings)
         whole = merged(start)

@@ -67,6 +67,14 @@ def test_what_is_saved_is_what_is_loaded(kind: str, workdir: Path) -> None:
     assert counts[1] > 0 and (counts[0] == counts[1] or (kind == "P_TUNING" and counts[0] > counts[1]))
 
 
+def test_prefixes_fit_heads_that_do_not_share_out_the_model_s_width(workdir: Path) -> None:
+    """FLAN-T5-small has 6 heads of 64 numbers in states of 512; peft by itself divides 512 by 6."""
+    loaded = tuned(ADAPTERS["PREFIX_TUNING"], num_heads=3, d_kv=8)
+    assert loaded.model.get_base_model().config.d_model % 3
+    assert torch.allclose(logits(models.load("first", "cpu")), logits(loaded), atol=1e-5)
+    assert (logits(loaded) - logits(models.load("base", "cpu"))).abs().max() > 1e-3
+
+
 @pytest.mark.parametrize("kind", [kind for kind in ADAPTERS if kind not in PROMPTS])
 @pytest.mark.parametrize("tied", [False, True])
 def test_a_second_adapter_starts_where_the_first_stands(kind: str, tied: bool, workdir: Path) -> None:
