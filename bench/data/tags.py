@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 from bench.core.blocks import TagConfig
 from bench.core.schema import Example
-
-WORD = re.compile(r"\w+(?:['’]\w+)*")
+from bench.data.texts import words
 
 
 def tagged(examples: Sequence[Example], tags: Mapping[str, TagConfig]) -> list[Example]:
@@ -23,8 +21,8 @@ def tagged(examples: Sequence[Example], tags: Mapping[str, TagConfig]) -> list[E
 def _fits(source: str, config: TagConfig) -> bool:
     if config.turns is not None:
         return sum(bool(line.strip()) for line in source.split("\n")) >= config.turns
-    words = WORD.findall(source.casefold())
+    own = words(source.casefold())
     if config.length is not None:
-        return len(words) >= config.length
+        return len(own) >= config.length
     wanted = set(config.words or ())
-    return sum(word in wanted for word in words) >= config.at_least
+    return sum(word in wanted for word in own) >= config.at_least

@@ -7,18 +7,16 @@ each draw against the others of its dialogue, averaged; it needs sacrebleu.
 from __future__ import annotations
 
 import importlib.util
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
 from bench.core.schema import ScoreRow, Strict, UserError
+from bench.data.texts import words
 from bench.metrics import SAMPLED, Column, ScoreContext
 
 PARTIAL = True  # of what wrote one summary a dialogue nothing can be said
 EXAMPLES: tuple[dict[str, Any], ...] = ()  # is about several summaries: closed forms in tests/metrics/test_diversity.py
-
-_WORD = re.compile(r"\w+(?:['’]\w+)*")
 
 
 class Config(Strict):
@@ -86,8 +84,8 @@ def _drawn(context: ScoreContext) -> dict[str, dict[str, list[str]]]:
 
 def distinct(texts: Sequence[str], n: int) -> float:
     """Return the share of n-grams over all texts that are different ones; 0 where there are none."""
-    words = [_WORD.findall(text.lower()) for text in texts]
-    grams = [gram for text in words for gram in zip(*(text[i:] for i in range(n)), strict=False)]
+    found = [words(text) for text in texts]
+    grams = [gram for text in found for gram in zip(*(text[i:] for i in range(n)), strict=False)]
     return len(set(grams)) / len(grams) if grams else 0.0
 
 

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from bench.classifiers import loading
 from bench.core.schema import ScoreRow, Strict
-from bench.data import sentences
+from bench.data import texts
 from bench.metrics import Column, ScoreContext
 
 EXAMPLES: tuple[dict[str, Any], ...] = ()  # needs a classifier: tests/metrics/test_entailment.py holds it against loops
@@ -62,7 +62,7 @@ def signature(config: Config, context: ScoreContext) -> dict[str, str]:
     """State the classifier with its weights, its labels, and what is held against what."""
     identity = context.classifier(config.checkpoint).identity
     less = f"-P({config.contradiction})" if config.contradiction else ""
-    what = f"P({config.entailment}){less}|premise:{config.turns or 'all'} turns|{config.of}|{sentences.SPLITTER}"
+    what = f"P({config.entailment}){less}|premise:{config.turns or 'all'} turns|{config.of}|{texts.SPLITTER}"
     return {"entailment": f"entailment|bench-entailment-1|{identity}|{what}"}
 
 
@@ -72,7 +72,7 @@ def score(config: Config, context: ScoreContext) -> list[ScoreRow]:
     greedy = [row for row in context.predictions if row.output == "greedy"]
     asked: list[tuple[int, int, str, str]] = []  # row, sentence, premise, hypothesis
     for k, row in enumerate(greedy):
-        said = sentences.split(row.text) if config.of == "sentences" else [row.text]
+        said = texts.sentences(row.text) if config.of == "sentences" else [row.text]
         pieces = premises(context.example(row.id).source, config.turns)
         asked += [(k, i, piece, each) for i, each in enumerate(said) if each.strip() for piece in pieces]
     chances = loading.softmax(classifier.pair_logits([(premise, said) for *_, premise, said in asked]))

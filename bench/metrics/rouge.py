@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from bench.core.schema import Example, ScoreRow, Strict
-from bench.data import sentences
+from bench.data import texts
 from bench.metrics import Column, ScoreContext
 
 # Where a word may be any letters (`tokenizer: unicode`): those of scripts that set no spaces count one by one.
@@ -145,7 +145,7 @@ def signature(config: Config, context: ScoreContext) -> dict[str, str]:
     count = "-".join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))
     stem = f"nltk-porter-{metadata.version('nltk')}" if config.stems else "none"
     head = f"rouge_score-{metadata.version('rouge_score')}|{f'tok:{UNICODE}|' if config.tokenizer == 'unicode' else ''}stem:{stem}"
-    splitter = sentences.WIDE_SPLITTER if config.tokenizer == "unicode" else sentences.SPLITTER
+    splitter = texts.WIDE_SPLITTER if config.tokenizer == "unicode" else texts.SPLITTER
     tail = f"refs:{count},{config.references}"
     return {key: f"{key}|{head}|{f'lsum:{splitter}|' if key == 'rougeLsum' else ''}{tail}" for key in config.types}
 
@@ -183,8 +183,8 @@ def rouge_rows(
     pair = _pair_scorer(config)
     combine: Callable[[list[float]], float] = max if config.references == "max" else statistics.fmean
     rows = []
-    for text, texts in zip(predictions, references, strict=True):
-        pairs = [pair(reference, text) for reference in (texts[:1] if config.references == "first" else texts)]
+    for text, several in zip(predictions, references, strict=True):
+        pairs = [pair(reference, text) for reference in (several[:1] if config.references == "first" else several)]
         rows.append({key: float(combine([values[key] for values in pairs])) for key in config.types})
     return rows
 
@@ -236,7 +236,7 @@ def _pair_scorer(config: Config) -> Callable[[str, str], dict[str, float]]:
             return list(tokenize.tokenize(text, Stemmer if config.stems else None))
         return [Stemmer.stem(word) if len(word) > 3 else word for word in words(text)] if config.stems else words(text)
 
-    split = sentences.split_wide if config.tokenizer == "unicode" else sentences.split
+    split = texts.wide_sentences if config.tokenizer == "unicode" else texts.sentences
     tokens = functools.cache(tokenised)
     by_sentence = functools.cache(lambda text: [tokens(sentence) for sentence in split(text)])
     ngrams = functools.cache(lambda text, n: rouge_scorer._create_ngrams(tokens(text), n))

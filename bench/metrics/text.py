@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from bench.core.schema import Example, Prediction, ScoreRow, Strict
+from bench.data.texts import words
 from bench.metrics import Column
 
 if TYPE_CHECKING:
@@ -39,8 +39,6 @@ EXAMPLES: tuple[dict[str, Any], ...] = (
         "values": {"words": 0, "empty": 1, "copy_rate": 0, "repetition": 0, "length_ratio": 0, "identical": 0},
     },
 )
-
-_WORD = re.compile(r"\w+(?:['’]\w+)*")
 
 
 class Config(Strict):
@@ -87,24 +85,19 @@ def score(config: Config, context: ScoreContext) -> list[ScoreRow]:
 
 def _surface(prediction: Prediction, example: Example) -> dict[str, float]:
     """The facts that one prediction and its example give."""
-    words, source = _words(prediction.text), _words(example.source)
-    pairs, triples = _ngrams(words, 2), _ngrams(words, 3)
+    own, source = words(prediction.text), words(example.source)
+    pairs, triples = _ngrams(own, 2), _ngrams(own, 3)
     known = set(_ngrams(source, 2))
-    reference = sum(len(_words(text)) for text in example.references) / len(example.references)
+    reference = sum(len(words(text)) for text in example.references) / len(example.references)
     return {
-        "words": float(len(words)),
-        "length_ratio": len(words) / max(reference, 1.0),
+        "words": float(len(own)),
+        "length_ratio": len(own) / max(reference, 1.0),
         "hit_limit": float(prediction.hit_limit),
         "source_truncated": float(prediction.source_truncated),
         "empty": float(not prediction.text.strip()),
         "copy_rate": sum(pair in known for pair in pairs) / max(len(pairs), 1),
         "repetition": 1 - len(set(triples)) / len(triples) if triples else 0.0,
     }
-
-
-def _words(text: str) -> list[str]:
-    """Lower-case words: letters, digits and inner apostrophes, punctuation and markers' signs left out."""
-    return _WORD.findall(text.lower())
 
 
 def _ngrams(words: list[str], n: int) -> list[tuple[str, ...]]:

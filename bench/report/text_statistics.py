@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from statistics import fmean
@@ -11,10 +10,10 @@ from statistics import fmean
 import numpy as np
 
 from bench import stats
+from bench.data import texts
 from bench.report.inputs import Study
 
 COLLAPSE = 0.9  # share of dialogues with one and the same summary (or none) from which on a model says nothing
-_WORD = re.compile(r"\w+(?:['’]\w+)*")
 
 
 def greedy(study: Study, system: str) -> list[tuple[str, str]]:
@@ -104,7 +103,7 @@ def reward_and_words(
         rewards.append({study.dialogues[k]: float(value) for k, value in means})
         counts: dict[str, list[int]] = {}
         for dialogue, text in greedy(study, system):
-            counts.setdefault(dialogue, []).append(len(_WORD.findall(text)))
+            counts.setdefault(dialogue, []).append(len(texts.words(text)))
         words.append({dialogue: fmean(some) for dialogue, some in counts.items()})
     shared = [d for d in study.dialogues if all(d in known for known in (*rewards, *words))]
     pairs = {

@@ -13,7 +13,7 @@ from bench import config, generation
 from bench.core import parameters, paths, storage
 from bench.core.blocks import TextConfig
 from bench.core.schema import Example, Prediction
-from bench.data import sentences
+from bench.data import texts
 from bench.evaluation import scoring
 from bench.metrics import ScoreContext, kl, rouge, text, toxicity
 
@@ -108,7 +108,7 @@ def test_a_chat_template_is_another_prompt() -> None:
 
 @pytest.mark.parametrize(
     ("module", "name", "keys"),
-    [(generation, "VERSION", WRITTEN | SAMPLES), (sentences, "SPLITTER", {"rougeLsum"})],
+    [(generation, "VERSION", WRITTEN | SAMPLES), (texts, "SPLITTER", {"rougeLsum"})],
 )
 def test_the_version_of_an_implementation_is_in_it(
     params: Params, monkeypatch: pytest.MonkeyPatch, module: Any, name: str, keys: set[str]

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from bench.core.blocks import GenerationConfig, TextConfig
 from bench.core.schema import Example, Prediction
-from bench.data import sentences
+from bench.data import texts
 from bench.metrics import ScoreContext, rouge
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -87,11 +87,11 @@ def test_equals_rouge_score_on_random_text(stemmer):
 
     config = rouge.Config(types=("rouge1", "rouge2", "rouge3", "rougeL", "rougeLsum"), stemmer=stemmer)
     scorer, rng = RougeScorer(list(config.types), use_stemmer=stemmer), random.Random(1)
-    texts = ["\ud800 \u2028", *(" ".join(rng.choices(VOCABULARY, k=rng.randrange(40))) for _ in range(119))]
-    pairs = list(zip(texts, texts[::-1], strict=True)) + [(text, text) for text in texts[:10]]
+    random_texts = ["\ud800 \u2028", *(" ".join(rng.choices(VOCABULARY, k=rng.randrange(40))) for _ in range(119))]
+    pairs = list(zip(random_texts, random_texts[::-1], strict=True)) + [(text, text) for text in random_texts[:10]]
     ours = rouge.rouge_rows([p for _, p in pairs], [[r] for r, _ in pairs], config)
     for (reference, prediction), row in zip(pairs, ours, strict=True):
-        theirs = scorer.score(*("\n".join(sentences.split(text)) for text in (reference, prediction)))
+        theirs = scorer.score(*("\n".join(texts.sentences(text)) for text in (reference, prediction)))
         assert row == {key: value.fmeasure for key, value in theirs.items()}
         plain = scorer.score(reference, prediction)
         assert all(row[key] == plain[key].fmeasure for key in ("rouge1", "rouge2", "rouge3", "rougeL"))
@@ -113,7 +113,7 @@ def test_several_references():
 def test_any_text_gives_a_share(tokenizer, text, references):
     (row,) = rouge.rouge_rows([text], [references], rouge.Config(tokenizer=tokenizer))
     assert all(0 <= value <= 1 for value in row.values())
-    assert "".join("".join(sentences.split(text)).split()) == "".join(text.split())  # splitting loses no letter
+    assert "".join("".join(texts.sentences(text)).split()) == "".join(text.split())  # splitting loses no letter
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_any_text_gives_a_share(tokenizer, text, references):
     ],
 )
 def test_sentences(text, expected):
-    assert sentences.split(text) == expected
+    assert texts.sentences(text) == expected
 
 
 def dialogsum():
@@ -164,9 +164,9 @@ def test_bart_on_dialogsum(mode, expected):
 
 
 def test_cutting_at_every_point_gives_the_published_lsum(monkeypatch):
-    texts, references = dialogsum()
-    monkeypatch.setattr(sentences, "split", lambda text: text.replace(". ", ".\n").split("\n"))
-    rows = rouge.rouge_rows(texts, references, rouge.Config(types=("rougeLsum",), references="first"))
+    summaries, references = dialogsum()
+    monkeypatch.setattr(texts, "sentences", lambda text: text.replace(". ", ".\n").split("\n"))
+    rows = rouge.rouge_rows(summaries, references, rouge.Config(types=("rougeLsum",), references="first"))
     assert 100 * statistics.fmean(row["rougeLsum"] for row in rows) == pytest.approx(41.56, abs=0.005)
 
 
@@ -183,7 +183,7 @@ def test_columns_and_signature():
     assert rouge.signature(other, context(["a"], [("a", "b")])) == {
         "rougeL": "rougeL|rouge_score-0.1.2|stem:none|refs:2,max"
     }
-    assert f"|lsum:{sentences.SPLITTER}|" in rouge.signature(config, ours)["rougeLsum"]
+    assert f"|lsum:{texts.SPLITTER}|" in rouge.signature(config, ours)["rougeLsum"]
 
 
 @pytest.mark.parametrize("types", [[], ["rouge0"], ["rouge"], ["rouge1", "rouge1"], ["bleu"]])
@@ -266,5 +266,5 @@ def test_letters_that_english_does_not_have_make_a_difference_or_a_warning():
 
 
 def test_a_full_stop_of_another_script_ends_a_sentence():
-    assert sentences.split_wide("我去。你呢？好！") == ["我去。", "你呢？", "好！"]
-    assert sentences.split_wide("He left. She stayed.") == ["He left.", "She stayed."]
+    assert texts.wide_sentences("我去。你呢？好！") == ["我去。", "你呢？", "好！"]
+    assert texts.wide_sentences("He left. She stayed.") == ["He left.", "She stayed."]

@@ -1,4 +1,4 @@
-"""A text's sentences by a rule of our own: rouge_score wants them for R-Lsum, and nltk's need a download."""
+"""A text's words, and its sentences by a rule of our own: rouge_score wants them for R-Lsum, and nltk's need a download."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ WIDE_SPLITTER = "bench-sentences-2"
 _WIDE_END = re.compile(r"""([。！？]+["'”’」』）)\]]*)""")
 
 
-def split_wide(text: str) -> list[str]:
-    """Split as `split` does, and at 。！？ too, which need no space after them."""
-    return split(_WIDE_END.sub(r"\1\n", text))
+def wide_sentences(text: str) -> list[str]:
+    """Split as `sentences` does, and at 。！？ too, which need no space after them."""
+    return sentences(_WIDE_END.sub(r"\1\n", text))
 
 
-def split(text: str) -> list[str]:
+def sentences(text: str) -> list[str]:
     """Split `text` into sentences by the rule above."""
 
     def cut(match: re.Match[str]) -> str:
@@ -33,3 +33,11 @@ def split(text: str) -> list[str]:
     for text_of_line in text.splitlines():
         parts += _END.sub(cut, text_of_line).split("\n")
     return [part.strip() for part in parts if part.strip()]
+
+
+_WORD = re.compile(r"\w+(?:['’]\w+)*")
+
+
+def words(text: str) -> list[str]:
+    """List the words in lower case: letters, digits and inner apostrophes, without punctuation and markers' signs."""
+    return _WORD.findall(text.lower())
