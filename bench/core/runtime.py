@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gc
 import io
+import logging
 import os
 import platform
 import random
@@ -45,6 +46,7 @@ def quiet() -> None:
     # (docs/tried.md has what it brought).
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     warnings.filterwarnings("ignore")
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it tells whoever imports peft which kernels it lacks
 
 
 def prepare(compute: ComputeConfig, seed: int) -> str:
@@ -55,9 +57,9 @@ def prepare(compute: ComputeConfig, seed: int) -> str:
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     import torch
-    from transformers.utils import logging
+    from transformers.utils import logging as notices
 
-    logging.disable_progress_bar()  # a bar for each file of weights says nothing; the stages have their own
+    notices.disable_progress_bar()  # a bar for each file of weights says nothing; the stages have their own
     if compute.device == "cuda" and not torch.cuda.is_available():
         raise UserError(
             "params.yaml: compute.device: 'cuda' is asked for and torch sees no GPU; write 'auto' or 'cpu'."

@@ -7,7 +7,6 @@ weights are written out in float32 and the adapter is merged into those.
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import torch
@@ -87,7 +86,6 @@ def _layers(model: Any) -> list[tuple[Any, str, torch.nn.Linear]]:
 
 
 def _bitsandbytes() -> Any:
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it warns of kernels that it would fetch from the hub
     try:
         import bitsandbytes
     except ImportError:

@@ -170,7 +170,7 @@ def _slice_words(view: View) -> str:
 def _elsewhere(view: View) -> str:
     made = tables.elsewhere_table(view)
     note = (
-        "Greedy summaries of dialogues of another dataset by the same models, with the same prompt and limits: how far "
+        "Summaries of dialogues of another dataset by the same models, with the same prompts and limits: how far "
         "tuning carries over. No dialogue there stands in the data that was learnt from."
     )
     return section("On other datasets", made, note if made else "")
