@@ -151,6 +151,20 @@ def test_what_is_promised_of_a_report_is_what_its_page_says(text: str) -> None:
     assert f"covers in {coverage} or more of cases" in plain(text)
 
 
+def test_what_ppo_did_on_real_text_is_what_its_report_says() -> None:
+    followed, share = figures(
+        r"\| ppo ← full \| Toxicity \(reward\) \(%\) \|[^|]*\|[^|]*\| ([^|,]+), ([^|,]+) \|",
+        "dialogsum-small/report.md",
+    )
+    (judged,) = figures(
+        r"\| ppo ← full \| Toxicity \(judge\) \(%\) \|[^|]*\|[^|]*\| ([^|]+) \|", "dialogsum-small/report.md"
+    )
+    text = plain(README)
+    assert f"({followed}, {share}) and not the judge's ({judged})" in text
+    (verdict,) = figures(r"- `ppo` \(from `full`\): \*\*([^*:]+):", "dialogsum-small/report.md")
+    assert f"*{verdict}*, says the report" in text
+
+
 def test_how_many_summaries_are_wholly_right_is_the_report_s() -> None:
     found = json.loads(page("miniature/metrics.json"))["variants"]["full"]
     right, rouge = (f"{100 * found[key]['value']:.1f}" for key in ("wholly_right", "rouge1"))

@@ -71,6 +71,11 @@ def _check_graph(params: Params, name: str) -> None:
             raise UserError(f"{name}: variants.{variant}.init: '{block.init}' is a classifier; start from 'base'.")
         if block.init in params.variants and _kind(params.variants[block.init]) == "outputs":
             raise UserError(f"{name}: variants.{variant}.init: '{block.init}' has no model; start from 'base'.")
+        if block.init in params.variants and not methods.find(params.variants[block.init].method).OWN_DISTRIBUTION:
+            raise UserError(
+                f"{name}: variants.{variant}.init: '{block.init}' is the best of several samples, no model; start from "
+                f"'{params.variants[block.init].init}'."
+            )
         _check_teacher(params, variant, name)
         _check_seeds(block, f"{name}: variants.{variant}.seeds")
         if block.quantize is not None and getattr(block, "adapter", None) is None:

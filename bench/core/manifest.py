@@ -43,6 +43,14 @@ def read_manifest(name: str) -> dict[str, Any]:
     return own
 
 
+def stored(name: str) -> dict[str, Any]:
+    """Read the manifest of the weights that `name` stands for: its own, or where it is an alias its parent's."""
+    facts = read_manifest(name)
+    while facts["kind"] == "alias":
+        facts = _manifest(facts["parent"])
+    return facts
+
+
 def _manifest_path(name: str) -> Path:
     return model_path(name) / "manifest.json"
 

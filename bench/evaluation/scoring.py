@@ -161,7 +161,7 @@ def _decoding(params: Params, contexts: Sequence[ScoreContext], column: Column, 
     elif decoding.changed:
         how = ",".join(f"{key}{value:g}" for key, value in decoding.changed.items())
         how += f",seed{limits.seed}" if decoding.sampled else ""
-    if rounding := facts.get("quantize"):
+    if rounding := manifest.stored(variant).get("quantize"):
         how += f",{rounding['type']}{'-double' * rounding['double']}"
     # Each training may have drawn shots of its own.
     names = [variant] if on else [each.variant for each in contexts]

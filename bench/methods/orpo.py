@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from bench.core import paths, runtime, storage
+from bench.core.blocks import Prompt
 from bench.core.schema import UserError
 from bench.training.context import TrainContext
 from bench.training.settings import PreferenceConfig
@@ -30,6 +31,12 @@ def train(config: Config, context: TrainContext) -> dict[str, Any]:
     from bench.training.rewards import Reward
 
     disable_progress_bars()
+    if (
+        isinstance(context.text, Prompt) and context.text.examples
+    ):  # trl is given prompts as text, and cuts them by itself
+        raise UserError(
+            f"params.yaml: variants.{context.variant}.text.shots: 'orpo' shows none; write shots: 0 or 'dpo'."
+        )
     start = context.start()
     if not start.model.config.is_encoder_decoder:  # trl would make prompts of its own, without the chat's template
         raise UserError(

@@ -17,7 +17,7 @@ from bench.training.context import TrainContext
 from tests.lm import families
 from tests.methods.conftest import context as context  # a fixture
 
-bitsandbytes = pytest.importorskip("bitsandbytes")
+bitsandbytes = pytest.importorskip("bitsandbytes", reason="an extra: pip install bitsandbytes")
 
 # Dettmers et al. 2023, appendix E: the values of the NF4 data type.
 NF4 = [

@@ -178,6 +178,10 @@ def test_of_equals_the_first_is_the_best() -> None:
             r"variants\.few\.text: another system wrote its summaries",
         ),
         (
+            {"after": PLAIN | {"init": "best", "learns_from": "models/best"}},
+            r"variants\.after\.init: 'best' is the best of several samples, no model; start from 'two-shot'",
+        ),
+        (
             {"few": {"method": "best_of", "init": "base", "learns_from": "models/judge"}},
             "training must never see the judge|has no label",
         ),
