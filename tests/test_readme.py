@@ -70,7 +70,7 @@ def test_what_a_page_points_to_is_there(path: Path) -> None:
             assert anchor in [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles], anchor
     for name in re.findall(r"`((?:bench|tools|docs|tests|studies)/[a-z_/.]+\.(?:py|md|yaml|sbatch))`", prose):
         assert (ROOT / name).exists(), name
-    assert {"orpo", "sft", "ppo", "dpo", "none"} <= set(plugins.names("method"))
+    assert {"best_of", "sft", "ppo", "dpo", "none"} <= set(plugins.names("method"))
 
 
 @pytest.fixture(scope="module")

@@ -42,7 +42,7 @@ MODULES = [
 MODULES_IF = {
     "rouge:": ("absl", "click", "defusedxml", "nltk", "rouge_score", "six"),
     "source: profanity_check": ("joblib", "profanity_check", "scipy", "sklearn"),
-    "method: orpo": ("datasets", "trl"),
+    "engine: trl": ("datasets", "trl"),
 }
 VERSIONS = "torch transformers accelerate peft numpy tokenizers safetensors pydantic scikit-learn alt-profanity-check"
 HASHED = 1 << 20  # larger files count by size and time

@@ -174,17 +174,25 @@ def encode_source(tokenizer: PreTrainedTokenizerBase, source: str, text: TextCon
         if len(whole) <= text.max_source_tokens:
             return Encoded(whole, False, len(shots))
         if not shots:
-            break
+            return Encoded(prompt_ids(tokenizer, fitting(tokenizer, source, text), text), True, 0)
         shots.pop()
+
+
+def fitting(tokenizer: PreTrainedTokenizerBase, source: str, text: TextConfig) -> str:
+    """Return the dialogue without what has to be cut from its end for the prompt to fit."""
+    whole = prompt_ids(tokenizer, source, text)
+    if len(whole) <= text.max_source_tokens:
+        return source
     offsets = tokenizer(
         source, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True, verbose=False
     )["offset_mapping"]
     keep = text.max_source_tokens - (len(whole) - len(offsets))
     while keep > 0:
-        cut = prompt_ids(tokenizer, source[: offsets[keep - 1][1]], text)
-        if len(cut) <= text.max_source_tokens:
-            return Encoded(cut, True, 0)
-        keep -= len(cut) - text.max_source_tokens  # joining pieces can split a token at the seam
+        cut = source[: offsets[keep - 1][1]]
+        size = len(prompt_ids(tokenizer, cut, text))
+        if size <= text.max_source_tokens:
+            return cut
+        keep -= size - text.max_source_tokens  # joining pieces can split a token at the seam
     raise UserError(
         f"params.yaml: text.max_source_tokens: {text.max_source_tokens} tokens do not hold the prompt alone; raise it."
     )

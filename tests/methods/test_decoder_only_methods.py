@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 import shutil
 from collections.abc import Callable
@@ -15,8 +16,11 @@ from ruamel.yaml import YAML
 from transformers import BertConfig, BertForSequenceClassification
 
 from bench.core import paths, plugins, storage
+from bench.core.blocks import TextConfig
 from bench.core.schema import UserError
-from bench.lm import models
+from bench.lm import models, prompts
+from bench.methods.dpo import by_trl
+from bench.training import preferences
 from bench.training.context import TrainContext
 from tests.conftest import save_chat_tokenizer
 from tests.project import tiny
@@ -98,18 +102,72 @@ def test_dpo_starts_at_log_two_and_then_prefers_the_chosen(context: Make) -> Non
     assert sum(curve("dpo", "margin")[-3:]) > 0
 
 
-def test_orpo_is_refused(context: Make) -> None:
-    with pytest.raises(UserError, match="'orpo' trains encoder-decoders alone"):
-        train(context("orpo", learns_from="models/reward"), "orpo", optim=OPTIM, pairs=PAIRS)
+BY_TRL: dict[str, Any] = {"pairs": PAIRS, "engine": "trl", "beta": 0.5}
 
 
-def test_our_dpo_is_trl_s(context: Make, workdir: Path) -> None:
+@pytest.fixture
+def pairs(monkeypatch: pytest.MonkeyPatch, tiny_base: Path) -> list[preferences.Pair]:
+    """Five pairs of words, for trl reads texts: what a random model writes is not how its tokenizer would write it."""
+    tool, found = models.load("base", "cpu").tokenizer, []
+    for k, (good, bad) in enumerate(zip(("kind", "hello", "meets", "home", "park"), "abcde", strict=True)):
+        ids = [
+            tuple(prompts.encode_target(tool, text, TextConfig()))
+            for text in (f"{good} friend", f"you {bad} idiot {bad}")
+        ]
+        texts = {"chosen": f"{good} friend", "rejected": f"you {bad} idiot {bad}"}
+        found.append(
+            preferences.Pair(
+                id=str(k), source=f"{bad} hello", chosen_ids=ids[0], rejected_ids=ids[1], chosen_reward=1.0,
+                rejected_reward=0.0, **texts,
+            )
+        )  # fmt: skip
+    monkeypatch.setattr(preferences, "sample", lambda *_: found)
+    return found
+
+
+@pytest.mark.parametrize("kind", ["sigmoid", "ipo", "length_normalised"])
+def test_trl_s_trainer_takes_the_same_steps(context: Make, pairs: list[preferences.Pair], kind: str) -> None:
+    """All pairs in one batch, so that their order does not matter: the same losses, step by step."""
+    optim = {"learning_rate": 1e-3, "batch_size": len(pairs), "steps": 4}
+    for name, engine in (("ours", "ours"), ("theirs", "trl")):
+        # trl tokenises prompt and summary as one text: a line's end keeps the first word of the summary by itself.
+        text = TextConfig(prompt="{source}\nSummary:\n")
+        ctx = dataclasses.replace(context(name, learns_from="models/reward"), text=text)
+        train(ctx, "dpo", optim=optim, **BY_TRL | {"engine": engine, "loss": kind})
+    assert curve("theirs", "loss") == pytest.approx(curve("ours", "loss"), abs=2e-4)
+    assert curve("theirs", "accuracy") == curve("ours", "accuracy")
+    assert curve("ours", "loss")[-1] < curve("ours", "loss")[0]
+
+
+def test_trl_s_trainer_ends_on_a_loss_that_is_not_finite(
+    context: Make, pairs: list[preferences.Pair], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trl import DPOTrainer
+
+    real = DPOTrainer.compute_loss
+    monkeypatch.setattr(DPOTrainer, "compute_loss", lambda self, *a, **k: real(self, *a, **k) * float("nan"))
+    with pytest.raises(UserError, match=r"variants\.dpo: the loss became nan at step 1; "):
+        train(context("dpo", learns_from="models/reward"), "dpo", optim=OPTIM, **BY_TRL)
+    assert not paths.model_path("dpo").exists()
+
+
+def test_what_trl_cannot_do_is_said(context: Make, pairs: list[preferences.Pair]) -> None:
+    with pytest.raises(ValueError, match="trl's DPOTrainer has no loss 'kto'; write engine: ours"):
+        train(context("dpo", learns_from="models/reward"), "dpo", optim=OPTIM, **BY_TRL | {"loss": "kto"})
+    asked = dataclasses.replace(context("dpo", learns_from="models/reward"), text=TextConfig(chat=True))
+    with pytest.raises(UserError, match=r"variants\.dpo\.engine: trl is given plain prompts without shots"):
+        train(asked, "dpo", optim=OPTIM, **BY_TRL)
+
+
+@pytest.mark.parametrize("kind", ["sigmoid", "ipo", "length_normalised"])
+def test_our_dpo_is_trl_s(context: Make, workdir: Path, kind: str) -> None:
     """The loss of one batch, policy and reference apart, by trl's own trainer."""
     trl = pytest.importorskip("trl.trainer.dpo_trainer", reason="trl has no DPOTrainer where it is looked for")
     from datasets import Dataset
     from trl import DPOConfig
 
-    from bench.methods.dpo import loss
+    from bench.methods.dpo import losses
+    from bench.methods.dpo import trainer as dpo
 
     ctx = context("dpo")
     start = ctx.start()
@@ -118,29 +176,41 @@ def test_our_dpo_is_trl_s(context: Make, workdir: Path) -> None:
     for parameter in policy.parameters():
         parameter.data += 0.02 * torch.randn_like(parameter)
     rows = [
-        {"input_ids": [0, *range(40, 40 + 3 * i)], "chosen": [70, 71, i, 2], "rejected": [80 + i, *[90] * i, 2]}
+        {"input_ids": [0, *range(40, 40 + 3 * i)], "summaries": [[70, 71, i, 2], [80 + i, *[90] * i, 2]]}
         for i in range(1, 5)
     ]
-    collate = loss.preference_collator(2)
+    collate = dpo.preference_collator(2)
     inputs = collate([row | {"reference": (0.0, 0.0)} for row in rows])
     with torch.no_grad():
-        ours, theirs = loss.pair_logprobs(policy, inputs), loss.pair_logprobs(start.model, inputs)
-    expected, _ = loss.dpo_loss(ours[:, 0], ours[:, 1], theirs[:, 0], theirs[:, 1], beta=0.3)
+        (ours, lengths), (theirs, _) = (dpo.summary_logprobs(model, inputs) for model in (policy, start.model))
+    expected, _ = losses.LOSSES[kind](losses.Pairs(ours, theirs, lengths), 0.3, 0.0, torch.zeros(()))
     tool = trl.DPOTrainer(
         model=policy,
         ref_model=start.model,
-        args=DPOConfig(output_dir="trl", beta=0.3, use_cpu=True, bf16=False, report_to=[], disable_dropout=True),
+        args=DPOConfig(
+            output_dir="trl",
+            beta=0.3,
+            loss_type=[by_trl.CALLED[kind]],
+            use_cpu=True,
+            bf16=False,
+            report_to=[],
+            disable_dropout=True,
+        ),
         train_dataset=Dataset.from_list([{"prompt": "a", "chosen": "b", "rejected": "c"}]),
         processing_class=start.tokenizer,
     )
     batch = tool.data_collator(
-        [{"prompt_ids": row["input_ids"], "chosen_ids": row["chosen"], "rejected_ids": row["rejected"]} for row in rows]
+        [
+            {"prompt_ids": row["input_ids"], "chosen_ids": row["summaries"][0], "rejected_ids": row["summaries"][1]}
+            for row in rows
+        ]
     )
     tool.model.eval()
     with torch.no_grad():
         loss = tool.compute_loss(tool.model, batch)
     assert float(expected.mean()) == pytest.approx(float(loss), abs=1e-5)
-    assert abs(float(loss) - math.log(2)) > 1e-3, "policy and reference must differ for the test to say anything"
+    start_of = {"ipo": (1 / 0.6) ** 2}.get(kind, math.log(2))
+    assert abs(float(loss) - start_of) > 1e-4, "policy and reference must differ for the test to say anything"
 
 
 def test_a_study_of_a_decoder_only_base_runs_to_its_report(workdir: Path, decoder_templates: dict[str, Path]) -> None:

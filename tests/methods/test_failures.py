@@ -53,19 +53,6 @@ def test_a_loss_that_is_not_finite_ends_the_training(
     assert not ctx.out.exists()
 
 
-def test_a_trainer_that_is_not_ours_ends_on_a_loss_that_is_not_finite(
-    context: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from trl.experimental.orpo import ORPOTrainer
-
-    real = ORPOTrainer.compute_loss
-    monkeypatch.setattr(ORPOTrainer, "compute_loss", lambda self, *a, **k: real(self, *a, **k) * float("nan"))
-    ctx = context("orpo", learns_from="models/reward")
-    with pytest.raises(UserError, match=r"variants\.orpo: the loss became nan at step 1; "):
-        train(ctx, "orpo", optim=OPTIM, pairs=PAIRS)
-    assert not ctx.out.exists()
-
-
 def test_ppo_ends_on_a_loss_that_is_not_finite(context: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     real = Learner._gradients
     monkeypatch.setattr(Learner, "_gradients", lambda *a: real(*a) | {"loss": float("nan")})

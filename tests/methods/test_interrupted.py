@@ -23,7 +23,8 @@ CASES = {
     "dpo": ("dpo", "models/reward", {"optim": OPTIM, "pairs": PAIRS, "adapter": LORA}),
     "ppo": ("ppo", "models/reward", PPO),
     "ppo-adapter": ("ppo", "models/reward", PPO | {"adapter": LORA}),
-    "orpo": ("orpo", "models/reward", {"optim": OPTIM, "pairs": PAIRS}),
+    "orpo": ("dpo", "models/reward", {"optim": OPTIM, "pairs": PAIRS, "loss": "orpo"}),
+    "kto": ("dpo", "models/reward", {"optim": OPTIM, "pairs": PAIRS, "loss": "kto"}),
 }
 
 

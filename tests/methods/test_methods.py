@@ -157,22 +157,22 @@ def test_ppo_raises_the_reward(context: Make) -> None:
     assert sum(reward[-5:]) > sum(reward[:5])
 
 
-@pytest.mark.parametrize("method", ["dpo", "orpo"])
-def test_preference_methods_prefer_the_chosen(context: Make, method: str) -> None:
-    from bench.methods.dpo import loss
+@pytest.mark.parametrize("kind", ["sigmoid", "length_normalised", "ipo", "simpo", "orpo", "kto"])
+def test_every_loss_of_pairs_comes_to_prefer_the_chosen(context: Make, kind: str) -> None:
+    from bench.methods.dpo import trainer as dpo
     from bench.training import preferences
 
-    ctx = context(method, learns_from="models/reward")
-    record = train(ctx, method, optim=OPTIM | {"steps": 15}, pairs=PAIRS, beta=0.5)
+    ctx = context(kind, learns_from="models/reward")
+    record = train(ctx, "dpo", optim=OPTIM | {"steps": 15}, pairs=PAIRS, beta=0.5, loss=kind)
     assert record["facts"]["pairs"] > 0
     pairs = storage.read_rows(ctx.out / "pairs.jsonl", preferences.Pair)
     assert all(pair.chosen_reward > pair.rejected_reward for pair in pairs)
 
     def margin(name: str) -> float:
-        rows = loss.preference_rows(models.load(name, "cpu"), pairs, ctx.text, 4)
+        rows = dpo.preference_rows(models.load(name, "cpu"), pairs, ctx.text, 4)
         return sum(row["reference"][0] - row["reference"][1] for row in rows)
 
-    assert margin(method) > margin("base")
+    assert margin(kind) > margin("base")
 
 
 def test_dpo_starts_at_log_two(context: Make) -> None:

@@ -1,4 +1,4 @@
-"""Direct preference optimisation (Rafailov et al. 2023) on pairs its own start wrote.
+"""Direct preference optimisation (Rafailov et al. 2023), and its kin by other losses, on pairs its own start wrote.
 
 The start samples summaries, the classifier named by `learns_from` ranks them. The reference's log-probabilities are
 computed once before training, so that no second model is held. Dropout is off: step 0 has loss log 2 exactly.
@@ -6,7 +6,9 @@ computed once before training, so that no second model is held. Dropout is off: 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
 
 from bench.core import paths, runtime, storage
 from bench.training.context import TrainContext
@@ -16,13 +18,30 @@ LEARNS_FROM = "reward"
 
 
 class Config(PreferenceConfig):
-    """`beta` holds the policy near its start: the larger, the nearer."""
+    """`loss` is one of losses.py. `beta` holds the policy near its start: the larger, the nearer; in `orpo` it weighs the odds
+    ratio against the cross-entropy, in `simpo` it scales log-probabilities (2 is usual) and `gamma` is the margin asked for.
+
+    With `engine: trl` trl's own DPOTrainer trains a decoder-only base.
+    """
+
+    loss: Literal["sigmoid", "length_normalised", "ipo", "simpo", "orpo", "kto"] = "sigmoid"
+    gamma: float = Field(0.0, ge=0)
+    engine: Literal["ours", "trl"] = "ours"
+
+    @model_validator(mode="after")
+    def _together(self) -> Config:
+        if self.gamma and self.loss != "simpo":
+            raise ValueError("'gamma' is a margin of 'simpo' alone; remove it")
+        if self.engine == "trl" and self.loss not in ("sigmoid", "length_normalised", "ipo"):
+            raise ValueError(f"trl's DPOTrainer has no loss '{self.loss}'; write engine: ours")
+        return self
 
 
 def train(config: Config, context: TrainContext) -> dict[str, Any]:
     """Sample pairs, train, save; the pairs stay beside the weights as `pairs.jsonl`. Returns the manifest."""
     from bench.lm import models
-    from bench.methods.dpo.loss import PreferenceTrainer, preference_collator, preference_rows
+    from bench.methods.dpo import by_trl
+    from bench.methods.dpo.trainer import PreferenceTrainer, preference_collator, preference_rows
     from bench.training import preferences
     from bench.training.rewards import Reward
     from bench.training.trainer import fit
@@ -30,18 +49,24 @@ def train(config: Config, context: TrainContext) -> dict[str, Any]:
     start = context.start()
     with context.meter.timed("sampling"):
         pairs = preferences.sample(context, start, Reward.of(context, config.reward), config.pairs)
-    rows = preference_rows(start, pairs, context.text, config.optim.batch_size, context.compute.precision)
-    runtime.set_seed(context.seed)  # a run that goes on after a crash has not sampled before
-    loaded = models.trainable(start, config.adapter)
-    curve = fit(
-        loaded,
-        rows,
-        config.optim,
-        context,
-        preference_collator(int(loaded.tokenizer.pad_token_id)),
-        trainer_class=PreferenceTrainer,
-        beta=config.beta,
-    )
+    if config.engine == "trl":
+        loaded, curve = by_trl.train(config, context, start, pairs)
+    else:
+        size, precision = config.optim.batch_size, context.compute.precision
+        rows = preference_rows(start, pairs, context.text, size, precision, config.loss)
+        runtime.set_seed(context.seed)  # a run that goes on after a crash has not sampled before
+        loaded = models.trainable(start, config.adapter)
+        curve = fit(
+            loaded,
+            rows,
+            config.optim,
+            context,
+            preference_collator(int(loaded.tokenizer.pad_token_id)),
+            trainer_class=PreferenceTrainer,
+            loss=config.loss,
+            beta=config.beta,
+            gamma=config.gamma,
+        )
     facts = {"pairs": len(pairs), **{f"last_{key}": value for key, value in curve[-1].items()}}
     record = models.save(loaded, context.variant, config.method, facts)
     storage.write_rows(context.out / "pairs.jsonl", pairs)
