@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
@@ -154,6 +155,35 @@ def test_what_params_leave_to_a_default_is_among_the_settings() -> None:
     settings = graph.stages(params)[graph.inputs_path("train", "full")].settings
     assert settings["variant"]["optim"]["weight_decay"] == 0.0 and settings["text"]["chat"] is False
     assert "save_seconds" not in settings["compute"]  # when states are saved changes no result
+
+
+def test_a_decoding_or_a_prompt_is_of_the_variants_that_have_it() -> None:
+    raw = YAML(typ="safe").load((ROOT / "studies" / "miniature.yaml").read_text())
+    before = graph.stages(config.parse(raw))
+
+    def stale(**changes: Any) -> set[str]:
+        after = graph.stages(config.parse(raw | changes))
+        moved = {path for path in before if before[path].settings != after[path].settings}
+        return {path.relative_to(graph.STAGES).with_suffix("").as_posix() for path in moved}
+
+    beams = {"decodings": {"beams": {"num_beams": 2}}}
+    assert stale(generation=raw["generation"] | beams) == {"check", "report"}, "nobody writes by it"
+    lora = raw["variants"] | {"lora": raw["variants"]["lora"] | {"decoding": "beams"}}
+    found = stale(generation=raw["generation"] | beams, variants=lora)
+    assert found == {"check", "report", "generate/lora", "score/lora"}, "no training depends on it"
+    full = raw["variants"] | {"full": raw["variants"]["full"] | {"text": {"prompt": "x {source}"}}}
+    heirs = {"full", *(name for name, block in raw["variants"].items() if block["init"] == "full")}
+    assert len(heirs) > 1, "what starts from it is asked the same"
+    of_each = {f"{stage}/{name}" for stage in ("train", "generate", "score") for name in heirs}
+    assert stale(variants=full) == {"check", "report"} | of_each
+
+
+def test_whatever_asks_a_checkpoint_waits_for_all_of_them() -> None:
+    """A metric may name any; DVC knows the three that every study has."""
+    blocks = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
+    assert "checked/checkpoints/${key}.json" in blocks["checkpoint"]["do"]["outs"]
+    for name in ("check", "score", "transfer", "yardsticks"):
+        assert "checked/checkpoints" in blocks[name].get("do", blocks[name])["deps"], name
 
 
 def test_every_stage_of_the_graph_has_its_file() -> None:
