@@ -25,9 +25,13 @@ class Summary(Strict):
 
 
 def score_rows(study: Study) -> list[dict[str, Any]]:
-    """Build the rows of scores.csv: one a system, example, kind of output, draw and seed, with every value it was given."""
+    """Build the rows of scores.csv: one a system, example, kind of output, draw and seed, with every value it was given.
+
+    A column that no system has is left out.
+    """
     merged: dict[tuple[str, str, str, int, int | None], dict[str, Any]] = {}
-    keys = list(dict.fromkeys(key.removesuffix(SAMPLED) for key in study.columns))
+    there = {key for scores in study.systems.values() for key in scores.columns}
+    keys = list(dict.fromkeys(key.removesuffix(SAMPLED) for key in study.columns if key in there))
     several = any(block.seeds for block in study.params.variants.values())
     dialogue_of = {example.id: example.dialogue_id for example in study.examples}
     for system, scores in study.systems.items():
