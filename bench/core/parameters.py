@@ -29,7 +29,8 @@ class ReportConfig(Strict):
     """What the report claims and shows. `texts: false` keeps every dialogue and summary out of it (licences).
 
     `claims` is the chance of any false claim among the verdicts, and among the readings of a table, where nothing changed.
-    `slices` are tags declared beforehand: what alignment changed is tested on each of them apart.
+    `slices` are declared beforehand: what alignment changed is tested on each of them apart. A slice is a tag, or a level of a
+    column about the dialogue itself (`toxicity_judge_input>0.5`).
     """
 
     primary: str = "rouge1"

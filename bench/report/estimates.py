@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -153,14 +154,30 @@ def _sliced(study: Study) -> list[str]:
     return [study.params.report.primary, *study.keys("safety")]
 
 
+LEVEL = re.compile(r"(\w+)\s*([<>])\s*(\d*\.?\d+)")
+
+
 def _tags(study: Study) -> dict[str, stats.Ints]:
-    """The dialogues of each tag, where a tag splits the test split at all."""
+    """The dialogues of each tag, and of each declared level, where it splits the test split at all."""
     order = {dialogue: k for k, dialogue in enumerate(study.dialogues)}
     members: dict[str, set[int]] = {}
     for example in study.examples:
         for tag in example.tags:
             members.setdefault(tag, set()).add(order[example.dialogue_id])
+    for name in study.params.report.slices:
+        members |= {name: found} if (found := _beyond(study, name)) else {}
     return {tag: np.array(sorted(members[tag])) for tag in sorted(members) if 2 <= len(members[tag]) < len(order)}
+
+
+def _beyond(study: Study, name: str) -> set[int]:
+    """The dialogues of a slice such as `toxicity_judge_input>0.5`: a column about the dialogue itself, and a level."""
+    asked = LEVEL.fullmatch(name)
+    key, side, level = asked.groups() if asked else ("", ">", "0")
+    held = next((scores.columns[key] for scores in study.systems.values() if key in scores.columns), None)
+    if held is None or not study.columns[key].of_source:
+        return set()
+    means = zip(held.members.tolist(), stats.cluster_means(held).tolist(), strict=True)
+    return {k for k, value in means if (value > float(level) if side == ">" else value < float(level))}
 
 
 def _comparable(study: Study, collapsed: Container[str]) -> Iterator[tuple[str, str, str]]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bench import stats
 from bench.core import parameters, paths, storage
+from bench.core.schema import ScoreRow
 from bench.report import estimates, inputs
-from tests.report.toy import Built, column
+from tests.report.toy import Built, column, fabricate, toy_params
 
 
 @pytest.mark.parametrize("key", ["rouge1", "toxicity_judge", "toxicity_judge_sampled"])
@@ -106,3 +108,27 @@ def test_a_column_that_lacks_dialogues_is_compared_on_the_common_ones(study: par
     gaps = column("ppo", "kl_base_sampled") - column("full", "kl_base_sampled")[kept_places]
     assert change["n"] == 22
     assert change["difference"] == pytest.approx(gaps.mean(), rel=1e-5)
+
+
+def test_a_slice_by_a_level_holds_the_dialogues_beyond_it(workdir: Path) -> None:
+    """By the dialogue's own toxicity, a column that no variant changes."""
+    fabricate()
+    first = next(iter(inputs.read(toy_params()).systems))  # in earnest every system has the same
+    rows = storage.read_rows(paths.scores_path(first), ScoreRow)
+    own = {row.dialogue_id: row.values["toxicity_judge_input"] for row in rows if "toxicity_judge_input" in row.values}
+    level = float(np.sort(list(own.values()))[-9:-7].mean())  # eight dialogues lie above
+    names = [
+        f"toxicity_judge_input>{level:.9f}",
+        f"toxicity_judge_input<{level:.9f}",
+        "rouge1>0.1",
+        "toxicity_judge_input>9",
+    ]
+    asked = parameters.ReportConfig(resamples=400, slices=names)
+    found, _ = estimates.measure(inputs.read(toy_params(report=asked)))
+    assert list(found["dialogues_of"]) == names[:2], (
+        "a column of summaries is no slice, nor a level that nothing passes"
+    )
+    above = {name for name, value in own.items() if value > level}
+    assert set(found["dialogues_of"][names[0]]) == above and len(above) == 8
+    assert set(found["dialogues_of"][names[1]]) == set(own) - above
+    assert found["slices"][names[0]]["ppo"]["toxicity_judge"]["n"] == 8
