@@ -189,6 +189,7 @@ generation:
 metrics:
   rouge: {{}}          # tokenizer: unicode for texts that are not English
   toxicity:
+    reward_label: {flow(given.clean)}
     classifiers:
       reward: {{checkpoint: reward, toxic: {flow(given.toxic)}}}
       judge: {{checkpoint: judge, toxic: profane}}

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, Trainer, TrainingArguments
 
-from bench.lm import models
+from bench.lm import models, prompts
 from benchmarks.rival.counting import Watch, Weights
 from benchmarks.rival.laps import Lap, Pace, encoded
 from benchmarks.rival.task import (
@@ -102,7 +102,7 @@ def generation(task: Task, lap: Lap) -> dict[str, Any]:
     while wanted:
         rows = []
         for example in examples:
-            ids = models.encode_source(tokenizer, example.source, TEXT)[0]
+            ids = prompts.encode_source(tokenizer, example.source, TEXT).ids
             found = model.generate(
                 input_ids=torch.tensor([ids], device=task.device),
                 max_new_tokens=task.max_new_tokens,
@@ -156,7 +156,7 @@ def ppo(task: Task, lap: Lap) -> dict[str, Any]:
     while wanted:
         queries, answers = [], []
         for example in examples[PPO_BATCH * step :][:PPO_BATCH]:
-            ids = models.encode_source(tokenizer, example.source, TEXT)[0]
+            ids = prompts.encode_source(tokenizer, example.source, TEXT).ids
             queries.append(torch.tensor(ids, device=task.device))
             sampled = trainer.generate(
                 queries[-1], min_length=5, top_k=0, top_p=1.0, do_sample=True, max_new_tokens=PPO_TOKENS

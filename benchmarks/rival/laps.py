@@ -15,7 +15,7 @@ from typing import IO, Any
 from transformers import TrainerCallback
 
 from bench.core import runtime
-from bench.lm import models
+from bench.lm import prompts
 from benchmarks.rival.counting import synchronise
 from benchmarks.rival.task import TEXT, Task
 
@@ -61,8 +61,8 @@ def encoded(task: Task, tokenizer: Any, split: str, count: int) -> list[dict[str
     """Source and target tokens of the first dialogues, without padding."""
     return [
         {
-            "input_ids": models.encode_source(tokenizer, example.source, TEXT)[0],
-            "labels": models.encode_target(tokenizer, example.references[0], TEXT),
+            "input_ids": prompts.encode_source(tokenizer, example.source, TEXT).ids,
+            "labels": prompts.encode_target(tokenizer, example.references[0], TEXT),
         }
         for example in task.examples(split, count)
     ]
