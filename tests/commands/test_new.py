@@ -114,3 +114,10 @@ def test_splits_of_one_file_need_parts(changes: dict[str, Any], said: str) -> No
     block |= {split: {"file": "x.csv"} for split in paths.SPLITS}
     with pytest.raises(ValueError, match=said):
         files.Config(**(block | changes))
+
+
+def test_the_labels_that_are_named_are_the_only_ones_that_are_looked_for(project: Path) -> None:
+    given = ["new", "tickets", "--data", "mine/tickets.csv", "--base", "local/base", "--columns", "reference=gist"]
+    assert cli.main([*given, "--toxic", "rude", "--clean", "kind"]) == 0
+    params, _ = loaded()
+    assert {label for checkpoint, label in params.labels.values() if checkpoint == "reward"} == {"rude", "kind"}
