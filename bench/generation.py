@@ -47,13 +47,14 @@ def generate(
     the same numbers. Where memory runs out it is written in parts; `parts` remembers what fitted.
     """
     model, was_training = loaded.model, loaded.model.training
-    own_loop = decoding == PLAIN and not architectures.learns_prompts(model)  # only peft knows where these go
+    # Only peft knows where learnt prompts go.
+    own_loop = not (decoding.looks_back or decoding.num_beams > 1 or architectures.learns_prompts(model))
     model.eval()
 
     def written(part: Sequence[int]) -> list[torch.Tensor]:
         numbers = None if uniforms is None else uniforms[list(part)]
         given = (loaded, [sources[i] for i in part], max_new_tokens, numbers)
-        return list(_decode(*given) if own_loop else library_decoding.decode(*given, decoding))
+        return list((_decode if own_loop else library_decoding.decode)(*given, decoding))
 
     with prepack.prepacked(model):
         own = distributed.shard(len(sources)) if shared else range(len(sources))
@@ -64,13 +65,18 @@ def generate(
 
 
 def _decode(
-    loaded: Loaded, sources: Sequence[Sequence[int]], limit: int, uniforms: torch.Tensor | None
+    loaded: Loaded,
+    sources: Sequence[Sequence[int]],
+    limit: int,
+    uniforms: torch.Tensor | None,
+    decoding: DecodingConfig,
 ) -> torch.Tensor:
     """Tokens (B, draws, `limit`); what follows the end of a row means nothing.
 
     transformers' `generate` carries every row of a batch to the end of its longest, and follows settings in the
-    checkpoint that nobody asked for here. This loop leaves finished rows behind and knows no settings.
+    checkpoint that nobody asked for here. This loop leaves finished rows behind.
     """
+    warpers = library_decoding.warpers(decoding)
     model, ends = loaded.model, torch.tensor(loaded.ends, device=loaded.device)
     draws = 1 if uniforms is None else uniforms.shape[1]
     flat = None if uniforms is None else uniforms.flatten(0, 1).to(loaded.device)
@@ -86,6 +92,8 @@ def _decode(
         if flat is None:
             last = logits.argmax(-1, keepdim=True)
         else:
+            for warper in warpers:
+                logits = warper(None, logits)
             last = library_decoding.sampled_token(logits, flat[rows, step])
         tokens[rows, step] = last[:, 0]
         ended |= torch.isin(last[:, 0], ends)

@@ -100,6 +100,11 @@ class DecodingConfig(Strict):
         return any(value is not None for value in (self.temperature, self.top_k, self.top_p, self.min_p))
 
     @property
+    def looks_back(self) -> bool:
+        """Whether a token's chance depends on the tokens before it otherwise than by the model."""
+        return self.repetition_penalty != 1.0 or bool(self.no_repeat_ngram_size or self.min_new_tokens)
+
+    @property
     def changed(self) -> dict[str, Any]:
         """The fields that make it another decoding than greedy."""
         return self.model_dump(exclude_defaults=True)

@@ -1,6 +1,6 @@
-"""Decoding by transformers' own `generate`: beams, penalties, cut-off distributions, and prompt learners.
+"""What transformers does in decoding: `generate` for beams, penalties and prompt learners, and its cut-off distributions.
 
-Plain greedy decoding and sampling at temperature 1 are `bench.generation`'s own loop, which drops finished rows.
+Greedy decoding and sampling are `bench.generation`'s own loop, which drops finished rows.
 """
 
 from __future__ import annotations
@@ -33,8 +33,7 @@ def decode(
 ) -> torch.Tensor:
     """Write one summary of each of B sources, or its samples: tokens (B, draws, `limit`); what follows an end means nothing.
 
-    `uniforms` (B, draws, `limit`) choose the tokens of a decoding that samples: transformers' own processors change the
-    distribution, and each number picks from it.
+    `uniforms` (B, draws, `limit`) choose the tokens of a decoding that samples.
     """
     draws = 1 if uniforms is None else uniforms.shape[1]
     encoder_decoder, pad = loaded.model.config.is_encoder_decoder, int(loaded.tokenizer.pad_token_id)
@@ -48,7 +47,7 @@ def decode(
         row + [pad] * len(p) if encoder_decoder else [pad] * len(p) + row for row, p in zip(rows, padding, strict=True)
     ]
     processors = _penalties(decoding, [0 if encoder_decoder else len(p) for p in padding])
-    processors += [] if uniforms is None else _sampling(uniforms, decoding, loaded.device)
+    processors += [] if uniforms is None else [*warpers(decoding), _Chosen(uniforms.flatten(0, 1).to(loaded.device))]
     written = loaded.model.generate(
         input_ids=torch.tensor(ids, device=loaded.device),
         attention_mask=torch.tensor(joined, device=loaded.device),
@@ -96,18 +95,15 @@ class _Unpadded(LogitsProcessor):  # type: ignore[misc]
         return torch.cat(rows)
 
 
-def _sampling(uniforms: torch.Tensor, decoding: DecodingConfig, device: torch.device) -> list[LogitsProcessor]:
-    """transformers' warpers in transformers' order, then the choice."""
-    found: list[LogitsProcessor] = []
-    if decoding.temperature is not None:
-        found.append(TemperatureLogitsWarper(decoding.temperature))
-    if decoding.top_k is not None:
-        found.append(TopKLogitsWarper(decoding.top_k))
-    if decoding.top_p is not None:
-        found.append(TopPLogitsWarper(decoding.top_p))
-    if decoding.min_p is not None:
-        found.append(MinPLogitsWarper(decoding.min_p))
-    return [*found, _Chosen(uniforms.flatten(0, 1).to(device))]
+def warpers(decoding: DecodingConfig) -> list[LogitsProcessor]:
+    """Return transformers' own warpers of a decoding that samples, in transformers' order; none looks at the tokens before."""
+    asked = {
+        TemperatureLogitsWarper: decoding.temperature,
+        TopKLogitsWarper: decoding.top_k,
+        TopPLogitsWarper: decoding.top_p,
+        MinPLogitsWarper: decoding.min_p,
+    }
+    return [warper(value) for warper, value in asked.items() if value is not None]
 
 
 class _Chosen(LogitsProcessor):  # type: ignore[misc]
