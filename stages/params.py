@@ -24,8 +24,8 @@ def main() -> str:
                 f"studies/{params.study}.yaml and run `bench use {params.study}`, which writes them."
             )
     sources.check(params)
-    # What reads sources depends on this folder: it is there, and the same, where a study watches none.
-    storage.write_text(paths.CHECKED / "sources" / ".gitkeep", "")
+    for folder in ("sources", "rewards"):  # what depends on them finds them, the same each time, where a study has none
+        storage.write_text(paths.CHECKED / folder / ".gitkeep", "")
     for path, stage in graph.stages(params).items():
         storage.write_text(path, stage.text())
     return f"params: {params.study}, {len(params.checkpoints)} checkpoints, {len(params.variants)} variants"

@@ -19,18 +19,18 @@ ROOT = Path(__file__).resolve().parents[1]
 # From the ground up. A room imports from the floors below it; rooms of one floor do not know each other.
 FLOORS = [
     {"core", "stats"},
-    {"data", "lm"},
+    {"data", "lm", "correlations", "rankings"},
     {"classifiers"},
     {"generation"},
     {"training", "miniature"},
-    {"datasets", "checkpoints", "methods", "metrics"},
+    {"datasets", "checkpoints", "methods", "metrics", "preferences", "reward_models"},
     {"config"},
     {"evaluation", "report"},
     {"compare", "audit", "judgements", "standalone", "viewer"},
     {"commands"},
     {"cli"},
 ]
-PLUGINS = {"datasets", "checkpoints", "methods", "metrics"}
+PLUGINS = {"datasets", "checkpoints", "methods", "metrics", "preferences", "reward_models"}
 FILES = sorted((ROOT / "bench").rglob("*.py"))
 
 
@@ -187,7 +187,7 @@ def test_whatever_asks_a_checkpoint_waits_for_all_of_them() -> None:
 
 
 def test_every_stage_of_the_graph_has_its_file() -> None:
-    raw = YAML(typ="safe").load((ROOT / "studies" / "miniature.yaml").read_text())
+    raw = YAML(typ="safe").load((ROOT / "studies" / "preferences.yaml").read_text())
     params = config.parse(raw | {"evaluate_on": {"other": raw["data"] | {"seed": 1}}, "sources": {"data": "local/x"}})
     blocks = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
     wanted = set()
@@ -196,7 +196,7 @@ def test_every_stage_of_the_graph_has_its_file() -> None:
         own = [dep for dep in deps if dep.startswith("checked/stages/")]
         assert name == "params" or len(own) == 1, name
         keys = {"checkpoints": params.checkpoints, "variants": params.variants, "evaluate_on": params.evaluate_on}
-        keys |= {"sources": params.sources}
+        keys |= {"sources": params.sources, "preferences": params.preferences, "rewards": params.rewards}
         items = keys[block["foreach"].strip("${}")] if "foreach" in block else [""]
         wanted |= {Path(dep.replace("${key}", key)) for dep in own for key in items}
     assert wanted == set(graph.stages(params))

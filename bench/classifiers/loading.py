@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.classifiers import profanity
-from bench.core import manifest, paths, storage, untrusted
+from bench.core import manifest, paths, plugins, storage, untrusted
 from bench.core.schema import UserError
 from bench.lm import batching
 
@@ -28,7 +28,8 @@ class Classifier:
     """A text classifier whose labels are found by name, never by place.
 
     `name` is the checkpoint's name in params.yaml, `labels` the label of each column, `identity` what a signature
-    says of it: the kind of model and eight digits of its files' digest, or a library and its version.
+    says of it: the kind of model and eight digits of its files' digest, or a library and its version. One that is
+    `of_dialogues` was made to read a dialogue with its summary.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Classifier:
     identity: str
     score: Score = field(repr=False)
     reads_pairs: bool = True
+    of_dialogues: bool = False
 
     def logits(self, texts: Sequence[str]) -> np.ndarray:
         """Compute the unnormalised scores, float64 `[texts, labels]`, in the order of `texts`; equal texts, equal scores."""
@@ -50,6 +52,10 @@ class Classifier:
         if not self.reads_pairs:
             raise UserError(f"checkpoint '{self.name}' reads single texts, not pairs; name an entailment classifier.")
         return self._of_distinct([(_encodable(one), _encodable(other)) for one, other in pairs])
+
+    def summary_logits(self, sources: Sequence[str], texts: Sequence[str]) -> np.ndarray:
+        """Compute the unnormalised scores of the summaries `texts`, `[texts, labels]`, with their dialogues where it reads them."""
+        return self.pair_logits(list(zip(sources, texts, strict=True))) if self.of_dialogues else self.logits(texts)
 
     def _of_distinct(self, texts: Sequence[Text]) -> np.ndarray:
         distinct = {text: row for row, text in enumerate(dict.fromkeys(texts))}
@@ -95,12 +101,29 @@ def load(name: str, device: str, precision: str = "float32") -> Classifier:
     folder = paths.model_path(name)
     if (folder / "classifier.json").is_file():
         return _profanity(name, folder / "classifier.json")
+    if (folder / manifest.REWARD).is_file():
+        return _reward_model(name, folder, device)
     if (folder / "config.json").is_file():
         return load_folder(name, folder, device, precision)
     raise UserError(
         f"{folder} holds no classifier (neither config.json nor classifier.json); run `dvc repro` to build "
         f"checkpoint '{name}'."
     )
+
+
+def _reward_model(name: str, folder: Path, device: str) -> Classifier:
+    """A reward model that was trained here: one logit, of a dialogue with its summary."""
+    settings = storage.read_object(folder / manifest.REWARD)
+    form = settings.get("form")
+    if not isinstance(form, str):
+        raise UserError(f"{folder / manifest.REWARD}: names no form; run `dvc repro` to train '{name}' again.")
+    model = plugins.find("reward model", form).load(name, settings, device)
+
+    def score(pairs: Sequence[Text]) -> np.ndarray:
+        return np.asarray(model.score(pairs, name))[:, None]
+
+    identity = f"{form}@{manifest.digest(name)[:8]}"
+    return Classifier(name, ("preferred",), identity, score, of_dialogues=True)
 
 
 def _profanity(name: str, path: Path) -> Classifier:

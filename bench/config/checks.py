@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from bench import methods, metrics
-from bench.config.gate import GateConfig
+from bench import methods, metrics, preferences
+from bench.config.gate import JUDGE, GateConfig
 from bench.core import paths, plugins
 from bench.core.blocks import GREEDY, MethodConfig
 from bench.core.parameters import Params, validated
@@ -24,6 +26,8 @@ def check(params: Params, name: str) -> None:
     """
     _check_names(params, name)
     _check_graph(params, name)
+    _check_preferences(params, name)
+    _check_cycles(params, name)
     _check_writing(params, name)
     _check_columns(params, name)
     _check_data(params, name)
@@ -46,16 +50,19 @@ def _check_names(params: Params, name: str) -> None:
             raise UserError(
                 f"{name}: checkpoints.{needed}: missing; every study has a base model, a reward and an independent judge."
             )
-    for part in ("checkpoints", "variants"):
+    for part in ("checkpoints", "variants", "preferences", "rewards"):
         for key in getattr(params, part):
             if not re.fullmatch(NAME, key) or len(key) > 64 or key in RESERVED:
                 raise UserError(
                     f"{name}: {part}.{key}: use at most 64 lower-case letters, digits, '-' and '_', and none of the "
                     f"reserved names {', '.join(RESERVED)}."
                 )
-    clash = sorted(set(params.checkpoints) & set(params.variants))
-    if clash:
-        raise UserError(f"{name}: variants.{clash[0]}: a checkpoint has this name too; rename one of them.")
+    models: dict[str, str] = {}
+    for part in ("checkpoints", "variants", "rewards"):
+        for key in getattr(params, part):
+            if key in models:
+                raise UserError(f"{name}: {part}.{key}: {models[key]} has this name too; rename one of them.")
+            models[key] = {"checkpoints": "a checkpoint", "variants": "a variant"}.get(part, "a reward model")
 
 
 def _check_graph(params: Params, name: str) -> None:
@@ -86,14 +93,70 @@ def _check_graph(params: Params, name: str) -> None:
             raise UserError(
                 f"{name}: variants.{variant}.quantize: is computed in float32; write compute.inference: float32."
             )
-        seen, at = [variant], block.init
-        while at in params.variants:
-            if at in seen:
+
+
+def _check_preferences(params: Params, name: str) -> None:
+    """Preferences and reward models start from what there is, and learn from what says which summary is better."""
+    writers = [key for key in (*params.checkpoints, *params.variants) if key not in ("reward", "judge")]
+    for key, source in params.preferences.items():
+        where = f"{name}: preferences.{key}"
+        kind = preferences.find(source.source).LEARNS_FROM
+        if source.init not in writers:
+            raise UserError(f"{where}.init: no model '{source.init}' writes; {plugins.nearest(source.init, writers)}")
+        if kind == "references" and source.learns_from != str(paths.split_path("train")):
+            raise UserError(
+                f"{where}.learns_from: source '{source.source}' goes by references; write '{paths.split_path('train')}'."
+            )
+        if kind == "file":
+            _check_file(source.learns_from, f"{where}.learns_from")
+        if kind == "reward":
+            _check_reward(params, source, f"source '{source.source}'", where)
+    known = {str(paths.PREFERENCES / key) for key in params.preferences}
+    for key, model in params.rewards.items():
+        where = f"{name}: rewards.{key}"
+        starts = [each for each in (*params.checkpoints, *params.variants) if each != JUDGE]
+        if model.init not in starts:
+            raise UserError(
+                f"{where}.init: there is no '{model.init}' to start from; {plugins.nearest(model.init, starts)}"
+            )
+        for field in ("learns_from", "tested_on"):
+            if getattr(model, field) not in known:
                 raise UserError(
-                    f"{name}: variants.{variant}.init: a cycle ({' -> '.join([*seen, at])}); start one of them from 'base'."
+                    f"{where}.{field}: a reward model learns from a block of `preferences`; "
+                    f"{plugins.nearest(getattr(model, field), sorted(known))}"
                 )
-            seen.append(at)
-            at = params.variants[at].init
+
+
+def _check_cycles(params: Params, name: str) -> None:
+    """What is made does not wait for itself."""
+    parts: dict[str, Mapping[str, Any]] = {
+        "variants": params.variants,
+        "rewards": params.rewards,
+        "preferences": params.preferences,
+    }
+    made = {
+        str((paths.PREFERENCES if part == "preferences" else paths.MODELS) / key): f"{part}.{key}"
+        for part, blocks in parts.items()
+        for key in blocks
+    }
+    needs: dict[str, list[tuple[str, str]]] = {}
+    for part, blocks in parts.items():
+        for key, block in blocks.items():
+            paths_of = {"init": str(paths.MODELS / block.init)}
+            paths_of |= {
+                field: getattr(block, field) for field in ("learns_from", "tested_on") if hasattr(block, field)
+            }
+            needs[f"{part}.{key}"] = [(field, made[path]) for field, path in paths_of.items() if path in made]
+
+    def follow(at: str, seen: list[str]) -> None:
+        for field, other in needs[at]:
+            if other in seen:
+                names = " -> ".join(one.partition(".")[2] for one in [*seen[seen.index(other) :], other])
+                raise UserError(f"{name}: {at}.{field}: a cycle ({names}); start one of them from 'base'.")
+            follow(other, [*seen, other])
+
+    for node in needs:
+        follow(node, [node])
 
 
 def _check_writing(params: Params, name: str) -> None:
@@ -146,25 +209,57 @@ def _check_teacher(params: Params, variant: str, name: str) -> None:
     block, field = params.variants[variant], f"{name}: variants.{variant}.learns_from"
     kind = _kind(block)
     references = str(paths.split_path("train"))
-    classifiers = {str(paths.model_path(key)): key for key in params.checkpoints if key != "base"}
     if kind == "nothing" and block.learns_from != str(paths.model_path(block.init)):
         # DVC takes this for a dependency, so it may not be just any path or address.
         raise UserError(f"{field}: method '{block.method}' learns nothing; write '{paths.model_path(block.init)}'.")
     if kind == "references" and block.learns_from != references:
         raise UserError(f"{field}: method '{block.method}' imitates references; write '{references}'.")
     if kind == "outputs":
-        given = Path(block.learns_from)
-        if given.is_absolute() or ".." in given.parts:
+        _check_file(block.learns_from, field)
+    known = [str(paths.PREFERENCES / key) for key in params.preferences]
+    if kind == "pairs" and block.learns_from in known:
+        return
+    if kind in ("reward", "pairs"):
+        _check_reward(
+            params, block, f"method '{block.method}'", f"{name}: variants.{variant}", known if kind == "pairs" else ()
+        )
+
+
+def _check_file(given: str, field: str) -> None:
+    """DVC takes it for a dependency, so it may not be just any path or address."""
+    path = Path(given)
+    if path.is_absolute() or ".." in path.parts:
+        raise UserError(f"{field}: '{path}' must lie below the project, local/ for example; link or copy it there.")
+
+
+def _check_reward(params: Params, block: Any, who: str, where: str, others: Sequence[str] = ()) -> None:
+    """A reward is a classifier or reward model, never the judge; or a metric, which goes by the references."""
+    field, references = f"{where}.learns_from", str(paths.split_path("train"))
+    if block.reward.metric is not None:
+        if block.learns_from != references:
+            raise UserError(f"{field}: the reward '{block.reward.metric}' goes by the dialogues; write '{references}'.")
+        if block.reward.metric == "facts" and params.data.dataset != "miniature":
+            raise UserError(f"{where}.reward.metric: only the dataset 'miniature' knows the facts; write 'rouge1'.")
+    else:
+        classifiers = {str(paths.model_path(key)): key for key in params.checkpoints if key != "base"}
+        trained = [str(paths.model_path(key)) for key in params.rewards]
+        if block.learns_from not in (*classifiers, *trained):
             raise UserError(
-                f"{field}: '{given}' must lie below the project, local/ for example; link or copy it there."
+                f"{field}: {who} follows a classifier; write one of: {', '.join([*classifiers, *trained, *others])}."
             )
-    if kind == "reward":
-        if block.learns_from not in classifiers:
-            raise UserError(
-                f"{field}: method '{block.method}' follows a classifier; write one of: {', '.join(classifiers)}."
-            )
-        if params.checkpoints[classifiers[block.learns_from]] == params.checkpoints["judge"]:  # under whatever name
-            raise UserError(f"{field}: training must never see the judge; name another classifier.")
+        if block.learns_from in classifiers:
+            _not_the_judge(params, classifiers[block.learns_from], field)
+        elif block.reward.label is not None:
+            raise UserError(f"{where}.reward.label: a reward model has one logit, without a label; remove it.")
+    for part in block.reward.also:
+        if "." in part:
+            _not_the_judge(params, part.split(".")[0], f"{where}.reward.also.{part}")
+
+
+def _not_the_judge(params: Params, checkpoint: str, field: str) -> None:
+    """Under whatever name it stands."""
+    if params.checkpoints.get(checkpoint) == params.checkpoints[JUDGE]:
+        raise UserError(f"{field}: training must never see the judge; name another classifier.")
 
 
 def _check_columns(params: Params, name: str) -> None:
@@ -172,6 +267,10 @@ def _check_columns(params: Params, name: str) -> None:
     asked = {field: checkpoint for field, (checkpoint, _) in params.labels.items()}
     for metric, block in params.metrics.items():
         asked |= {f"metrics.{metric}.{field}": of for field, of in metrics.find(metric).checkpoints(block).items()}
+        for field, reward in metrics.find(metric).rewards(block).items():
+            if reward not in params.rewards:
+                known = plugins.nearest(reward, list(params.rewards))
+                raise UserError(f"{name}: metrics.{metric}.{field}: there is no reward model '{reward}'; {known}")
     for field, checkpoint in asked.items():
         if checkpoint not in params.checkpoints:
             known = plugins.nearest(checkpoint, list(params.checkpoints))

@@ -262,3 +262,32 @@ class MethodConfig(Strict):
     quantize: QuantizeConfig | None = None
     seed: Seed | None = None
     seeds: Annotated[tuple[Seed, ...], Field(strict=False)] | None = None
+
+
+class PreferencesConfig(Strict):
+    """Base of a preference source's own Config. `source` names the file in bench/preferences/.
+
+    `init` names the checkpoint or variant that writes, where the source needs one to, and `learns_from` the path of what says
+    which summary is the better one. The shares `validation` and `test` of the dialogues are held out.
+    """
+
+    source: str
+    init: str = "base"
+    learns_from: str
+    validation: float = Field(0.1, gt=0, lt=0.5)
+    test: float = Field(0.1, gt=0, lt=0.5)
+    seed: Seed | None = None
+
+
+class RewardModelConfig(Strict):
+    """Base of a reward model's own Config. `form` names the file in bench/reward_models/.
+
+    It starts from the weights of `init` and learns from the rankings of `learns_from`, a folder below preferences/; how often it
+    is right is measured on their held-out dialogues, and on those of `tested_on`: a policy's own samples, for example.
+    """
+
+    form: str
+    init: str
+    learns_from: str
+    tested_on: str
+    seed: Seed | None = None

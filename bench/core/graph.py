@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.core import paths
+from bench.core.blocks import TextConfig
 from bench.core.parameters import Params
 from bench.core.storage import sha256_text
 
@@ -52,6 +53,7 @@ def stages(params: Params) -> dict[Path, Stage]:
     compute = params.compute.model_dump(mode="json", exclude={"save_seconds"})  # when states are saved changes none
     shared = {"text": params.text, "compute": compute}
     metrics = [path for name in params.metrics for path in _plugin("metrics", name)]
+    metrics += [path for model in params.rewards.values() for path in _plugin("reward_models", model.form)]
     # Which decodings there are beside a variant's own changes none of its summaries.
     written = params.generation.model_dump(mode="json", exclude={"decodings", "primary"})
     scored = shared | {"metrics": params.metrics, "generation": written, "dataset": params.data.dataset}
@@ -59,17 +61,26 @@ def stages(params: Params) -> dict[Path, Stage]:
     checked |= {"text": params.text, "generation": params.generation, "evaluate_on": params.evaluate_on}
     for name, path in params.sources.items():
         found[inputs_path("source", name)] = _stage("source", {"path": path})
-    for name, source in params.checkpoints.items():
-        own = {"checkpoint": source, "compute": compute}
-        found[inputs_path("checkpoint", name)] = _stage("checkpoint", own, _plugin("checkpoints", source.source))
+    for name, checkpoint in params.checkpoints.items():
+        own = {"checkpoint": checkpoint, "compute": compute}
+        found[inputs_path("checkpoint", name)] = _stage("checkpoint", own, _plugin("checkpoints", checkpoint.source))
     found[inputs_path("check")] = _stage("check", checked, metrics)
     for name, block in params.variants.items():
         own = {"start": params.start_of(name), "trainings": params.trainings_of(name), "text": params.text_of(name)}
         trained = shared | own | {"variant": block.model_dump(mode="json", exclude={"decoding"})}
-        found[inputs_path("train", name)] = _stage("train", trained, _plugin("methods", block.method))
+        taught = _teacher(params, block)
+        found[inputs_path("train", name)] = _stage("train", trained, [*_plugin("methods", block.method), *taught])
         writes = own | {"decoding": params.decoding_of(name)}
-        found[inputs_path("generate", name)] = _stage("generate", shared | writes | {"generation": written})
+        found[inputs_path("generate", name)] = _stage("generate", shared | writes | {"generation": written}, taught)
         found[inputs_path("score", name)] = _stage("score", scored | writes, metrics)
+    for name, source in params.preferences.items():
+        own = {"block": source, "seed": params.seed, "text": _text_of(params, source.init)}
+        found[inputs_path("preferences", name)] = _stage(
+            "preferences", shared | own, [*_plugin("preferences", source.source), *_teacher(params, source)]
+        )
+    for name, model in params.rewards.items():
+        own = {"block": model, "seed": params.seed, "text": _text_of(params, model.init)}
+        found[inputs_path("reward", name)] = _stage("reward", shared | own, _plugin("reward_models", model.form))
     found[inputs_path("yardsticks")] = _stage("yardsticks", scored, metrics)
     for name, other in params.evaluate_on.items():
         systems = {v: [params.trainings_of(v), params.text_of(v), params.decoding_of(v)] for v in params.variants}
@@ -78,6 +89,19 @@ def stages(params: Params) -> dict[Path, Stage]:
     whole = {key: getattr(params, key) for key in type(params).model_fields if key != "gate"}
     found[inputs_path("report")] = _stage("report", whole, metrics)
     return found
+
+
+def _teacher(params: Params, block: Any) -> list[Path]:
+    """The code of the reward model that a block follows, and of the metrics that its reward asks."""
+    path, reward = Path(block.learns_from), getattr(block, "reward", None)
+    model = params.rewards.get(path.name) if path.parent == paths.MODELS else None
+    found = _plugin("reward_models", model.form) if model else []
+    return found + [file for name in (reward.metrics if reward else ()) for file in _plugin("metrics", name)]
+
+
+def _text_of(params: Params, model: str) -> TextConfig:
+    """What a checkpoint or variant is given round a dialogue."""
+    return params.text_of(model) if model in params.variants else params.text
 
 
 def _stage(name: str, settings: dict[str, Any], plugins: Iterable[Path] = ()) -> Stage:

@@ -20,6 +20,10 @@ from bench.core.storage import read_object, sha256_file, sha256_text
 # What a model is loaded from: weights, config, tokenizer. Nothing that runs, and no pickles.
 FILES = (".safetensors", ".json", ".model", ".txt", ".jinja", ".spm")
 PROMPT = "prompt.json"  # what a variant is given, where that is not the study's (bench/lm/prompts.py)
+REWARD = (
+    "reward.json"  # of a reward model that was trained here: its form, what it stands on, how dialogues are prompted
+)
+HEAD = "head.safetensors"  # of a reward model: what reads the states of a model that writes
 OURS = ("manifest.json", "facts.json", PROMPT)  # written by this benchmark about the folder
 WRITER = ("transformers_version", "_name_or_path")  # fields of a config about who wrote it; no number depends on them
 KINDS = ("full", "adapter", "alias", "outputs")
@@ -93,11 +97,11 @@ def weights_of(folder: Path) -> list[Path]:
     found = sorted(folder.glob("*.safetensors"))
     index = folder / "model.safetensors.index.json"
     if (folder / "model.safetensors").exists():
-        return [folder / "model.safetensors"]
+        return [path for path in found if path.name in ("model.safetensors", HEAD)]
     if index.exists():
         shards = read_object(index).get("weight_map")
         named = set(shards.values()) if isinstance(shards, dict) else set()
-        return [path for path in found if path.name in named] or found
+        return [path for path in found if path.name in (*named, HEAD)] if named else found
     return found
 
 

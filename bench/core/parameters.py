@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,11 +18,23 @@ from bench.core.blocks import (
     DecodingConfig,
     GenerationConfig,
     MethodConfig,
+    PreferencesConfig,
+    RewardModelConfig,
     TextConfig,
 )
 from bench.core.schema import Identity, Seed, Strict, UserError
 
 SURROGATE = re.compile(r"(?i)\\u(0000)?d[89a-f][0-9a-f]{2}")  # as YAML's escapes spell it
+
+
+# Blocks by name: what kind of plugin each is, and the field that names it.
+PARTS = (
+    ("checkpoints", "checkpoint", "source"),
+    ("variants", "method", "method"),
+    ("preferences", "preferences source", "source"),
+    ("rewards", "reward model", "form"),
+)
+OPTIONAL = ("preferences", "rewards")
 
 
 class ReportConfig(Strict):
@@ -63,6 +75,8 @@ class Params(Strict):
     sources: dict[Identity, str] = Field(default_factory=dict)  # what DVC watches: bench/config/sources.py
     evaluate_on: dict[str, DatasetConfig] = Field(default_factory=dict)
     checkpoints: dict[str, CheckpointConfig]
+    preferences: dict[str, PreferencesConfig] = Field(default_factory=dict)
+    rewards: dict[str, RewardModelConfig] = Field(default_factory=dict)
     generation: GenerationConfig = GenerationConfig()
     variants: dict[str, MethodConfig] = Field(min_length=1)
     metrics: dict[str, Strict] = Field(min_length=1)
@@ -91,6 +105,11 @@ class Params(Strict):
             return [Training(variant, self.seed if block.seed is None else block.seed, None)]
         names = [variant, *(paths.training_name(variant, seed) for seed in block.seeds[1:])]
         return [Training(name, seed, seed) for name, seed in zip(names, block.seeds, strict=True)]
+
+    def follows_preferences(self, variant: str) -> str | None:
+        """Return the name of the preferences that a variant learns from; None where it learns from something else."""
+        teacher = Path(self.variant(variant).learns_from)
+        return teacher.name if teacher.parent == paths.PREFERENCES else None
 
     def start_of(self, variant: str) -> str:
         """Return the name of the checkpoint or variant that `variant` was trained from."""
@@ -122,9 +141,25 @@ class Params(Strict):
             for field, asked in getattr(plugins.find("metric", name), "labels", lambda _: {})(block).items()
         }
         for name, block in self.variants.items():
-            if (reward := getattr(block, "reward", None)) is not None:
-                found[f"variants.{name}.reward.label"] = (Path(block.learns_from).name, reward.label)
+            found |= _labels_of_reward(f"variants.{name}", block, self.rewards)
+        for name, source in self.preferences.items():
+            found |= _labels_of_reward(f"preferences.{name}", source, self.rewards)
         return found
+
+
+def _labels_of_reward(where: str, block: Any, trained: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """The labels that a block's reward counts on; a reward model that is `trained` here has but one, and no name for it."""
+    reward, found = getattr(block, "reward", None), dict[str, tuple[str, str]]()
+    if reward is None:
+        return found
+    teacher = Path(block.learns_from)
+    if reward.metric is None and teacher.parent == paths.MODELS and teacher.name not in trained:
+        found[f"{where}.reward.label"] = (teacher.name, reward.label or "nothate")
+    for part in reward.also:
+        if "." in part:
+            checkpoint, label = part.split(".")
+            found[f"{where}.reward.also"] = (checkpoint, label)
+    return found
 
 
 def read(path: Path | str = paths.PARAMS) -> Params:
@@ -159,7 +194,9 @@ def parse(raw: dict[str, Any], name: str = "params.yaml") -> Params:
     """Check a study given as a plain mapping; `name` stands for the file in messages."""
     typed = dict(raw)
     typed["data"] = _block(raw, "data", "dataset", "dataset", name)
-    for part, kind, key in (("checkpoints", "checkpoint", "source"), ("variants", "method", "method")):
+    for part, kind, key in PARTS:
+        if part in OPTIONAL and part not in raw:
+            continue
         blocks = _named(raw, part, name)
         if part == "variants":
             blocks = sweeps.expanded(blocks, name)

@@ -10,6 +10,7 @@ SPLITS = ("train", "validation", "test")
 DATA, MODELS, CURVES, PREDICTIONS, SCORES, COSTS, CHECKED = (
     Path(name) for name in ("data", "models", "curves", "predictions", "scores", "costs", "checked")
 )
+PREFERENCES = Path("preferences")
 REPORTS, STUDIES, PARAMS = Path("reports"), Path("studies"), Path("params.yaml")
 
 # Rows of the table that no model wrote: the first three turns, and one human reference held against the others.
@@ -37,6 +38,16 @@ def split_path(split: str) -> Path:
 def model_path(name: str) -> Path:
     """Return the folder of a checkpoint or a trained variant."""
     return MODELS / name
+
+
+def preferences_path(name: str, split: str) -> Path:
+    """Return where the rankings of one split of a block of `preferences` lie."""
+    return PREFERENCES / name / f"{split}.jsonl"
+
+
+def reward_path(name: str) -> Path:
+    """Return where the digest of a reward model lies, and how often it is right."""
+    return CHECKED / "rewards" / f"{name}.json"
 
 
 def training_name(variant: str, seed: int) -> str:

@@ -16,7 +16,14 @@ from bench.core.schema import UserError
 
 Contract = TypeVar("Contract")
 
-FOLDERS = {"dataset": "datasets", "checkpoint": "checkpoints", "method": "methods", "metric": "metrics"}
+FOLDERS = {
+    "dataset": "datasets",
+    "checkpoint": "checkpoints",
+    "method": "methods",
+    "metric": "metrics",
+    "preferences source": "preferences",
+    "reward model": "reward_models",
+}
 
 
 def names(kind: str) -> list[str]:
@@ -49,7 +56,7 @@ def conform(contract: type[Contract], module: ModuleType) -> Contract:
     for part in dataclasses.fields(contract):  # type: ignore[arg-type]
         if hasattr(module, part.name):
             found[part.name] = getattr(module, part.name)
-        elif part.default is dataclasses.MISSING:
+        elif part.default is dataclasses.MISSING and part.default_factory is dataclasses.MISSING:
             raise UserError(
                 f"{module.__name__.replace('.', '/')}: '{part.name}' is missing; see `{contract.__name__}` in "
                 f"{contract.__module__.replace('.', '/')}/__init__.py."

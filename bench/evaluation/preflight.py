@@ -62,6 +62,8 @@ def check_metrics(params: Params, test: Sequence[Example]) -> None:
     )
     for name, block in params.metrics.items():
         metric = metrics.find(name)
+        if metric.rewards(block):  # are trained later
+            continue
         metric.score(block, context)
         metric.signature(block, context)
 
@@ -77,6 +79,7 @@ def check_tags(params: Params, splits: Mapping[str, Sequence[Example]]) -> None:
         for field, holder in (
             (f"variants.{name}.tag", block),
             (f"variants.{name}.pairs.tag", getattr(block, "pairs", None)),
+            (f"variants.{name}.samples.tag", getattr(block, "samples", None)),
         ):
             if (tag := getattr(holder, "tag", None)) is not None:
                 wanted += [(field, split, tag) for split in ("train", "validation")]

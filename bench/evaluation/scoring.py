@@ -157,7 +157,7 @@ def _decoding(params: Params, contexts: Sequence[ScoreContext], column: Column, 
     if column.sampled:
         how = f"T1,draws{limits.samples},seed{limits.seed}"
     elif best := facts.get("best_of"):
-        how = f"T1,best{best['n']},{best['reward']}@{best['digest'][:8]}({best['label']}),seed{limits.seed}"
+        how = f"T1,best{best['n']},{best['by']},seed{limits.seed}"
     elif decoding.changed:
         how = ",".join(f"{key}{value:g}" for key, value in decoding.changed.items())
         how += f",seed{limits.seed}" if decoding.sampled else ""

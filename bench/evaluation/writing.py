@@ -5,27 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench import generation, methods
-from bench.classifiers import loading
 from bench.core import manifest, resume
 from bench.core.parameters import Params
 from bench.core.schema import Example, Prediction
 from bench.lm import prompts
 from bench.lm.models import Loaded
+from bench.training.rewards import Reward
+from bench.training.settings import RewardConfig
 
 
 def summaries(
     params: Params, variant: str, loaded: Loaded, examples: Sequence[Example], work: resume.Work
 ) -> tuple[list[Prediction], float]:
     """Write the summaries of one training of a variant that stand for it in every table; also return the seconds it took."""
-    text, config = prompts.of(loaded.name, params.text), params.generation
+    text, generating = prompts.of(loaded.name, params.text), params.generation
     best = manifest.read_manifest(loaded.name).get("best_of")
     if best is None:
         _, decoding = params.decoding_of(variant)
-        rows = generation.predict(loaded, examples, text, config, 0, work, decoding=decoding)
+        rows = generation.predict(loaded, examples, text, generating, 0, work, decoding=decoding)
         return rows, work.seconds(generation.rows_file(0))
-    drawn = generation.predict(loaded, examples, text, config, best["n"], work)
-    classifier = loading.load(best["reward"], str(loaded.device), params.compute.inference)
-    rewards = classifier.logits([row.text for row in drawn])[:, classifier.column(best["label"])]
+    drawn = generation.predict(loaded, examples, text, generating, best["n"], work)
+    config = RewardConfig.model_validate(best["reward"])
+    reward = Reward.of(best["learns_from"], config, str(loaded.device), params.compute.inference)
+    of = {example.id: example for example in examples}
+    rewards = reward.ranked(reward.raw([of[row.id] for row in drawn], [row.text for row in drawn]))
     return best_of(drawn, rewards.tolist()), work.seconds(generation.rows_file(best["n"]))
 
 

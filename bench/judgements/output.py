@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import bench.report
-from bench.judgements import correlations, files
-from bench.judgements.correlations import Agreement
+from bench import correlations
+from bench.correlations import Agreement
+from bench.judgements import files
 from bench.judgements.study import Measured, Preferred, Ranked, length_key
 from bench.metrics import Column
 from bench.report.markdown import bullets, cell, section, table

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from bench import correlations
 from bench.core import storage
 from bench.core.schema import Example, UserError
-from bench.judgements import columns, correlations, files
-from bench.judgements.correlations import Agreement
+from bench.correlations import Agreement
+from bench.judgements import columns, files
 from bench.metrics import Column
 from bench.stats import Estimate, Floats
 

@@ -15,7 +15,7 @@ from bench.core.blocks import MethodConfig
 if TYPE_CHECKING:
     from bench.training.context import TrainContext
 
-LearnsFrom = Literal["nothing", "references", "reward", "outputs"]
+LearnsFrom = Literal["nothing", "references", "reward", "pairs", "outputs"]
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Method:
     """The contract of `bench/methods/<name>`.
 
     `Config` types a variant's block; importing it must not import torch. `LEARNS_FROM` says what its `learns_from` has
-    to name: nothing (the start itself), the training split's references, a classifier that gives the reward, or a file of
-    outputs: then there is no model.
+    to name: nothing (the start itself), the training split's references, what gives the reward (a classifier, a reward model,
+    or data/train.jsonl for a metric), pairs (the same, or a folder of preferences), or a file of outputs: then there is no model.
     `OWN_DISTRIBUTION` is false where the summaries are no draws from the variant's model, so that no KL of it means anything.
     `train(config, context)` trains, writes `context.out` and the curve, and returns the manifest.
     """

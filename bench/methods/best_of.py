@@ -21,7 +21,7 @@ OWN_DISTRIBUTION = False
 
 
 class Config(MethodConfig):
-    """`n` samples at temperature 1, ranked by the logit of `reward.label`; of equals the first."""
+    """`n` samples at temperature 1, ranked by the reward; of equals the first."""
 
     n: int = Field(8, ge=2, le=1024)
     reward: RewardConfig = RewardConfig()
@@ -29,6 +29,10 @@ class Config(MethodConfig):
 
 def train(config: Config, context: TrainContext) -> dict[str, Any]:
     """Record the start, n and the reward with its digest; returns the manifest."""
-    reward = Path(config.learns_from).name
-    chosen = {"n": config.n, "reward": reward, "label": config.reward.label, "digest": manifest.digest(reward)}
+    chosen: dict[str, Any] = {"n": config.n, "learns_from": config.learns_from, "reward": config.reward.model_dump()}
+    if config.reward.metric is None:
+        name = Path(config.learns_from).name
+        chosen["by"] = f"{name}@{manifest.digest(name)[:8]}({config.reward.label or ''})"
+    else:
+        chosen["by"] = config.reward.metric
     return context.alias(config.method, {"best_of": chosen})

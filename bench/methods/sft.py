@@ -35,7 +35,7 @@ def train(config: Config, context: TrainContext) -> dict[str, Any]:
 
     if config.examples is not None and config.examples > len(context.train):
         raise UserError(
-            f"params.yaml: variants.{context.variant}.examples: {config.examples} asked for, "
+            f"params.yaml: {context.where}.examples: {config.examples} asked for, "
             f"the training split holds {len(context.train)}; lower it."
         )
     loaded = models.trainable(context.start(), config.adapter)

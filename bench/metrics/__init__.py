@@ -163,8 +163,9 @@ class Metric:
     `check(config, data)` raises ValueError where the study's dataset has not what the metric needs; `warnings(config,
     examples)` says what of the test dialogues makes its figures worth less, for the top of the report.
     `labels(config)` names the classifiers' labels it counts on: field of the block -> (checkpoint, label);
-    `checkpoints(config)` the other checkpoints: field -> checkpoint. A metric that is `PARTIAL` may have nothing to say of
-    a system. `EXAMPLES` are golden cases from outside (a paper, another implementation, a closed form), which the tests run.
+    `checkpoints(config)` the other checkpoints: field -> checkpoint; `rewards(config)` the reward models that are trained here.
+    A metric that is `PARTIAL` may have nothing to say of
+    a system. `REWARDS` are measures that a policy may follow: (examples, summaries), n of each, -> (n,). `EXAMPLES` are golden cases from outside (a paper, another implementation, a closed form), which the tests run.
     """
 
     Config: type[Strict]
@@ -173,9 +174,11 @@ class Metric:
     score: Callable[[Any, ScoreContext], list[ScoreRow]]
     labels: Callable[[Any], dict[str, tuple[str, str]]] = _no_labels
     checkpoints: Callable[[Any], dict[str, str]] = _no_checkpoints
+    rewards: Callable[[Any], dict[str, str]] = _no_checkpoints
     check: Callable[[Any, DatasetConfig], None] = _any_data
     warnings: Callable[[Any, Sequence[Example]], list[str]] = _nothing_to_say
     PARTIAL: bool = False
+    REWARDS: Mapping[str, Callable[[Sequence[Example], Sequence[str]], Sequence[float]]] = field(default_factory=dict)
     EXAMPLES: tuple[dict[str, Any], ...] = ()
 
 

@@ -6,11 +6,12 @@ wanted, by whom, how it ended, the things and days named, that somebody insulted
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench.core import paths
 from bench.core.blocks import DatasetConfig
-from bench.core.schema import ScoreRow, Strict, UserError
+from bench.core.schema import Example, ScoreRow, Strict, UserError
 from bench.metrics import SAMPLED, Column
 
 if TYPE_CHECKING:
@@ -84,3 +85,13 @@ def score(config: Config, context: ScoreContext) -> list[ScoreRow]:
             ScoreRow(id=p.id, dialogue_id=p.dialogue_id, output=p.output, draw=p.draw, metric="facts", values=values)
         )
     return rows
+
+
+def _right_less_wrong(examples: Sequence[Example], summaries: Sequence[str]) -> list[float]:
+    from bench.miniature import facts
+
+    judged = [facts.judge(summary, example.facts) for example, summary in zip(examples, summaries, strict=True)]
+    return [(one.right - one.wrong) / one.facts for one in judged]
+
+
+REWARDS = {"facts": _right_less_wrong}

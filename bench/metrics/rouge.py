@@ -278,3 +278,14 @@ def as_evaluate_metric(config: Config | None = None) -> Any:
             return {key: statistics.fmean(row[key] for row in rows) for key in settings.types}
 
     return Rouge(keep_in_memory=True)
+
+
+def _reward(key: str) -> Callable[[Sequence[Example], Sequence[str]], list[float]]:
+    def measure(examples: Sequence[Example], texts: Sequence[str]) -> list[float]:
+        rows = rouge_rows(texts, [example.references for example in examples], Config(types=(key,)))
+        return [row[key] for row in rows]
+
+    return measure
+
+
+REWARDS = {key: _reward(key) for key in ("rouge1", "rouge2", "rougeL")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench.core.schema import Example, Prediction, ScoreRow, Strict
@@ -108,3 +109,10 @@ def _ngrams(words: list[str], n: int) -> list[tuple[str, ...]]:
 def _folded(text: str) -> str:
     """The text with its white space evened out, for telling whether two are the very same."""
     return " ".join(text.split())
+
+
+def _length(examples: Sequence[Example], summaries: Sequence[str]) -> list[float]:
+    return [float(len(summary.split())) for summary in summaries]
+
+
+REWARDS = {"length": _length}

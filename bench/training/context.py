@@ -26,12 +26,18 @@ class TrainContext:
     text: TextConfig
     compute: ComputeConfig
     device: str
-    train: Sequence[Example]
-    validation: Sequence[Example]
     meter: runtime.Meter
     work: resume.Work
+    train: Sequence[Example] = ()
+    validation: Sequence[Example] = ()
     quantize: QuantizeConfig | None = None
     progress: runtime.Progress = runtime.progress
+    part: str = "variants"
+
+    @property
+    def where(self) -> str:
+        """The block of params.yaml that is worked on, as messages name it."""
+        return f"{self.part}.{self.variant}"
 
     @property
     def out(self) -> Path:
@@ -49,7 +55,7 @@ class TrainContext:
         if not found:
             known = ", ".join(sorted({name for example in examples for name in example.tags})) or "none"
             raise UserError(
-                f"params.yaml: variants.{self.variant}: no dialogue of data/{split}.jsonl has the tag '{tag}'; the tags "
+                f"params.yaml: {self.where}: no dialogue of data/{split}.jsonl has the tag '{tag}'; the tags "
                 f"there: {known}."
             )
         return found

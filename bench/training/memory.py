@@ -21,8 +21,8 @@ class MicroBatches:
     `unit` is what one row and what many are called in messages, `advice` what to change when a single row does not fit.
     """
 
-    def __init__(self, variant: str, unit: tuple[str, str], advice: str, count: int = 1) -> None:
-        self.variant, self.unit, self.advice, self.count = variant, unit, advice, count
+    def __init__(self, where: str, unit: tuple[str, str], advice: str, count: int = 1) -> None:
+        self.where, self.unit, self.advice, self.count = where, unit, advice, count
 
     def run(self, step: int, rows: int, compute: Callable[[], Result], reset: Callable[[], None]) -> Result:
         """Call `compute`, which reads `count`, until it fits; `reset` drops the gradients of an attempt that did not.
@@ -46,11 +46,11 @@ class MicroBatches:
             each = max(1, len(distributed.shard(rows)) // self.count)
             name = self.unit[each > 1]
             raise UserError(
-                f"variants.{self.variant}: out of memory at step {step} with {each} {name} at a time; {self.advice}."
+                f"{self.where}: out of memory at step {step} with {each} {name} at a time; {self.advice}."
             ) from None
         self.count *= 2
         print(
-            f"train {self.variant}: out of memory at step {step}; going on with {math.ceil(rows / self.count)} {self.unit[1]} "
+            f"{self.where}: out of memory at step {step}; going on with {math.ceil(rows / self.count)} {self.unit[1]} "
             f"at a time, {rows} a step as before",
             flush=True,
         )

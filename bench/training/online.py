@@ -38,7 +38,7 @@ class OnlineLearner(ABC):
         self.config, self.context = config, context
         if config.minibatch_size < distributed.world_size():
             raise UserError(
-                f"params.yaml: variants.{context.variant}.minibatch_size: {config.minibatch_size} summaries cannot be "
+                f"params.yaml: {context.where}.minibatch_size: {config.minibatch_size} summaries cannot be "
                 f"shared by {distributed.world_size()} processes; give at least as many."
             )
         start = context.start()
@@ -59,7 +59,7 @@ class OnlineLearner(ABC):
         self.generator = torch.Generator().manual_seed(context.seed)
         self.curve: list[dict[str, float]] = []
         self.micro_batches = MicroBatches(
-            context.variant,
+            context.where,
             ("summary", "summaries"),
             "lower minibatch_size or text.max_source_tokens, or train an adapter",
         )
@@ -80,17 +80,22 @@ class OnlineLearner(ABC):
     def loss(
         self, logits: torch.Tensor, extras: Tensors, rollout: Rollout, targets: Tensors
     ) -> tuple[torch.Tensor, dict[str, float]]:
-        """Compute the loss (), a mean over generated tokens, and what the curve shows of it."""
+        """Compute the loss (), a mean over `units`, and what the curve shows of it."""
+
+    def units(self, rollout: Rollout) -> torch.Tensor:
+        """Count what the loss is a mean over, (): generated tokens, unless a method says otherwise."""
+        return rollout.mask.sum()
 
     def _prompts(self) -> Iterator[list[Example]]:
-        """Batches of training dialogues, each dialogue once before any comes again."""
-        examples = self.context.tagged("train", self.config.tag)
+        """Batches of training dialogues, `group_size` times each, each dialogue once before any comes again."""
+        examples, group = self.context.tagged("train", self.config.tag), self.config.group_size
+        count = self.config.batch_size // group
         rng, queue = np.random.default_rng(self.context.seed), list[int]()
         while True:
-            while len(queue) < self.config.batch_size:
+            while len(queue) < count:
                 queue += rng.permutation(len(examples)).tolist()
-            yield [examples[i] for i in queue[: self.config.batch_size]]
-            queue = queue[self.config.batch_size :]
+            yield [examples[i] for i in queue[:count] for _ in range(group)]
+            queue = queue[count:]
 
     def iteration(self) -> None:
         """Sample one batch of rollouts and take the passes over it; adds a row to the curve."""
@@ -104,7 +109,7 @@ class OnlineLearner(ABC):
         kl = float(rollout.kl.sum(1).mean())
         row = {
             "step": len(self.curve),
-            "reward": float(rollout.rewards.mean()),
+            **dict(zip(self.sampler.reward.names, rollout.rewards.mean(0).tolist(), strict=True)),
             "shaped_reward": float(rollout.shaped_rewards.mean()),
             "kl": kl,
             "kl_coefficient": self.kl.coefficient,
@@ -123,22 +128,22 @@ class OnlineLearner(ABC):
         norm = float(self.accelerator.clip_grad_norm_(self.actor.parameters(), self.config.max_grad_norm))
         if not math.isfinite(logs["loss"]) or not math.isfinite(norm):
             raise UserError(
-                f"variants.{self.context.variant}: the loss became {logs['loss']} (gradient norm {norm}) at step "
+                f"{self.context.where}: the loss became {logs['loss']} (gradient norm {norm}) at step "
                 f"{step}; the last good state is kept in {self.context.work.folder}; lower learning_rate."
             )
         self.optimizer.step()
         return logs | {"grad_norm": norm}
 
     def _gradients(self, rollout: Rollout, targets: Tensors) -> dict[str, float]:
-        """Accumulate the gradients of a minibatch, each micro-batch weighted by its share of the generated tokens.
+        """Accumulate the gradients of a minibatch, each micro-batch weighted by its share of the loss's units.
 
         So neither micro-batches nor processes, each of which takes its rows of the minibatch, change anything.
         """
-        tokens, logs = rollout.mask.sum(), dict[str, float]()
+        units, logs = self.units(rollout), dict[str, float]()
         own = distributed.shard(len(rollout.rewards))
         for index in torch.arange(own.start, own.stop, device=rollout.mask.device).chunk(self.micro_batches.count):
             part = rollout.rows(index)
-            weight = part.mask.sum() / tokens
+            weight = self.units(part) / units
             with cpu_kernels.for_training(self.context.device):
                 logits, extras = self.forward(part.batch)
             loss, means = self.loss(logits, extras, part, {name: one[index] for name, one in targets.items()})
@@ -151,12 +156,18 @@ class OnlineLearner(ABC):
         )
         return dict(zip(logs, summed.tolist(), strict=True))
 
+    def validation_rollouts(self) -> Iterator[tuple[list[Example], Rollout]]:
+        """Sample summaries of validation dialogues, the same ones each time."""
+        examples, size = self.context.tagged("validation", self.config.tag)[:VALIDATED], self.config.batch_size
+        for first in range(0, len(examples), size):
+            part = list(examples[first : first + size])
+            yield part, self.sampler.sample(part, len(self.curve))
+
     def validate(self) -> dict[str, float]:
         """Measure reward and KL of samples on the validation split: what settings are chosen by."""
-        examples, size = self.context.tagged("validation", self.config.tag)[:VALIDATED], self.config.batch_size
-        rollouts = [self.sampler.sample(examples[i : i + size], len(self.curve)) for i in range(0, len(examples), size)]
+        rollouts = [rollout for _, rollout in self.validation_rollouts()]
         return {
-            "validation_reward": float(np.concatenate([rollout.rewards for rollout in rollouts]).mean()),
+            "validation_reward": float(np.concatenate([rollout.rewards[:, 0] for rollout in rollouts]).mean()),
             "validation_kl": float(torch.cat([rollout.kl.sum(1) for rollout in rollouts]).mean()),
         }
 

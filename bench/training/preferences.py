@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from bench import generation
-from bench.core import storage
+from bench.core import paths, storage
 from bench.core.blocks import GenerationConfig
 from bench.core.schema import Example, Prediction, Strict, UserError
+from bench.lm import prompts
 from bench.lm.models import Loaded
+from bench.rankings import Ranking
 from bench.training.context import TrainContext
 from bench.training.rewards import Reward
-from bench.training.settings import PairsConfig
+from bench.training.settings import PairsConfig, SamplesConfig
 
 
 class Pair(Strict):
@@ -29,6 +33,27 @@ class Pair(Strict):
     rejected_reward: float
 
 
+class Drawn(NamedTuple):
+    """A dialogue with k samples of a model and their rewards, (k,)."""
+
+    example: Example
+    samples: Sequence[Prediction]
+    rewards: np.ndarray
+
+
+def draw(context: TrainContext, start: Loaded, reward: Reward, config: SamplesConfig) -> list[Drawn]:
+    """Draw samples from the start and score them; each batch is drawn once, also when the training after it is interrupted."""
+    examples = context.tagged("train", config.tag)
+    chosen = np.random.default_rng(context.seed).permutation(len(examples))[: config.prompts]
+    picked = [examples[i] for i in sorted(chosen.tolist())]
+    each = config.samples
+    settings = GenerationConfig(max_new_tokens=config.max_new_tokens, batch_size=config.batch_size, seed=context.seed)
+    rows = generation.predict(start, picked, context.text, settings, each, context.work, context.progress)
+    raw = reward.raw([example for example in picked for _ in range(each)], [row.text for row in rows])
+    rewards = reward.ranked(raw).reshape(len(picked), each)
+    return [Drawn(example, rows[i * each :][:each], rewards[i]) for i, example in enumerate(picked)]
+
+
 def sample(context: TrainContext, start: Loaded, reward: Reward, config: PairsConfig) -> list[Pair]:
     """Draw from the start, score and pair; done once, also when the training after it is interrupted.
 
@@ -38,32 +63,70 @@ def sample(context: TrainContext, start: Loaded, reward: Reward, config: PairsCo
     path = context.work.folder / "pairs.jsonl"
     if path.exists():
         return storage.read_rows(path, Pair)
-    examples = context.tagged("train", config.tag)
-    chosen = np.random.default_rng(context.seed).permutation(len(examples))[: config.prompts]
-    picked = [examples[i] for i in sorted(chosen.tolist())]
-    each = config.samples
-    settings = GenerationConfig(max_new_tokens=config.max_new_tokens, batch_size=config.batch_size, seed=context.seed)
-    rows = generation.predict(start, picked, context.text, settings, each, context.work, context.progress)
-    rewards = reward.raw([row.text for row in rows]).reshape(len(picked), each)
-    pairs = [
-        pair for i, example in enumerate(picked) for pair in _pair(example, rows[i * each :][:each], rewards[i], config)
-    ]
+    drawn = draw(context, start, reward, config)
+    pairs = [pair for one in drawn for pair in _pair(one, config.margin)]
     if not pairs:
         raise UserError(
-            f"params.yaml: variants.{context.variant}.pairs.margin: none of {len(picked)} dialogues gave two summaries "
+            f"params.yaml: {context.where}.pairs.margin: none of {len(drawn)} dialogues gave two summaries "
             f"whose rewards differ by more than {config.margin:g}; lower it, or draw more samples."
         )
     storage.write_rows(path, pairs)
     return pairs
 
 
-def _pair(example: Example, rows: Sequence[Prediction], rewards: np.ndarray, config: PairsConfig) -> list[Pair]:
-    """The pair of one dialogue, or none. Summaries cut by the length limit are left out: they have no proper end."""
-    whole = [i for i, row in enumerate(rows) if not row.hit_limit]
-    if len(whole) < 2:
+def from_rankings(context: TrainContext, start: Loaded, margin: float) -> list[Pair]:
+    """Read the training rankings of a block of `preferences`: of each the best and the worst, if more than `margin` apart.
+
+    A summary without tokens of its own is encoded as a reference would be.
+
+    Raises:
+        UserError: no ranking gives a pair.
+    """
+    path = paths.preferences_path(Path(context.learns_from).name, "train")
+    rankings, pairs = storage.read_rows(path, Ranking), list[Pair]()
+    for ranking in rankings:
+        scores = ranking.scores
+        best, worst = scores.index(max(scores)), scores.index(min(scores))
+        if scores[best] - scores[worst] <= margin:
+            continue
+        chosen, rejected = (
+            ranking.token_ids[i]
+            if ranking.token_ids
+            else tuple(prompts.encode_target(start.tokenizer, ranking.summaries[i], context.text))
+            for i in (best, worst)
+        )
+        pairs.append(
+            Pair(
+                id=ranking.id,
+                source=ranking.source,
+                chosen=ranking.summaries[best],
+                rejected=ranking.summaries[worst],
+                chosen_ids=chosen,
+                rejected_ids=rejected,
+                chosen_reward=scores[best],
+                rejected_reward=scores[worst],
+            )
+        )
+    if not pairs:
+        raise UserError(
+            f"params.yaml: {context.where}.pairs.margin: none of {len(rankings)} rankings of {path} has two summaries whose "
+            f"scores differ by more than {margin:g}; lower it."
+        )
+    return pairs
+
+
+def whole(drawn: Drawn) -> list[int]:
+    """Return which samples have a proper end: those that the length limit cut teach nothing."""
+    return [i for i, row in enumerate(drawn.samples) if not row.hit_limit]
+
+
+def _pair(drawn: Drawn, margin: float) -> list[Pair]:
+    """The pair of one dialogue, or none."""
+    ended, (example, rows, rewards) = whole(drawn), drawn
+    if len(ended) < 2:
         return []
-    best, worst = max(whole, key=lambda i: rewards[i]), min(whole, key=lambda i: rewards[i])
-    if rewards[best] - rewards[worst] <= config.margin:
+    best, worst = max(ended, key=lambda i: rewards[i]), min(ended, key=lambda i: rewards[i])
+    if rewards[best] - rewards[worst] <= margin:
         return []
     return [
         Pair(

@@ -30,12 +30,14 @@ Forward = Callable[[Batch], tuple[torch.Tensor, Tensors]]
 def kl_penalty(kind: str, logprobs: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
     """Compute the penalty a token (B, T), nats, of leaving the reference.
 
-    `kl` (k1), `abs` and `mse` (k2) take the log-probabilities (B, T) of the generated tokens; `full` takes those of the
-    whole vocabulary (B, T, V) and gives the exact KL(policy || reference).
+    `kl` (k1), `abs`, `mse` (k2) and `k3` (Schulman 2020, "Approximating KL divergence") take the log-probabilities (B, T) of
+    the generated tokens; `full` takes those of the whole vocabulary (B, T, V) and gives the exact KL(policy || reference).
     """
     if kind == "full":
         return exact_kl(logprobs, reference)
     difference = logprobs - reference
+    if kind == "k3":
+        return torch.expm1(-difference) + difference
     return {"kl": difference, "abs": difference.abs(), "mse": 0.5 * difference**2}[kind]
 
 
@@ -54,18 +56,20 @@ class AdaptiveKL:
 
 @dataclass(frozen=True)
 class Rollout:
-    """A batch of samples; tensors (B, T) but `rewards` and `shaped_rewards` (B,).
+    """A batch of samples; tensors (B, T) but `rewards` (B, parts) and `shaped_rewards` (B,).
 
-    `extras` holds what the method's own forward pass gave beside logits, (B, T) each: a critic's values, for example.
+    `logprobs` are the policy's that sampled, `reference` the start's. `extras` holds what the method's own forward pass gave beside logits, (B, T) each: a critic's values, for example.
     """
 
     batch: Batch
     mask: torch.Tensor
     logprobs: torch.Tensor
+    reference: torch.Tensor
     kl: torch.Tensor
     rewards: np.ndarray
     shaped_rewards: torch.Tensor
     extras: Tensors
+    texts: tuple[str, ...] = ()
 
     def rows(self, index: torch.Tensor) -> Rollout:
         """Select some of its sequences."""
@@ -73,6 +77,7 @@ class Rollout:
             self.batch.rows(index),
             self.mask[index],
             self.logprobs[index],
+            self.reference[index],
             self.kl[index],
             self.rewards[index.cpu().numpy()],
             self.shaped_rewards[index],
@@ -110,29 +115,41 @@ class Sampler:
         """
         tokenizer = self.policy.tokenizer
         sources = [prompts.encode_source(tokenizer, example.source, self.context.text)[0] for example in examples]
-        uniforms = torch.rand(len(sources), 1, self.config.max_new_tokens)
-        samples = generation.generate(self.policy, sources, self.config.max_new_tokens, uniforms, shared=True)
-        ids = [sample.token_ids for (sample,) in samples]
+        uniforms = torch.rand(len(sources), 1, self.config.longest)
+        samples = generation.generate(self.policy, sources, self.config.longest, uniforms, shared=True)
+        written = [_within(one, limit) for (one,), limit in zip(samples, self._limits(len(samples)), strict=True)]
+        ids = [one.token_ids for one in written]
         self.tokens += sum(map(len, ids))
         batch = models.collate(sources, ids, int(tokenizer.pad_token_id), self.policy.device)
-        texts, own = [generation.text_of(self.policy, sample) for (sample,) in samples], distributed.shard(len(ids))
+        texts, own = [generation.text_of(self.policy, one) for one in written], distributed.shard(len(ids))
         part = batch.rows(slice(own.start, own.stop))
         logits, extras = self.forward(part)
         with self.autocast():  # the precision of the policy, or KL would not start at 0
-            reference = self.reference_logits(part)
+            reference_logits = self.reference_logits(part)
         logprobs, mask = models.token_logprobs(logits, part.labels)
+        reference, _ = models.token_logprobs(reference_logits, part.labels)
         if self.config.kl_penalty == "full":
-            kl = kl_penalty("full", logits.float().log_softmax(-1), reference.float().log_softmax(-1))
+            kl = kl_penalty("full", logits.float().log_softmax(-1), reference_logits.float().log_softmax(-1))
         else:
-            kl = kl_penalty(self.config.kl_penalty, logprobs, models.token_logprobs(reference, part.labels)[0])
-        rewards = torch.as_tensor(self.reward.raw([texts[i] for i in own]), device=logits.device)
-        shards = {"logprobs": logprobs, "kl": kl * mask, "rewards": rewards}
+            kl = kl_penalty(self.config.kl_penalty, logprobs, reference)
+        raw = self.reward.raw([examples[i] for i in own], [texts[i] for i in own])
+        rewards = torch.as_tensor(raw, device=logits.device)
+        shards = {"logprobs": logprobs, "reference": reference, "kl": kl * mask, "rewards": rewards}
         shards |= {name: extra.float() for name, extra in extras.items()}
         gathered = {name: distributed.all_gather(shard, len(ids)) for name, shard in shards.items()}
-        logprobs, kl, raw = gathered.pop("logprobs"), gathered.pop("kl"), gathered.pop("rewards").cpu().numpy()
+        logprobs, reference, kl = (gathered.pop(name) for name in ("logprobs", "reference", "kl"))
+        raw = gathered.pop("rewards").cpu().numpy()
         self.refuse_collapse(texts, raw, float(kl.sum(1).mean()), step)
         shaped = torch.as_tensor(self.reward.shaped(raw), dtype=torch.float32, device=logits.device)
-        return Rollout(batch, (batch.labels != models.IGNORE_INDEX).float(), logprobs, kl, raw, shaped, gathered)
+        mask = (batch.labels != models.IGNORE_INDEX).float()
+        return Rollout(batch, mask, logprobs, reference, kl, raw, shaped, gathered, tuple(texts))
+
+    def _limits(self, count: int) -> list[int]:
+        """The most tokens of each sample: one number for all, or drawn for each."""
+        bounds = self.config.max_new_tokens
+        if isinstance(bounds, int):
+            return [bounds] * count
+        return [int(limit) for limit in torch.randint(bounds.low, bounds.high + 1, (count,))]
 
     def reference_logits(self, batch: Batch) -> torch.Tensor:
         """Compute what the start would predict, (B, T, V)."""
@@ -154,10 +171,17 @@ class Sampler:
             cause = f"every summary of the policy is the same, {texts[0]!r:.60}"
         elif not np.isfinite(rewards).all():
             cause = "a reward is not a finite number"
-        elif len(texts) > 2 and np.ptp(rewards) == 0:
-            cause = f"the reward is the same, {rewards[0]:.4g}, for all {len(texts)} summaries"
+        elif len(texts) > 2 and not np.ptp(rewards, axis=0).any():
+            cause = f"the reward is the same, {rewards[0, 0]:.4g}, for all {len(texts)} summaries"
         if cause:
             raise UserError(
-                f"variants.{self.context.variant}: at step {step} {cause}; the last good state is kept in "
+                f"{self.context.where}: at step {step} {cause}; the last good state is kept in "
                 f"{self.context.work.folder}; lower learning_rate, raise kl_coefficient, or check the reward's model."
             )
+
+
+def _within(written: generation.Generated, limit: int) -> generation.Generated:
+    """A sample as it would be with a lower limit: tokens are drawn one after the other."""
+    if len(written.token_ids) <= limit:
+        return written
+    return generation.Generated(written.token_ids[:limit], True)

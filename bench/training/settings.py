@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -36,25 +36,57 @@ class OptimConfig(Strict):
         return self
 
 
-class RewardConfig(Strict):
-    """`label` is the label to be rewarded. `cap` bounds its logit, so that a policy gains nothing by shouting its
-    innocence (uncapped, a prototype learnt to write ever shorter summaries)."""
+# Measures of a text that can be a reward, and the metric in bench/metrics/ whose REWARDS has it. ROUGE is F1 in [0, 1], a
+# mean over the references; length is in words; facts are of the miniature: the share stated rightly less what is stated wrongly.
+METRIC_OF = {"rouge1": "rouge", "rouge2": "rouge", "rougeL": "rouge", "length": "text", "facts": "facts"}
 
-    label: str = "nothate"
+
+class RewardConfig(Strict):
+    """What is rewarded: `label`'s logit of the classifier that `learns_from` names, or a `metric` where that is data/train.jsonl.
+
+    A reward model that was trained here has one logit and needs no label; of other classifiers it is `nothate` unless said.
+    `cap` bounds it, so that a policy gains nothing by shouting its innocence (uncapped, a prototype learnt to write ever
+    shorter summaries). `also` adds further parts, each times its weight: `rouge1`, `length`, or `<checkpoint>.<label>`.
+    """
+
+    label: str | None = None
+    metric: str | None = None
     scale: float = Field(1.0, gt=0)
     cap: float | None = None
+    also: dict[str, float] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one_source(self) -> RewardConfig:
+        if self.label is not None and self.metric is not None:
+            raise ValueError("'label' is a classifier's and 'metric' needs none; give one of them")
+        known = ", ".join(METRIC_OF)
+        if self.metric is not None and self.metric not in METRIC_OF:
+            raise ValueError(f"'metric' is '{self.metric}'; name one of {known}")
+        odd = next((part for part in self.also if part not in METRIC_OF and part.count(".") != 1), None)
+        if odd is not None:
+            raise ValueError(f"'also' has '{odd}'; name {known}, or a checkpoint and its label, as in `tone.polite`")
+        return self
+
+    @property
+    def metrics(self) -> list[str]:
+        """The files of bench/metrics/ that it asks."""
+        return sorted({METRIC_OF[name] for name in (self.metric, *self.also) if name in METRIC_OF})
 
 
-class PairsConfig(Strict):
-    """How pairs are made: `samples` draws for each of `prompts` dialogues (of those with the `tag`, where one is given);
-    best and worst are kept when their rewards (logits) differ by more than `margin`."""
+class SamplesConfig(Strict):
+    """`samples` draws at temperature 1 for each of `prompts` training dialogues (of those with the `tag`, where one is given)."""
 
     prompts: int = Field(512, ge=1)
     samples: int = Field(2, ge=2)
-    margin: float = Field(1.0, ge=0)
     tag: str | None = None
     max_new_tokens: int = Field(128, ge=1)
     batch_size: int = Field(64, ge=1)
+
+
+class PairsConfig(SamplesConfig):
+    """Of each dialogue's samples best and worst are a pair when their rewards (logits) differ by more than `margin`."""
+
+    margin: float = Field(1.0, ge=0)
 
 
 class PreferenceConfig(MethodConfig):
@@ -67,12 +99,29 @@ class PreferenceConfig(MethodConfig):
     reward: RewardConfig = RewardConfig()
 
 
+class LengthRange(Strict):
+    """The longest a sample may be, in tokens: drawn anew for each, from `low` to `high`."""
+
+    low: int = Field(ge=1)
+    high: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> LengthRange:
+        if self.low > self.high:
+            raise ValueError(f"'low' {self.low} is above 'high' {self.high}")
+        return self
+
+
 class OnlineConfig(Strict):
     """One iteration writes `batch_size` summaries at temperature 1 and takes `epochs` passes over them in minibatches.
 
+    `group_size` of them are of one dialogue. Every `keep_every` iterations the policy's summaries of validation dialogues are
+    kept, so that the report can show what it gave up for its reward.
+
     With `tag` the prompts, and the dialogues that it is validated on, are those with that tag.
     `kl_coefficient` weighs the penalty against the reward; with `kl_target` (nats a sequence) it adapts, within
-    `kl_horizon` sequences. `kl_penalty`: `kl` is the sampled log-ratio, `full` the exact sum over the vocabulary.
+    `kl_horizon` sequences. `kl_penalty`: `kl` is the sampled log-ratio, `k3` Schulman's estimate that is never negative,
+    `full` the exact sum over the vocabulary.
     Training ends with an error when the mean KL exceeds `kl_limit` (nats a sequence): the policy has left its start.
     """
 
@@ -81,11 +130,13 @@ class OnlineConfig(Strict):
     iterations: int = Field(30, ge=1)
     batch_size: int = Field(32, ge=2)
     minibatch_size: int = Field(16, ge=1)
+    group_size: int = Field(1, ge=1)
     epochs: int = Field(2, ge=1)
+    keep_every: int | None = Field(None, ge=1)
     tag: str | None = None
     learning_rate: float = Field(1e-4, gt=0)
-    max_new_tokens: int = Field(128, ge=1)
-    kl_penalty: Literal["kl", "abs", "mse", "full"] = "kl"
+    max_new_tokens: Annotated[int, Field(ge=1)] | LengthRange = 128
+    kl_penalty: Literal["kl", "abs", "mse", "k3", "full"] = "kl"
     kl_coefficient: float = Field(0.2, ge=0)
     kl_target: float | None = Field(None, gt=0)
     kl_horizon: int = Field(10_000, ge=1)
@@ -104,4 +155,17 @@ class OnlineConfig(Strict):
             raise ValueError(
                 f"'batch_size' {self.batch_size} is not a multiple of 'minibatch_size' {self.minibatch_size}"
             )
+        if self.batch_size % self.group_size:
+            raise ValueError(f"'batch_size' {self.batch_size} is not a multiple of 'group_size' {self.group_size}")
         return self
+
+    @property
+    def longest(self) -> int:
+        """The tokens of the longest sample."""
+        return self.max_new_tokens if isinstance(self.max_new_tokens, int) else self.max_new_tokens.high
+
+
+class GroupConfig(OnlineConfig):
+    """Samples of one dialogue are compared with each other: a group takes the place of a critic."""
+
+    group_size: int = Field(4, ge=2)

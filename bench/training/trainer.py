@@ -35,7 +35,7 @@ def arguments(config: OptimConfig, context: TrainContext, steps: int) -> dict[st
     """Return the Trainer's settings. It keeps its states in the stage's work folder, when `SaveStateCallback` says."""
     if config.batch_size % distributed.world_size():
         raise UserError(
-            f"params.yaml: variants.{context.variant}.optim.batch_size: {config.batch_size} examples cannot be shared "
+            f"params.yaml: {context.where}.optim.batch_size: {config.batch_size} examples cannot be shared "
             f"by {distributed.world_size()} processes; give a multiple."
         )
     return {
@@ -81,11 +81,11 @@ class LossTrainer(Seq2SeqTrainer):
     but for rounding, stays what the params say. A loss that is not finite ends the training with the step's number.
     """
 
-    def __init__(self, *args: Any, variant: str, accumulation: int = 1, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, where: str, accumulation: int = 1, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.variant = variant
+        self.where = where
         advice = "shorten text.max_source_tokens, raise optim.accumulation, or train an adapter"
-        self.micro_batches = MicroBatches(variant, ("example", "examples"), advice, accumulation)
+        self.micro_batches = MicroBatches(where, ("example", "examples"), advice, accumulation)
         self.model_accepts_loss_kwargs = False  # the scale is ours: `training_step`
         self.scale = torch.ones(())
 
@@ -117,7 +117,7 @@ class LossTrainer(Seq2SeqTrainer):
         step, rows = self.state.global_step + 1, len(inputs["input_ids"])
         loss = self.micro_batches.run(step, rows, lambda: self._accumulate(model, inputs), model.zero_grad)
         if not math.isfinite(float(loss)):
-            raise diverged(self.variant, float(loss), self.state.global_step + 1, self.args)
+            raise diverged(self.where, float(loss), self.state.global_step + 1, self.args)
         return loss
 
     def _accumulate(self, model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -142,20 +142,20 @@ class LossTrainer(Seq2SeqTrainer):
 class NonFiniteLossCallback(TrainerCallback):
     """Ends a training whose logged loss is not finite: trainers that are not ours go on."""
 
-    def __init__(self, variant: str) -> None:
-        self.variant = variant
+    def __init__(self, where: str) -> None:
+        self.where = where
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
         """Look at the loss, where there is one."""
         loss = (logs or {}).get("loss", 0.0)
         if not math.isfinite(loss):
-            raise diverged(self.variant, loss, state.global_step, args)
+            raise diverged(self.where, loss, state.global_step, args)
 
 
-def diverged(variant: str, loss: float, step: int, args: Any) -> UserError:
+def diverged(where: str, loss: float, step: int, args: Any) -> UserError:
     """Return the error of a loss that is not finite."""
     return UserError(
-        f"variants.{variant}: the loss became {loss} at step {step}; the last good state is kept in {args.output_dir}; "
+        f"{where}: the loss became {loss} at step {step}; the last good state is kept in {args.output_dir}; "
         "lower optim.learning_rate or raise optim.warmup_steps."
     )
 
@@ -167,9 +167,10 @@ def fit(
     context: TrainContext,
     collator: Collator,
     trainer_class: type[LossTrainer] = LossTrainer,
+    module: torch.nn.Module | None = None,
     **extra: Any,
 ) -> list[dict[str, float]]:
-    """Train `loaded` in place; return the curve, one row a logged step."""
+    """Train `loaded` in place, or a `module` round its model; return the curve, one row a logged step."""
     steps = steps_of(config, len(rows))
     settings = arguments(config, context, steps)
     sharded = context.compute.sharding == "fsdp" and distributed.world_size() > 1 and loaded.kind == "full"
@@ -186,11 +187,11 @@ def fit(
         rows, batch_order([len(row["input_ids"]) for row in rows], config.batch_size, steps, context.seed)
     )
     trainer = trainer_class(
-        model=loaded.model,
+        model=loaded.model if module is None else module,
         args=one_gpu(Seq2SeqTrainingArguments(**settings)),
         train_dataset=planned,
         data_collator=collator,
-        variant=context.variant,
+        where=context.where,
         accumulation=config.accumulation,
         **extra,
     )
@@ -223,7 +224,7 @@ def run(trainer: Any, loaded: Loaded, context: TrainContext, **counts: int) -> l
     keeper = states.SaveStateCallback(context.work, earlier)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(keeper)
-    trainer.add_callback(NonFiniteLossCallback(context.variant))
+    trainer.add_callback(NonFiniteLossCallback(context.where))
     trainer.train(resume_from_checkpoint=str(state) if state else None)
     context.meter.record("training", keeper.seconds(), **counts)
     # Mixed precision wraps the model's forward; what is measured and saved afterwards is the model itself.

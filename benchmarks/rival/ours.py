@@ -134,7 +134,7 @@ def ppo(task: Task, lap: Lap) -> dict[str, Any]:
         learning_rate=PPO_LEARNING_RATE,
         max_new_tokens=PPO_TOKENS,
     )
-    learner, steps = Learner(config, given, Reward.of(given, reward)), 0
+    learner, steps = Learner(config, given, Reward.of(given.learns_from, reward, given.device)), 0
     wanted = lap()
     while wanted:
         learner.iteration()

@@ -47,14 +47,19 @@ def test_a_plugin_conforms_to_its_contract(kind: str, name: str) -> None:
 
 @pytest.mark.parametrize("name", plugins.names("method"))
 def test_a_method_says_what_it_learns_from(name: str) -> None:
-    assert methods.find(name).LEARNS_FROM in ("nothing", "references", "reward", "outputs")
+    assert methods.find(name).LEARNS_FROM in ("nothing", "references", "reward", "pairs", "outputs")
 
 
 @pytest.mark.parametrize("name", plugins.names("metric"))
 def test_a_metric_says_what_its_columns_are(name: str) -> None:
     """Report, gate and diff go by it: a sampled column has the sampled name, a safety column its classifier."""
     metric = metrics.find(name)
-    columns = metric.columns(metric.Config(**({"checkpoint": "other"} if name in ("bertscore", "entailment") else {})))
+    needed = {
+        "bertscore": {"checkpoint": "other"},
+        "entailment": {"checkpoint": "other"},
+        "reward_model": {"judges": ["r"]},
+    }
+    columns = metric.columns(metric.Config(**needed.get(name, {})))
     assert columns
     for key, column in columns.items():
         assert column.sampled == key.endswith(metrics.SAMPLED), key

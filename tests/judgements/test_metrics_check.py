@@ -17,8 +17,8 @@ from scipy import stats as scipy_stats
 import bench.metrics
 from bench.commands import metrics_check as command
 from bench.core.schema import UserError
+from bench.correlations import Agreement
 from bench.judgements import output, study
-from bench.judgements.correlations import Agreement
 from bench.judgements.study import Measured, Preferred, Ranked
 from bench.metrics import Column, rouge
 from bench.stats import Estimate

@@ -86,13 +86,15 @@ def test_ppo_ends_when_every_summary_is_the_same(context: Make, monkeypatch: pyt
 
 
 def test_ppo_ends_when_the_reward_is_constant(context: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Reward, "raw", lambda self, texts: np.full(len(texts), 0.5))
+    monkeypatch.setattr(Reward, "raw", lambda self, examples, texts: np.full((len(texts), 1), 0.5))
     with pytest.raises(UserError, match="at step 0 the reward is the same, 0.5, for all 8"):
         train(context("ppo", learns_from="models/reward"), "ppo", **PPO)
 
 
 def test_ppo_ends_when_a_reward_is_not_finite(context: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Reward, "raw", lambda self, texts: np.array([np.nan, *range(len(texts) - 1)]))
+    monkeypatch.setattr(
+        Reward, "raw", lambda self, examples, texts: np.array([[np.nan], *([k] for k in range(len(texts) - 1))])
+    )
     with pytest.raises(UserError, match="a reward is not a finite number"):
         train(context("ppo", learns_from="models/reward"), "ppo", **PPO)
 

@@ -44,7 +44,9 @@ def run(context: Callable[..., TrainContext], adapter: dict[str, object] | None)
         learning_rate=3e-2,
         max_new_tokens=8,
     )
-    record = online.train(Reinforce(config, given, Reward.of(given, config.reward)), "reinforce")
+    record = online.train(
+        Reinforce(config, given, Reward.of(given.learns_from, config.reward, given.device)), "reinforce"
+    )
     assert record["kind"] == ("full" if adapter is None else "adapter")
     with paths.curve_path("reinforce").open(newline="") as file:
         return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]

@@ -1,11 +1,13 @@
-"""Direct preference optimisation (Rafailov et al. 2023), and its kin by other losses, on pairs its own start wrote.
+"""Direct preference optimisation (Rafailov et al. 2023), and its kin by other losses, on pairs.
 
-The start samples summaries, the classifier named by `learns_from` ranks them. The reference's log-probabilities are
+Where `learns_from` names a folder of preferences, those are learnt from; else the start samples summaries and what it names
+ranks them. The reference's log-probabilities are
 computed once before training, so that no second model is held. Dropout is off: step 0 has loss log 2 exactly.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -14,7 +16,7 @@ from bench.core import paths, runtime, storage
 from bench.training.context import TrainContext
 from bench.training.settings import PreferenceConfig
 
-LEARNS_FROM = "reward"
+LEARNS_FROM = "pairs"
 
 
 class Config(PreferenceConfig):
@@ -47,8 +49,12 @@ def train(config: Config, context: TrainContext) -> dict[str, Any]:
     from bench.training.trainer import fit
 
     start = context.start()
-    with context.meter.timed("sampling"):
-        pairs = preferences.sample(context, start, Reward.of(context, config.reward), config.pairs)
+    if Path(context.learns_from).parent == paths.PREFERENCES:
+        pairs = preferences.from_rankings(context, start, config.pairs.margin)
+    else:
+        with context.meter.timed("sampling"):
+            reward = Reward.of(context.learns_from, config.reward, context.device)
+            pairs = preferences.sample(context, start, reward, config.pairs)
     if config.engine == "trl":
         loaded, curve = by_trl.train(config, context, start, pairs)
     else:

@@ -33,7 +33,7 @@ def train(
     from bench.lm import models, prompts
     from bench.training import trainer
 
-    where = f"params.yaml: variants.{context.variant}"
+    where = f"params.yaml: {context.where}"
     if start.model.config.is_encoder_decoder:
         raise UserError(f"{where}.engine: trl trains decoder-only models alone; remove it.")
     if context.text.chat or (isinstance(context.text, Prompt) and context.text.examples):

@@ -36,4 +36,5 @@ def train(config: Config, context: TrainContext) -> dict[str, Any]:
     from bench.training import online
     from bench.training.rewards import Reward
 
-    return online.train(Learner(config, context, Reward.of(context, config.reward)), config.method)
+    reward = Reward.of(context.learns_from, config.reward, context.device)
+    return online.train(Learner(config, context, reward), config.method)

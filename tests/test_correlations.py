@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from bench.judgements import correlations
+from bench import correlations
 
 
 @pytest.fixture
