@@ -11,6 +11,7 @@ DATA, MODELS, CURVES, PREDICTIONS, SCORES, COSTS, CHECKED = (
     Path(name) for name in ("data", "models", "curves", "predictions", "scores", "costs", "checked")
 )
 PREFERENCES = Path("preferences")
+PROGRESS = "progress.jsonl"  # beside the weights: what a policy wrote on the way
 REPORTS, STUDIES, PARAMS = Path("reports"), Path("studies"), Path("params.yaml")
 
 # Rows of the table that no model wrote: the first three turns, and one human reference held against the others.

@@ -110,6 +110,17 @@ class Prediction(Row):
     seed: TrainedBy = None
 
 
+class Written(Row):
+    """A sample of a policy on its way, after `step` steps, with its reward and the KL to the start of its tokens, nats."""
+
+    step: int = Field(ge=0)
+    id: str
+    dialogue_id: str
+    text: str
+    reward: float
+    kl: float
+
+
 class Lengths(Row):
     """Of the rows of a split, how many lose the end of the dialogue, or of the first reference, to the limits."""
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Any
 
 from bench import methods, metrics
 from bench.core import manifest, paths, resume, storage
 from bench.core.blocks import DecodingConfig
 from bench.core.parameters import Params, Training
-from bench.core.schema import Example, Prediction, ScoreRow, UserError
+from bench.core.schema import Example, Prediction, ScoreRow, UserError, Written
 from bench.data import predictions
 from bench.metrics import Column, ScoreContext, column_of
 
@@ -125,8 +126,40 @@ def score_and_write(params: Params, *contexts: ScoreContext, on: str | None = No
         and manifest.read_manifest(context.variant)["kind"] != "outputs"
     ):
         about["model"] = manifest.sizes(context.variant)
+        about |= (
+            {"samples": facts["samples"]}
+            if (facts := manifest.read_manifest(context.variant)["facts"]).get("samples")
+            else {}
+        )
+        about |= {"progress": found} if (found := progress(params, context)) else {}
     storage.write_json(paths.signatures_path(context.variant), about)
     return rows
+
+
+def progress(params: Params, context: ScoreContext) -> list[dict[str, float]]:
+    """Score what a policy wrote on the way: a row a step with the means of every column over the validation dialogues.
+
+    Each dialogue has one sample at temperature 1, and the columns are those of samples where a metric has them.
+    """
+    path = paths.model_path(context.variant) / paths.PROGRESS
+    if not path.exists():
+        return []
+    examples, rows = storage.read_split("validation"), storage.read_rows(path, Written)
+    table = []
+    for step in sorted({row.step for row in rows}):
+        own = [row for row in rows if row.step == step]
+        given = [Prediction(id=r.id, dialogue_id=r.dialogue_id, output="greedy", draw=0, text=r.text) for r in own]
+        then = dataclasses.replace(context, examples=examples, predictions=given, start=None, work=None)
+        values: dict[str, list[float]] = {"reward": [row.reward for row in own], "kl": [row.kl for row in own]}
+        for name, block in params.metrics.items():
+            metric = metrics.find(name)
+            if any(column.role == "distance" for column in metric.columns(block).values()):
+                continue  # the KL is known already
+            for scored in metric.score(block, then):
+                for key, value in scored.values.items() if scored.output == "greedy" else ():
+                    values.setdefault(key, []).append(value)
+        table.append({"step": float(step), "n": float(len(own))} | {key: fmean(held) for key, held in values.items()})
+    return table
 
 
 def _check_finite(variant: str, rows: Sequence[ScoreRow]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from pydantic import Field
 
 from bench.core import paths, runtime, storage
 from bench.core.blocks import MethodConfig
@@ -19,18 +20,22 @@ LEARNS_FROM = "reward"
 
 
 class Config(MethodConfig):
-    """`samples` says how many are drawn of how many dialogues; then `optim` fine-tunes, or trains an adapter."""
+    """`samples` says how many are drawn of how many dialogues; then `optim` fine-tunes, or trains an adapter.
+
+    Every `keep_every` steps the policy's summaries of validation dialogues are kept for the report.
+    """
 
     optim: OptimConfig
     samples: SamplesConfig = SamplesConfig(samples=4)
     reward: RewardConfig = RewardConfig()
     adapter: dict[str, Any] | None = None
+    keep_every: int | None = Field(None, ge=1)
 
 
 def train(config: Config, context: TrainContext) -> dict[str, Any]:
     """Sample, keep the best of each dialogue, train, save; those learnt from stay beside the weights. Returns the manifest."""
     from bench.lm import models, prompts
-    from bench.training import batches, preferences, trainer
+    from bench.training import batches, preferences, progress, trainer
     from bench.training.rewards import Reward
 
     start = context.start()
@@ -54,16 +59,21 @@ def train(config: Config, context: TrainContext) -> dict[str, Any]:
         }
         for one, best in kept
     ]
-    curve = trainer.fit(
-        loaded, rows, config.optim, context, batches.supervised_collator(int(loaded.tokenizer.pad_token_id))
+    keeper = progress.of_trainer(
+        loaded, reward, context, config.keep_every, config.samples.max_new_tokens, config.adapter
     )
+    collator = batches.supervised_collator(int(loaded.tokenizer.pad_token_id))
+    curve = trainer.fit(loaded, rows, config.optim, context, collator, callback=keeper)
     facts = {
         "final_loss": curve[-1]["loss"],
         "examples": len(kept),
+        "samples": len(drawn) * config.samples.samples,
         "mean_reward": float(np.mean(np.concatenate([one.rewards for one in drawn]))),
         "best_reward": float(np.mean([one.rewards[best] for one, best in kept])),
     }
     record = models.save(loaded, context.variant, config.method, facts)
+    if keeper:
+        keeper.progress.write()
     storage.write_rows(context.out / "kept.jsonl", [one.samples[best] for one, best in kept])
     storage.write_table(paths.curve_path(context.variant), curve)
     return record

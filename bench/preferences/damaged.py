@@ -52,7 +52,7 @@ def rankings(config: Config, context: TrainContext) -> list[Ranking]:
     for example in chosen:
         texts, labels = [example.references[0]], [REFERENCE]
         for _ in range(config.steps):
-            damaged = damage(rng, texts[-1], example, others, labels)
+            damaged = damage(rng, texts, example, others, labels)
             if damaged is None:
                 break
             texts.append(damaged[0])
@@ -72,16 +72,23 @@ def rankings(config: Config, context: TrainContext) -> list[Ranking]:
 
 
 def damage(
-    rng: random.Random, text: str, example: Example, others: Others, done: Sequence[str] = ()
+    rng: random.Random, texts: Sequence[str], example: Example, others: Others, done: Sequence[str] = ()
 ) -> tuple[str, str] | None:
-    """Damage a text in one way that was not `done` yet; returns it with the way's name, or None where no way is left."""
+    """Damage the last of some texts in one way that was not `done` yet, into none of them.
+
+    Returns it with the way's name, or None where no way is left.
+    """
     ways = [name for name in DAMAGES if name not in done]
     rng.shuffle(ways)
     for name in ways:
-        damaged = DAMAGES[name](rng, text, example, others)
-        if damaged is not None and " ".join(damaged.split()).lower() != " ".join(text.split()).lower():
+        damaged = DAMAGES[name](rng, texts[-1], example, others)
+        if damaged is not None and _plain(damaged) not in map(_plain, texts):
             return damaged, name
     return None
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split()).lower()
 
 
 def _wrong_ending(rng: random.Random, text: str, example: Example, others: Others) -> str | None:

@@ -24,11 +24,10 @@ from bench.lm.models import Batch, Loaded
 from bench.training import cpu_kernels
 from bench.training.context import TrainContext
 from bench.training.memory import MicroBatches
+from bench.training.progress import Progress
 from bench.training.rewards import Reward
 from bench.training.rollouts import AdaptiveKL, Rollout, Sampler, Tensors
 from bench.training.settings import OnlineConfig
-
-VALIDATED = 128  # dialogues of the validation split that settings are chosen by
 
 
 class OnlineLearner(ABC):
@@ -58,6 +57,7 @@ class OnlineLearner(ABC):
         self.prompts = self._prompts()
         self.generator = torch.Generator().manual_seed(context.seed)
         self.curve: list[dict[str, float]] = []
+        self.progress = Progress(self.sampler, context, config.batch_size, config.tag)
         self.micro_batches = MicroBatches(
             context.where,
             ("summary", "summaries"),
@@ -156,16 +156,9 @@ class OnlineLearner(ABC):
         )
         return dict(zip(logs, summed.tolist(), strict=True))
 
-    def validation_rollouts(self) -> Iterator[tuple[list[Example], Rollout]]:
-        """Sample summaries of validation dialogues, the same ones each time."""
-        examples, size = self.context.tagged("validation", self.config.tag)[:VALIDATED], self.config.batch_size
-        for first in range(0, len(examples), size):
-            part = list(examples[first : first + size])
-            yield part, self.sampler.sample(part, len(self.curve))
-
     def validate(self) -> dict[str, float]:
         """Measure reward and KL of samples on the validation split: what settings are chosen by."""
-        rollouts = [rollout for _, rollout in self.validation_rollouts()]
+        rollouts = [rollout for _, rollout in self.progress.rollouts(len(self.curve))]
         return {
             "validation_reward": float(np.concatenate([rollout.rewards[:, 0] for rollout in rollouts]).mean()),
             "validation_kl": float(torch.cat([rollout.kl.sum(1) for rollout in rollouts]).mean()),
@@ -204,10 +197,14 @@ def train(learner: OnlineLearner, method: str) -> dict[str, Any]:
     if state := context.work.load_state():
         learner.restore(state["learner"])
         seconds = state["seconds"]
+    if config.keep_every and not learner.curve:
+        learner.progress.keep(0)
     for step in context.progress(range(config.iterations), f"{context.variant}: {method}", config.iterations):
         if step < len(learner.curve):
             continue
         learner.iteration()
+        if config.keep_every and ((step + 1) % config.keep_every == 0 or step + 1 == config.iterations):
+            learner.progress.keep(step + 1)
         if context.work.due() or step + 1 == config.iterations:
             context.work.save_state({"learner": learner.state(), "seconds": seconds + time.monotonic() - started})
     context.meter.record(
@@ -218,6 +215,8 @@ def train(learner: OnlineLearner, method: str) -> dict[str, Any]:
     )
     runtime.set_seed(context.seed)
     facts = {f"last_{key}": value for key, value in learner.curve[-1].items() if key != "step"} | learner.validate()
+    facts |= {"samples": config.iterations * config.batch_size}
     record = models.save(learner.policy, context.variant, method, facts)
+    learner.progress.write()
     storage.write_table(curve_path(context.variant), learner.curve)
     return record

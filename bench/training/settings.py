@@ -90,13 +90,15 @@ class PairsConfig(SamplesConfig):
 
 
 class PreferenceConfig(MethodConfig):
-    """What every method takes that learns from pairs."""
+    """What every method takes that learns from pairs. Every `keep_every` steps the policy's summaries of validation dialogues
+    are kept for the report."""
 
     optim: OptimConfig
     pairs: PairsConfig = PairsConfig()
     beta: float = Field(0.1, gt=0)
     adapter: dict[str, Any] | None = None
     reward: RewardConfig = RewardConfig()
+    keep_every: int | None = Field(None, ge=1)
 
 
 class LengthRange(Strict):

@@ -168,6 +168,7 @@ def fit(
     collator: Collator,
     trainer_class: type[LossTrainer] = LossTrainer,
     module: torch.nn.Module | None = None,
+    callback: TrainerCallback | None = None,
     **extra: Any,
 ) -> list[dict[str, float]]:
     """Train `loaded` in place, or a `module` round its model; return the curve, one row a logged step."""
@@ -195,8 +196,9 @@ def fit(
         accumulation=config.accumulation,
         **extra,
     )
-    if ranked:
-        trainer.add_callback(adalora.ShareOutRanks())
+    for one in (adalora.ShareOutRanks() if ranked else None, callback):
+        if one is not None:
+            trainer.add_callback(one)
     if sharded and not trainer.is_fsdp_enabled:
         raise UserError(
             f"params.yaml: compute.sharding: 'fsdp' is asked for and Accelerate shards on GPUs alone, not on {context.device}; "

@@ -95,6 +95,19 @@ def test_ppo_starts_at_its_start_whole_fresh_or_carried_on(context: Make) -> Non
         assert all(math.isfinite(value) for value in curve(name, "loss")) and moved(init, name)
 
 
+@pytest.mark.parametrize("method", ["grpo", "rloo"])
+def test_groups_of_samples_move_it_from_its_start(context: Make, method: str) -> None:
+    block = {"iterations": 2, "batch_size": 8, "minibatch_size": 4, "group_size": 4, "max_new_tokens": 8}
+    train(context(method, learns_from="models/reward"), method, **block)
+    assert abs(curve(method, "kl")[0]) < 1e-5 and moved("base", method)
+
+
+def test_rejection_learns_from_its_best_samples(context: Make) -> None:
+    samples = {"prompts": 10, "samples": 16, "max_new_tokens": 12}
+    record = train(context("best", learns_from="models/reward"), "rejection", samples=samples, optim=OPTIM)
+    assert record["facts"]["best_reward"] > record["facts"]["mean_reward"] and moved("base", "best")
+
+
 def test_dpo_starts_at_log_two_and_then_prefers_the_chosen(context: Make) -> None:
     ctx = context("dpo", learns_from="models/reward")
     train(ctx, "dpo", optim=OPTIM | {"steps": 15}, pairs=PAIRS, beta=0.5)

@@ -16,6 +16,7 @@ from bench.training.context import TrainContext
 OPTIM = {"learning_rate": 1e-2, "batch_size": 4, "steps": 7, "warmup_steps": 2, "weight_decay": 0.1}
 LORA = {"type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": ["q", "v", "lm_head"], "lora_dropout": 0.1}
 PAIRS = {"prompts": 10, "samples": 24, "margin": 0.0, "max_new_tokens": 8}
+SAMPLES = {"prompts": 10, "samples": 8, "max_new_tokens": 8}
 PPO = {"iterations": 6, "batch_size": 8, "minibatch_size": 4, "max_new_tokens": 8, "kl_target": 1.0, "epochs": 2}
 CASES = {
     "full": ("sft", "data/train.jsonl", {"optim": OPTIM | {"accumulation": 2}}),
@@ -23,6 +24,9 @@ CASES = {
     "dpo": ("dpo", "models/reward", {"optim": OPTIM, "pairs": PAIRS, "adapter": LORA}),
     "ppo": ("ppo", "models/reward", PPO),
     "ppo-adapter": ("ppo", "models/reward", PPO | {"adapter": LORA}),
+    "grpo": ("grpo", "models/reward", PPO | {"group_size": 4, "keep_every": 2}),
+    "rloo": ("rloo", "models/reward", PPO | {"group_size": 4, "adapter": LORA}),
+    "rejection": ("rejection", "models/reward", {"optim": OPTIM, "samples": SAMPLES, "keep_every": 3}),
     "orpo": ("dpo", "models/reward", {"optim": OPTIM, "pairs": PAIRS, "loss": "orpo"}),
     "kto": ("dpo", "models/reward", {"optim": OPTIM, "pairs": PAIRS, "loss": "kto"}),
 }
@@ -45,7 +49,8 @@ def test_going_on_equals_never_stopping(
         ctx = context(case, learns_from=teacher)
         module.train(module.Config(method=method, init="base", learns_from=teacher, **block), ctx)
         resume.finish("train", case)
-        out = {path.name: path.read_bytes() for path in ctx.out.glob("*.safetensors")}
+        kept = [*ctx.out.glob("*.safetensors"), *ctx.out.glob("*.jsonl")]
+        out = {path.name: path.read_bytes() for path in kept}
         return out, paths.curve_path(case).read_text()
 
     step = torch.optim.AdamW.step
@@ -68,5 +73,7 @@ def test_going_on_equals_never_stopping(
         dies, done = 0, steps - 1
         steps = 0
         assert train() == alone
-        assert steps <= total - done + (block.get("epochs", 1) * 2 if method == "ppo" else 0)  # not from the start
+        assert steps <= total - done + (
+            block.get("epochs", 1) * 2 if method in ("ppo", "grpo", "rloo") else 0
+        )  # not from the start
         resume.clear_finished()

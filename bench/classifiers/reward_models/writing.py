@@ -63,6 +63,8 @@ class WritingModel(RewardModel):
 class Headed(torch.nn.Module):
     """The model with a linear head on its last hidden states. The head starts at 0."""
 
+    _keys_to_ignore_on_save = None  # a Trainer that goes on asks its model for it
+
     def __init__(self, model: torch.nn.Module) -> None:
         super().__init__()
         self.model = model

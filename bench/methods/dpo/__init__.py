@@ -44,17 +44,19 @@ def train(config: Config, context: TrainContext) -> dict[str, Any]:
     from bench.lm import models
     from bench.methods.dpo import by_trl
     from bench.methods.dpo.trainer import PreferenceTrainer, preference_collator, preference_rows
-    from bench.training import preferences
+    from bench.training import preferences, progress
     from bench.training.rewards import Reward
     from bench.training.trainer import fit
 
     start = context.start()
+    reward = None
     if Path(context.learns_from).parent == paths.PREFERENCES:
         pairs = preferences.from_rankings(context, start, config.pairs.margin)
     else:
         with context.meter.timed("sampling"):
             reward = Reward.of(context.learns_from, config.reward, context.device)
             pairs = preferences.sample(context, start, reward, config.pairs)
+    keeper = None
     if config.engine == "trl":
         loaded, curve = by_trl.train(config, context, start, pairs)
     else:
@@ -62,6 +64,8 @@ def train(config: Config, context: TrainContext) -> dict[str, Any]:
         rows = preference_rows(start, pairs, context.text, size, precision, config.loss)
         runtime.set_seed(context.seed)  # a run that goes on after a crash has not sampled before
         loaded = models.trainable(start, config.adapter)
+        longest = config.pairs.max_new_tokens
+        keeper = progress.of_trainer(loaded, reward, context, config.keep_every, longest, config.adapter)
         curve = fit(
             loaded,
             rows,
@@ -69,12 +73,16 @@ def train(config: Config, context: TrainContext) -> dict[str, Any]:
             context,
             preference_collator(int(loaded.tokenizer.pad_token_id)),
             trainer_class=PreferenceTrainer,
+            callback=keeper,
             loss=config.loss,
             beta=config.beta,
             gamma=config.gamma,
         )
-    facts = {"pairs": len(pairs), **{f"last_{key}": value for key, value in curve[-1].items()}}
+    sampled = 0 if reward is None else min(config.pairs.prompts, len(context.train)) * config.pairs.samples
+    facts = {"pairs": len(pairs), "samples": sampled, **{f"last_{key}": value for key, value in curve[-1].items()}}
     record = models.save(loaded, context.variant, config.method, facts)
+    if keeper:
+        keeper.progress.write()
     storage.write_rows(context.out / "pairs.jsonl", pairs)
     storage.write_table(paths.curve_path(context.variant), curve)
     return record
