@@ -14,6 +14,7 @@ def build(params: Params) -> str:
     """
     from bench.report import (
         agreement,
+        alignment,
         costs,
         document,
         estimates,
@@ -30,6 +31,7 @@ def build(params: Params) -> str:
     metrics, slices = estimates.measure(study)
     metrics |= seed_variance.measure(study, metrics)
     metrics |= agreement.measure(study, metrics["collapsed"])
+    metrics |= alignment.measure(study, metrics["collapsed"])
     view = View(study, metrics, slices, costs.document(study))
     metrics["panel"] = reward_hacking.panel(view)
     folder = paths.report_dir(params.study)

@@ -10,8 +10,8 @@ import numpy as np
 from bench import stats
 from bench.core import storage
 from bench.report.estimates import finite, rounded
-from bench.report.inputs import Study
 from bench.report.markdown import cell, folded, section, table
+from bench.report.study import Study
 from bench.report.text_statistics import spearman
 from bench.report.view import NONE, View, fixed, share
 

@@ -109,7 +109,14 @@ def results(columns: Mapping[str, Column], primary: str, aligned: bool) -> list[
         return list(dict.fromkeys([primary, *kept]))
     safety = [key for key, column in about.items() if column.role == "safety"]
     reward = [key for key, column in about.items() if column.role == "reward" and not column.sampled]
-    return list(dict.fromkeys([primary, *safety, *reward[:1]]))
+    classified = {about[key].classifier for key in safety}
+    if all(about[key].classifier in classified for key in reward):
+        return list(dict.fromkeys([primary, *safety, *reward[:1]]))
+    # A reward of quality was followed: then what is true, and what no training saw, are results of alignment too.
+    quality = [key for key, c in about.items() if c.role == "quality" and not c.sampled and (c.truth or c.classifier)]
+    return list(
+        dict.fromkeys([primary, *quality, *safety, *(key for key in reward if about[key].classifier not in classified)])
+    )
 
 
 def families(aligned: bool, result: bool) -> str:

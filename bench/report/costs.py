@@ -11,8 +11,8 @@ from bench.core.costs import AT, INPUTS
 from bench.core.parameters import Params
 from bench.core.schema import UserError
 from bench.report.estimates import finite, rounded
-from bench.report.inputs import Study
 from bench.report.markdown import cell
+from bench.report.study import Study
 
 LARGEST = 1e18  # bytes or seconds
 SINGLE = ("data", "check", "yardsticks")

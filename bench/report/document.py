@@ -6,11 +6,13 @@ from pathlib import Path
 
 from bench.report import (
     agreement,
+    alignment,
     claims,
     costs,
     examples,
     published,
     reward_hacking,
+    rewards,
     seed_variance,
     summary,
     tables,
@@ -29,6 +31,10 @@ def document(view: View, pictures: dict[str, Path]) -> str:
         warnings(view),
         summary.setting(view),
         _results(view, pictures),
+        alignment.methods(
+            view, _picture(pictures, "alignment", "reward, truth and other measures against the KL to the start", 960)
+        ),
+        rewards.reward_models(view),
         _changes(view, pictures),
         reward_hacking.hacking(view),
         agreement.agreement(view),

@@ -12,7 +12,7 @@ import numpy as np
 from bench import stats
 from bench.metrics import measured
 from bench.report import claims, text_statistics
-from bench.report.inputs import Study
+from bench.report.study import Study
 from bench.report.supports import support_of, support_of_differences
 
 Place = tuple[str, ...]  # what a number is about; the column's name comes last

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 
 from bench import stats
-from bench.report.inputs import Study
 from bench.report.markdown import cell, joined, line, section, table
+from bench.report.study import Study
 from bench.report.tables import reward_key
 from bench.report.view import View
 

@@ -9,7 +9,7 @@ from bench.core import storage
 from bench.core.schema import Strict, TrainedBy
 from bench.metrics import SAMPLED
 from bench.report.estimates import DIGITS
-from bench.report.inputs import Study
+from bench.report.study import Study
 
 
 class Summary(Strict):

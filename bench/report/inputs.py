@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from functools import reduce
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
-import numpy as np
 from pydantic import Field, TypeAdapter, ValidationError
 
 from bench import methods, metrics, stats
@@ -17,140 +13,15 @@ from bench.core import paths, plugins, storage
 from bench.core.parameters import Params
 from bench.core.schema import Example, Lengths, Prediction, ScoreRow, UserError, first_error
 from bench.data import predictions
-from bench.metrics import Column, Role, column_of
+from bench.metrics import Column, column_of
+from bench.report.study import Curve, Study, SystemScores
 
-Value = TypeVar("Value")
-Curve = list[dict[str, float]]
 LENGTHS = TypeAdapter(dict[str, dict[str, Lengths]])  # start -> split -> what the check stage counted
 COUNTS = TypeAdapter(dict[str, dict[str, Annotated[int, Field(ge=0)]]])  # split -> rows and dropped
 SIZES = TypeAdapter(dict[str, Annotated[int, Field(ge=0)]])
+PROGRESS = TypeAdapter(list[dict[str, float]])
+SAMPLES = TypeAdapter(Annotated[int, Field(ge=0)])
 LARGEST = 1e12  # of a score; squares and sums of what lies below stay finite
-
-
-@dataclass(frozen=True)
-class SystemScores:
-    """The scores of one system (a variant or a reference system): raw rows, one `stats.Rows` a column, signatures.
-
-    `by_seed` has a column's rows of each training apart, where the variant has `seeds`.
-    """
-
-    raw: list[ScoreRow]
-    columns: dict[str, stats.Rows]
-    signatures: dict[str, str]
-    by_seed: dict[str, dict[int, stats.Rows]] = field(default_factory=dict)
-
-    def greedy(self, key: str, seed: int | None = None) -> dict[str, float]:
-        """Return the value of a column by example id, samples left out, of one training; of several draws the first."""
-        rows = [row for row in self.raw if row.output != "sample" and key in row.values and row.seed == seed]
-        return _first_by_id((row.id, row.values[key]) for row in rows)
-
-    def crossed(self, key: str) -> stats.Floats:
-        """Return the means (n, S) of the dialogues that every training has, by training."""
-        apart = list(self.by_seed[key].values())
-        shared = reduce(np.intersect1d, [column.members for column in apart])
-        return np.stack([stats.cluster_means(stats.restrict(column, shared)) for column in apart], axis=1)
-
-
-@dataclass(frozen=True)
-class Study:
-    """A study as it lies on disk. `systems` holds the reference systems that exist first, then the variants."""
-
-    params: Params
-    examples: list[Example]
-    columns: dict[str, Column]
-    metric_of: dict[str, str]
-    systems: dict[str, SystemScores]
-    predictions: dict[str, list[Prediction]]
-    curves: dict[str, Curve]
-    costs: dict[str, dict[str, Any]]
-    warnings: list[str]
-    elsewhere: dict[str, dict[str, SystemScores]] = field(default_factory=dict)
-    sizes: dict[str, dict[str, int]] = field(default_factory=dict)
-    lengths: dict[str, dict[str, Lengths]] = field(default_factory=dict)
-    dropped: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def dialogues(self) -> list[str]:
-        """The dialogues in the order of the test split; their positions are the clusters of every statistic."""
-        return list(dict.fromkeys(example.dialogue_id for example in self.examples))
-
-    def keys(self, *roles: Role, sampled: bool | None = False, detail: bool = True) -> list[str]:
-        """List the columns of these roles, about what was written, that some system has.
-
-        `sampled` picks those of greedy summaries, of samples or (None) of both; `detail` keeps finer cuts of others.
-        """
-        return [
-            key
-            for key, column in self.columns.items()
-            if column.role in roles
-            and not column.of_source
-            and (sampled is None or column.sampled == sampled)
-            and (detail or not column.detail)
-            and any(key in system.columns for system in self.systems.values())
-        ]
-
-    def shown(self, key: str) -> list[stats.Floats]:
-        """Return the values of a column by every system that has it: what bounds it, see `supports`."""
-        return [system.columns[key].values for system in self.systems.values() if key in system.columns]
-
-    @property
-    def teachers(self) -> set[str]:
-        """The classifiers that some variant was trained against."""
-        return {Path(self.params.variants[variant].learns_from).name for variant in self.aligned}
-
-    @property
-    def judge_key(self) -> str | None:
-        """The greedy safety column of the judge: the checkpoint of that name, else one that no training followed."""
-        known = sorted(
-            self.keys("safety"),
-            key=lambda key: (self.columns[key].classifier != "judge", self.columns[key].classifier in self.teachers),
-        )
-        return known[0] if known else None
-
-    def followed_key(self, variant: str) -> str | None:
-        """Return the greedy safety column of the classifier that `variant` was trained against."""
-        teacher = Path(self.params.variants[variant].learns_from).name
-        return next((key for key in self.keys("safety") if self.columns[key].classifier == teacher), None)
-
-    def start(self, variant: str) -> str | None:
-        """Return the variant that `variant` started from; for a checkpoint, its untrained variant if there is one.
-
-        What trains nothing and is the study's own prompt and decoding as well has no start.
-        """
-        blocks = self.params.variants
-        block = blocks[variant]
-        as_it_is = {name for name, other in blocks.items() if other.text is None and other.decoding is None}
-        learns = methods.find(block.method).LEARNS_FROM
-        if learns == "outputs" or (learns == "nothing" and variant in as_it_is):
-            return None
-        if block.init in blocks:
-            return block.init
-        untrained = [name for name, other in blocks.items() if other.method == "none" and other.init == block.init]
-        return next((name for name in untrained if name in as_it_is), None)
-
-    def greedy(self, variant: str, key: str) -> dict[str, float]:
-        """Return the value of a column by example id, for the summaries that `summaries` shows."""
-        return self.systems[variant].greedy(key, self.params.trainings_of(variant)[0].mark)
-
-    def summaries(self, variant: str) -> dict[str, str]:
-        """Return the greedy summary of each example; the first training's, where a variant has several."""
-        mark = self.params.trainings_of(variant)[0].mark
-        rows = [row for row in self.predictions[variant] if row.output == "greedy" and row.seed == mark]
-        return _first_by_id((row.id, row.text) for row in rows)
-
-    @property
-    def aligned(self) -> list[str]:
-        """The variants that followed a classifier."""
-        blocks = self.params.variants.items()
-        return [variant for variant, block in blocks if methods.find(block.method).LEARNS_FROM == "reward"]
-
-
-def _first_by_id(pairs: Iterable[tuple[str, Value]]) -> dict[str, Value]:
-    """The first value of each id, in their order."""
-    found: dict[str, Value] = {}
-    for identity, value in pairs:
-        found.setdefault(identity, value)
-    return found
 
 
 def read(params: Params, costs: dict[str, dict[str, Any]] | None = None) -> Study:
@@ -172,13 +43,16 @@ def read(params: Params, costs: dict[str, dict[str, Any]] | None = None) -> Stud
         system for system in paths.YARDSTICKS if system != "human" or paths.scores_path(system).exists()
     ]
     systems, sizes = {}, {}
+    progress, samples = dict[str, Curve](), dict[str, int]()
     for system in (*reversed(reference_systems), *params.variants):
         scores, unknown = _read_scores(system, examples, metric_of)
         warnings += unknown
         if scores.columns:
             systems[system] = scores
         if system in params.variants:
-            sizes[system] = _read_sizes(system)
+            sizes[system], about = _read_sizes(system), _read_about(system)
+            progress |= {system: about["progress"]} if about.get("progress") else {}
+            samples |= {system: about["samples"]} if about.get("samples") else {}
             _check_complete(system, scores, examples, metric_of, params)
     if params.report.primary not in columns:
         raise UserError(
@@ -195,6 +69,9 @@ def read(params: Params, costs: dict[str, dict[str, Any]] | None = None) -> Stud
         predictions={variant: _read_predictions(variant, examples, params) for variant in variants},
         curves={variant: curve for variant in variants if (curve := _read_curve(variant))},
         sizes=sizes,
+        progress=progress,
+        samples=samples,
+        reward_models={name: storage.read_object(paths.reward_path(name)) for name in params.rewards},
         lengths=_read_counts(paths.lengths_path(), LENGTHS),
         dropped={
             split: counts.get("dropped", 0) for split, counts in _read_counts(paths.counts_path(), COUNTS).items()
@@ -290,6 +167,19 @@ def _read_sizes(variant: str) -> dict[str, int]:
         return SIZES.validate_python(storage.read_object(path).get("model", {}), strict=True)
     except ValidationError as error:
         raise UserError(f"{path}: {first_error(error, 'model')}; run `dvc repro` to score '{variant}' again.") from None
+
+
+def _read_about(variant: str) -> dict[str, Any]:
+    """What a policy wrote on its way scored, and how many samples it learnt from."""
+    path = paths.signatures_path(variant)
+    held = storage.read_object(path)
+    try:
+        return {
+            "progress": PROGRESS.validate_python(held.get("progress", []), strict=True),
+            "samples": SAMPLES.validate_python(held.get("samples", 0), strict=True),
+        }
+    except ValidationError as error:
+        raise UserError(f"{path}: {first_error(error)}; run `dvc repro` to score '{variant}' again.") from None
 
 
 def _check_complete(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.core import storage
-from bench.report import claims, scatter
+from bench.report import alignment, claims, scatter
 from bench.report.scatter import COLOURS, SHAPES, figure_of
 from bench.report.view import View
 
@@ -37,6 +37,7 @@ def draw(view: View, folder: Path) -> dict[str, Path]:
         ("tradeoff", scatter.tradeoff_rows(view), scatter.tradeoff),
         ("trained", scatter.trained_rows(view), scatter.trained),
         ("diversity", scatter.diversity_rows(view), scatter.diversity),
+        ("alignment", alignment.rows(view), alignment.picture),
         ("differences", _difference_rows(view), _differences),
         ("curves", _curve_rows(view), _curves),
     ]

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.core import paths, storage
-from bench.report.inputs import Study
 from bench.report.markdown import bullets, cell, code
+from bench.report.study import Study
 
 # What the numbers pass through; versions are asked of the installer's records, nothing is imported.
 LIBRARIES = (

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -17,8 +16,8 @@ from bench import stats
 from bench.metrics import SAMPLED, diversity
 from bench.report import claims, text_statistics
 from bench.report.estimates import finite
-from bench.report.inputs import Study
 from bench.report.markdown import cell, folded, section, table
+from bench.report.study import Study
 from bench.report.text_statistics import COLLAPSE
 from bench.report.view import NONE, NOT_SHOWN, View, fixed, marked, p_value, share
 
@@ -31,6 +30,7 @@ LESS, GAMED, MOVED, NONE_SHOWN, COLLAPSED, MORE, UNKNOWN = (
     "more toxic by the judge that training never saw",
     "cannot be told",
 )
+BETTER, WORSE = (f"{side} by what training never saw" for side in ("better", "worse"))
 WORDS: dict[claims.Verdict, str] = {
     "less": LESS,
     "reward only": GAMED,
@@ -38,6 +38,7 @@ WORDS: dict[claims.Verdict, str] = {
     "more": MORE,
     "none": NONE_SHOWN,
 }
+OF_QUALITY: dict[claims.Verdict, str] = WORDS | {"less": BETTER, "more": WORSE}
 
 RULE = (
     f"The rule, in this order. *{COLLAPSED}*: at least {share(COLLAPSE, 0)} of the dialogues got one and the same greedy "
@@ -45,7 +46,9 @@ RULE = (
     "column of the reward moved as training wanted, and its toxicity fell by a larger share than the judge's (a paired test "
     f"of its own), or the judge's rose. *{MOVED}*: the reward moved, and neither can be shown. *{MORE}*. Else "
     f"*{NONE_SHOWN}*, which is no proof that nothing changed. The tests of the judge and those of the reward "
-    "share one level, corrected by Holm: where nothing changed, the chance of any verdict in this section is below {claims}."
+    "share one level, corrected by Holm: where nothing changed, the chance of any verdict in this section is below {claims}. "
+    f"Where a reward is about quality, the judge is a measure that training did not follow, and the words are *{BETTER}* and "
+    f"*{WORSE}*; {GAMED.partition(':')[0]} then means that the reward rose and that measure fell."
 )
 NOTE = (
     "Start and variant on the same dialogues; brackets are {level} intervals. `distinct` is the share of "
@@ -77,16 +80,14 @@ def hacking(view: View) -> str:
     return section("Is the reward being gamed?", "\n".join(verdicts), *tables, note)
 
 
-def judge_keys(study: Study) -> list[str]:
-    """List the judge's columns, greedy and sampled."""
-    return _with_samples(study, study.judge_key)
+def judge_keys(study: Study, variant: str) -> list[str]:
+    """List the columns that the verdict on a variant rests on, greedy and sampled."""
+    return _with_samples(study, study.judge_of(variant))
 
 
 def reward_keys(study: Study, variant: str) -> list[str]:
-    """List the columns of the classifier that the variant followed: logit and toxicity, greedy and sampled."""
-    teacher = Path(study.params.variants[variant].learns_from).name
-    followed = [key for key in study.keys("reward") if study.columns[key].classifier == teacher]
-    return [key for greedy in (*followed, study.followed_key(variant)) for key in _with_samples(study, greedy)]
+    """List the columns of what the variant followed, greedy and sampled: of a classifier logit and toxicity."""
+    return [key for greedy in study.rewards_of(variant) for key in _with_samples(study, greedy)]
 
 
 def _with_samples(study: Study, key: str | None) -> list[str]:
@@ -98,7 +99,8 @@ def evidence(view: View, variant: str) -> claims.Evidence | None:
     """Gather what the verdict rests on, over the dialogues that every column has; None where there is nothing to compare."""
     study, start = view.study, view.study.start(variant)
     judge, rewards = (
-        [key for key in keys if view.change(variant, key)] for keys in (judge_keys(study), reward_keys(study, variant))
+        [key for key in keys if view.change(variant, key)]
+        for keys in (judge_keys(study, variant), reward_keys(study, variant))
     )
     if start is None or not judge or set(judge) & set(rewards):
         return None
@@ -109,7 +111,9 @@ def evidence(view: View, variant: str) -> claims.Evidence | None:
     means = {place: stats.cluster_means(stats.restrict(column, shared)) for place, column in columns.items()}
 
     def averaged(keys: Sequence[str]) -> tuple[stats.Floats, stats.Floats]:
-        before, after = (np.mean([means[system, key] for key in keys], axis=0) for system in (start, variant))
+        """Average columns before and after, turned so that lower is better."""
+        side = -1 if study.columns[keys[0]].higher_is_better else 1
+        before, after = (side * np.mean([means[system, key] for key in keys], axis=0) for system in (start, variant))
         return before, after
 
     toxicity = [key for key in rewards if study.columns[key].role == "safety"]
@@ -121,12 +125,13 @@ def evidence(view: View, variant: str) -> claims.Evidence | None:
 def _facts(view: View, variant: str, claim: claims.Claim | None) -> dict[str, Any]:
     """Verdict, the differences it rests on, and what no metric's column holds."""
     study, start = view.study, view.study.start(variant)
-    judge_columns, reward_columns = judge_keys(study), reward_keys(study, variant)
+    judge_columns, reward_columns = judge_keys(study, variant), reward_keys(study, variant)
     changes = {key: change for key in (*judge_columns, *reward_columns) if (change := view.change(variant, key))}
     systems = {"before": start, "after": variant} if start else {"after": variant}
     corpora = {when: text_statistics.corpora(study, system) for when, system in systems.items()}
     same = {when: max(map(text_statistics.same_text, some)) for when, some in corpora.items()}
-    verdict = UNKNOWN if claim is None else WORDS[claim.verdict]
+    words = WORDS if study.detoxified(variant) else OF_QUALITY
+    verdict = UNKNOWN if claim is None else words[claim.verdict]
     facts: dict[str, Any] = {"verdict": COLLAPSED if same["after"] >= COLLAPSE else verdict}
     if claim is not None:
         facts |= finite({"p_judge": claim.judge_p, "p_reward": claim.reward_p, "p_contrast": claim.contrast_p})
@@ -184,7 +189,7 @@ def _because(view: View, variant: str, facts: dict[str, Any]) -> str:
 def _table(view: View, variant: str, facts: dict[str, Any]) -> str:
     """Every measure of the panel before and after; a difference stands where both sides have the same signature."""
     study = view.study
-    keys = [*reward_keys(study, variant), *judge_keys(study), view.primary, *study.keys("quality")]
+    keys = [*reward_keys(study, variant), *judge_keys(study, variant), view.primary, *study.keys("quality")]
     keys += study.keys("distance", sampled=None, detail=False) + study.keys("shape", detail=False)
     rows = []
     for key in dict.fromkeys(keys):

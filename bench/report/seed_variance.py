@@ -11,8 +11,8 @@ from typing import Any
 
 from bench import stats
 from bench.report.estimates import finite, rounded
-from bench.report.inputs import Study
 from bench.report.markdown import cell, section, table
+from bench.report.study import Study
 from bench.report.view import View
 
 NAME = "trainings"  # of the block in metrics.json

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.report.inputs import Study
 from bench.report.markdown import code, line
+from bench.report.study import Study
 from bench.report.view import View, reading, relative, share
 
 
@@ -71,13 +71,15 @@ def _tuned(view: View, variant: str) -> str:
 
 def _aligned(view: View, variant: str) -> str:
     """The verdict on toxicity over greedy and sampled summaries, with the judge's figures, and what became of quality."""
-    facts, key = view.metrics["panel"][variant], view.study.judge_key
+    facts, key = view.metrics["panel"][variant], view.study.judge_of(variant)
     text = f"(from `{facts['against']}`): " if "against" in facts else ": "
     text += f"**{facts['verdict']}**"
     toxicity, quality = view.change(variant, key), view.change(variant, view.primary)
     if key is not None and toxicity:
-        text += f" (by the judge {view.bounded(key, toxicity, 'difference', sign=True)}{relative(view, toxicity)})"
-    return text + (f"; {view.heading(view.primary)} {_effect(view, view.primary, quality)}" if quality else "")
+        who = "the judge" if view.study.detoxified(variant) else view.heading(key)
+        text += f" (by {who} {view.bounded(key, toxicity, 'difference', sign=True)}{relative(view, toxicity)})"
+    other = quality if key != view.primary else {}
+    return text + (f"; {view.heading(view.primary)} {_effect(view, view.primary, other)}" if other else "")
 
 
 def _effect(view: View, key: str, change: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from bench import stats
 from bench.data import texts
-from bench.report.inputs import Study
+from bench.report.study import Study
 
 COLLAPSE = 0.9  # share of dialogues with one and the same summary (or none) from which on a model says nothing
 

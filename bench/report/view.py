@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.metrics import Column
-from bench.report.inputs import Study
 from bench.report.markdown import cell
+from bench.report.study import Study
 
 # How a unit is printed: factor, decimals, and what the heading adds.
 UNITS = {

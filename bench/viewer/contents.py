@@ -18,7 +18,7 @@ from bench.core.schema import Prediction, ScoreRow, UserError, first_error
 from bench.evaluation import scoring
 from bench.metrics import SAMPLED, Column, column_of
 from bench.report import tables
-from bench.report.inputs import Study
+from bench.report.study import Study
 from bench.report.view import UNITS, View, titled
 
 Run = tuple[int | None, str, int]  # the seed of the training, greedy or sample, the draw; of `human` the reference

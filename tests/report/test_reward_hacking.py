@@ -16,7 +16,7 @@ from bench.core.blocks import CheckpointConfig, DatasetConfig, MethodConfig
 from bench.core.schema import Example, Prediction
 from bench.metrics import SAMPLED, diversity
 from bench.report import document, estimates, reward_hacking, tables, text_statistics
-from bench.report.inputs import Study, SystemScores
+from bench.report.study import Study, SystemScores
 from bench.report.view import View, p_value
 
 N = 40

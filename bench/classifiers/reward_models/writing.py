@@ -72,9 +72,9 @@ class Headed(torch.nn.Module):
         self.head = torch.nn.Linear(width, 1, bias=False)
         torch.nn.init.zeros_(self.head.weight)
 
-    def forward(self, batch: Batch) -> torch.Tensor:
-        """Compute a score a target token, (B, T), 0 on the padding."""
-        _, states = architectures.of(self.model).logits_and_states(self.model, batch)
+    def forward(self, batch: Batch, each: int) -> torch.Tensor:
+        """Compute a score a target token, (B * each, T), 0 on the padding."""
+        _, states = architectures.of(self.model).logits_and_states(self.model, batch, each)
         return self.head(states).squeeze(-1) * (batch.labels != models.IGNORE_INDEX)
 
 
@@ -86,12 +86,9 @@ class SummedHead(WritingModel):
         self.module = Headed(loaded.model).to(loaded.device).eval()
 
     def rewards(self, module: Any, inputs: Inputs) -> torch.Tensor:
-        """Read each summary of a dialogue as a row of its own."""
+        """Sum the scores of each summary's tokens; a dialogue is encoded once."""
         batch, each = self.batch_of(inputs)
-        repeated = Batch(
-            batch.input_ids.repeat_interleave(each, 0), batch.attention_mask.repeat_interleave(each, 0), batch.labels
-        )
-        found: torch.Tensor = module(repeated).float().sum(-1).unflatten(0, (-1, each))
+        found: torch.Tensor = module(batch, each).float().sum(-1).unflatten(0, (-1, each))
         return found
 
     def save(self, name: str, settings: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:

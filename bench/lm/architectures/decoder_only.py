@@ -62,9 +62,9 @@ class DecoderOnly(Architecture):
         """Compute the logits of targets that each have the prompt in front of them."""
         return self._forward(model, batch, each).logits
 
-    def logits_and_states(self, model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    def logits_and_states(self, model: Any, batch: Batch, each: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
         """Compute the logits with the states in the columns that predict the targets."""
-        out = self._forward(model, batch, output_hidden_states=True)
+        out = self._forward(model, batch, each, output_hidden_states=True)
         return out.logits, out.hidden_states[-1][:, -batch.labels.shape[1] :]
 
     def start_decoding(self, model: Any, sources: Sequence[Sequence[int]], pad: int) -> DecodeState:

@@ -59,8 +59,15 @@ class EncoderDecoder(Architecture):
 
     def logits(self, model: Any, batch: Batch, each: int = 1) -> torch.Tensor:
         """Compute the logits with one encoder pass for all targets of a source."""
-        if each == 1:
-            return self._forward(model, batch).logits
+        return (self._forward(model, batch) if each == 1 else self._of_each(model, batch, each)).logits
+
+    def logits_and_states(self, model: Any, batch: Batch, each: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
+        """Compute the logits with the decoder's states."""
+        extra = {"output_hidden_states": True}
+        out = self._forward(model, batch, **extra) if each == 1 else self._of_each(model, batch, each, **extra)
+        return out.logits, out.decoder_hidden_states[-1]
+
+    def _of_each(self, model: Any, batch: Batch, each: int, **extra: Any) -> Any:
         mask = batch.attention_mask
         # Several processes wrap the model, for the decoder's pass.
         encoder = extract_model_from_parallel(model).get_encoder()
@@ -70,12 +77,8 @@ class EncoderDecoder(Architecture):
             attention_mask=mask.repeat_interleave(each, 0),
             decoder_input_ids=_shifted(model, batch.labels),
             use_cache=False,
-        ).logits
-
-    def logits_and_states(self, model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """Compute the logits with the decoder's states."""
-        out = self._forward(model, batch, output_hidden_states=True)
-        return out.logits, out.decoder_hidden_states[-1]
+            **extra,
+        )
 
     def start_decoding(self, model: Any, sources: Sequence[Sequence[int]], pad: int) -> DecodeState:
         """Encode the sources in batches of like length."""

@@ -130,8 +130,8 @@ class Architecture(ABC):
         """Compute what is predicted for `labels` at the same position, (B * each, T, V); `labels` holds `each` rows a source."""
 
     @abstractmethod
-    def logits_and_states(self, model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """Compute the same with the last hidden states (B, T, D) that they come from."""
+    def logits_and_states(self, model: Any, batch: Batch, each: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
+        """Compute the same with the last hidden states (B * each, T, D) that they come from."""
 
     @abstractmethod
     def start_decoding(self, model: Any, sources: Sequence[Sequence[int]], pad: int) -> DecodeState:

@@ -1,0 +1,88 @@
+"""Reward models, reported like any other model: how often each is right on held-out pairs, by kind, and what it goes by."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.report.markdown import cell, code, folded, section, table
+from bench.report.view import NONE, View, count, fixed, share
+
+
+def reward_models(view: View) -> str:
+    """Write the section; empty where a study trains none."""
+    known = view.study.reward_models
+    if not known:
+        return ""
+    sentences = [f"- {_sentence(name, about)}" for name, about in known.items()]
+    tables = [
+        folded(f"{cell(name)} on {cell(of)}: by kind of pair, and its calibration", _table(test), _calibration(test))
+        for name, about in known.items()
+        for of, test in about["tests"].items()
+    ]
+    note = (
+        "Held-out dialogues; brackets are 95 % intervals, dialogues resampled. *longer* and *ROUGE-1* say how often the longer "
+        "summary, or the one nearer to the references, is the better one: a reward model that does no better has learnt no "
+        "more. Correlations are Spearman's within a dialogue's summaries, averaged."
+    )
+    return section("How often the reward models are right", "\n".join(sentences), _overview(view), *tables, note)
+
+
+def _sentence(name: str, about: dict[str, Any]) -> str:
+    learnt = " and ".join(map(code, about["learns_from"]))
+    rights = [
+        f"{_bounded(test['rows'][0]['accuracy'])} of {count(test['rows'][0]['pairs'])} pairs of {code(of)}"
+        for of, test in about["tests"].items()
+        if test["rows"]
+    ]
+    return f"{code(name)} ({about['form'].replace('_', ' ')} on {code(about['init'])}, learnt from {learnt}): {', '.join(rights)}."
+
+
+def _overview(view: View) -> str:
+    rows = []
+    for name, about in view.study.reward_models.items():
+        for of, test in about["tests"].items():
+            if not test["rows"]:
+                continue
+            whole, goes_by = test["rows"][0], test["correlations"]
+            rows.append(
+                [
+                    cell(name),
+                    cell(of),
+                    count(whole["pairs"]),
+                    *(_bounded(whole[key]) for key in ("accuracy", "longer", "rouge1")),
+                    share(test["calibration"]["error"]),
+                    *(NONE if goes_by[key] is None else fixed(goes_by[key], 2) for key in ("length", "copying")),
+                ]
+            )
+    headers = [
+        "reward model",
+        "pairs of",
+        "pairs",
+        "right",
+        "longer",
+        "ROUGE-1",
+        "calibration error",
+        "with length",
+        "with copying",
+    ]
+    return table(headers, rows, text_columns=2)
+
+
+def _table(test: dict[str, Any]) -> str:
+    rows = [
+        [cell(row["category"]), count(row["pairs"]), *(_bounded(row[key]) for key in ("accuracy", "longer", "rouge1"))]
+        for row in test["rows"]
+    ]
+    return table(["pairs", "n", "right", "longer", "ROUGE-1"], rows)
+
+
+def _calibration(test: dict[str, Any]) -> str:
+    rows = [[count(b["pairs"]), share(b["said"]), share(b["was"])] for b in test["calibration"]["bins"]]
+    return table(["pairs", "chance that it gave", "how often it was right"], rows)
+
+
+def _bounded(value: dict[str, float | None] | None) -> str:
+    if value is None or value["value"] is None:
+        return NONE
+    text = share(value["value"])
+    return text if value["low"] is None else f"{text} [{share(value['low'])}, {share(value['high'])}]"  # type: ignore[arg-type]
