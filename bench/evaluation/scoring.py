@@ -120,17 +120,10 @@ def score_and_write(params: Params, *contexts: ScoreContext, on: str | None = No
                 signatures[column] = f"{text}|data:{data}|split:test|{decoding}{arithmetic}"
     storage.write_rows(paths.scores_path(context.variant), rows)
     about: dict[str, Any] = {"signatures": signatures}
-    if (
-        on is None
-        and context.variant in params.variants
-        and manifest.read_manifest(context.variant)["kind"] != "outputs"
-    ):
+    facts = manifest.read_manifest(context.variant) if on is None and context.variant in params.variants else {}
+    if facts.get("kind", "outputs") != "outputs":
         about["model"] = manifest.sizes(context.variant)
-        about |= (
-            {"samples": facts["samples"]}
-            if (facts := manifest.read_manifest(context.variant)["facts"]).get("samples")
-            else {}
-        )
+        about |= {"samples": count} if (count := facts.get("facts", {}).get("samples")) else {}
         about |= {"progress": found} if (found := progress(params, context)) else {}
     storage.write_json(paths.signatures_path(context.variant), about)
     return rows
