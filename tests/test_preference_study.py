@@ -151,7 +151,8 @@ def test_from_rankings_to_the_report(run: dict[str, Any], monkeypatch: pytest.Mo
         "| grpo | grpo | 16 |",
     ):
         assert words in page, words
-    assert "toxic" not in page.partition("## Details")[0]
+    head = page.partition("## Details")[0].partition("<summary>How the verdict is found")[0]
+    assert "toxic" not in head, "no reward here is about it"
 
 
 def test_a_policy_on_its_way_is_scored_by_every_metric(run: dict[str, Any]) -> None:
@@ -169,7 +170,7 @@ def test_a_policy_on_its_way_is_scored_by_every_metric(run: dict[str, Any]) -> N
         assert found["kl"] == pytest.approx(sum(row.kl for row in own) / len(own))
         expected = unseen.pair_logits([(by_id[row.id].source, row.text) for row in own])[:, 0].mean()
         assert found["reward_unseen"] == pytest.approx(expected, abs=1e-5)
-        assert found["reward_rm"] == pytest.approx(found["reward"], abs=1e-4)
+        assert found["reward_rm"] == pytest.approx(found["followed"], abs=1e-4)
         assert "kl_start" not in found and 0 <= found["rouge1"] <= 1
     assert about["progress"][0]["kl"] == pytest.approx(0, abs=1e-5)
     assert "progress" not in storage.read_object(paths.signatures_path("baseline"))

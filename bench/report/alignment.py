@@ -28,18 +28,25 @@ PANELS = 4
 
 
 def compared(study: Study) -> list[str]:
-    """List the aligned variants that followed no classifier of what is unwanted: of those one may ask which is best."""
-    found = [v for v in study.aligned if not study.detoxified(v) and study.judge_of(v) and v in study.systems]
-    return found if len(found) >= FEWEST else []
+    """List the aligned variants that one measure judges which none of them followed: of those one may ask which is best.
+
+    Those that followed a classifier of what is unwanted are judged in a panel of their own.
+    """
+    judges = {v: study.judge_of(v) for v in study.aligned if v in study.systems and not study.detoxified(v)}
+    by: dict[str, list[str]] = {}
+    for variant, key in judges.items():
+        if key is not None:
+            by.setdefault(key, []).append(variant)
+    most = max(by.values(), key=len, default=[])
+    return most if len(most) >= FEWEST else []
 
 
 def measure(study: Study, collapsed: Any) -> dict[str, Any]:
     """Test every two of them against each other by what is true, or what no training saw: one family, by Holm."""
     variants = [variant for variant in compared(study) if variant not in collapsed]
-    keys = {study.judge_of(variant) for variant in variants}
-    if len(variants) < FEWEST or len(keys) != 1:
+    if len(variants) < FEWEST:
         return {}
-    key, settings = str(keys.pop()), study.params.report
+    key, settings = str(study.judge_of(variants[0])), study.params.report
     side = 1 if study.columns[key].higher_is_better else -1
     pairs, gaps = [], []
     for one, other in itertools.combinations(variants, 2):
@@ -121,13 +128,14 @@ def _table(view: View, by: str) -> str:
     study, keys = view.study, _columns(view, by)
     rows = []
     starts = [start for start in dict.fromkeys(study.start(v) for v in compared(study)) if start is not None]
-    for variant in (*starts, *compared(study)):
+    others = [v for v in study.aligned if v not in compared(study) and not study.detoxified(v)]
+    for variant in (*starts, *compared(study), *others):
         samples = study.samples.get(variant)
         kl = view.entry(variant, KL) or view.entry(variant, f"{KL}_bound")
         rows.append(
             [
                 cell(variant),
-                study.params.variants[variant].method if variant not in starts else "the start",
+                _method(view, variant, by) if variant not in starts else "the start",
                 count(samples) if samples else NONE,
                 fixed(kl["value"], 2) if kl and variant not in starts else NONE,
                 *(view.result(variant, key) for key in keys),
@@ -137,13 +145,20 @@ def _table(view: View, by: str) -> str:
     return table(headers, rows, text_columns=2)
 
 
+def _method(view: View, variant: str, by: str) -> str:
+    """The method, and whether it followed the very measure that the others are judged by: what could be reached."""
+    name = view.study.params.variants[variant].method
+    return f"{name}, by {view.heading(by)} itself" if by in view.study.rewards_of(variant) else name
+
+
 def rows(view: View) -> list[dict[str, Any]]:
     """Give one row a point: variant, step (none at the end), KL, and the value of each panel's column."""
     if "alignment" not in view.metrics:
         return []
     study, keys = view.study, _columns(view, view.metrics["alignment"]["by"])[:PANELS]
     found = []
-    for variant in compared(study):
+    others = [v for v in study.aligned if v not in compared(study) and not study.detoxified(v)]
+    for variant in (*compared(study), *others):
         for row in study.progress.get(variant, []):
             found.append(
                 {"variant": variant, "step": row["step"], "kl": row["kl"]} | {key: row.get(key) for key in keys}

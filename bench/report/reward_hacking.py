@@ -173,11 +173,10 @@ def _because(view: View, variant: str, facts: dict[str, Any]) -> str:
         f"{view.heading(key)} {view.bounded(key, change, 'difference', sign=True)}"
         for key, change in facts["rests_on"].items()
     ]
-    text = (
-        f"p {p_value(facts['p_judge'])} by the judge, {p_value(facts['p_reward'])} by the reward, "
-        f"{p_value(facts['p_contrast'])} that the reward's toxicity fell by a larger share. It rests on "
-        f"{'; '.join(differences)}."
-    )
+    tests = [f"p {p_value(facts['p_judge'])} by the judge", f"{p_value(facts['p_reward'])} by the reward"]
+    if view.study.detoxified(variant):
+        tests.append(f"{p_value(facts['p_contrast'])} that the reward's toxicity fell by a larger share")
+    text = f"{', '.join(tests)}. It rests on {'; '.join(differences)}."
     quality = view.change(variant, view.primary)
     if quality and view.moved(quality) * (1 if view.study.columns[view.primary].higher_is_better else -1) < 0:
         text += (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from bench.core import paths, storage
 from bench.core.schema import UserError
 from bench.rankings import Ranking, preferences
 from bench.training.batches import Collator
-from bench.training.trainer import LossTrainer, fit
+from bench.training.trainer import LossTrainer, fit, steps_of
 
 if TYPE_CHECKING:
     from bench.reward_models import TrainedConfig
@@ -49,6 +50,9 @@ def train(model: RewardModel, config: TrainedConfig, context: TrainContext) -> d
             f"params.yaml: {context.where}.learns_from: no two summaries of {held[0]} differ in score by more than margin "
             f"{config.margin:g}; lower it, or learn from other preferences."
         )
+    # Of more pairs than there are steps for, as many as training will see, each once: others cost only their encoding.
+    seen = steps_of(config.optim, len(rows)) * config.optim.batch_size
+    rows = random.Random(context.seed).sample(rows, min(seen, len(rows)))
     rows = model.prepared(rows, config.optim.batch_size)
     curve = fit(
         model.loaded,
