@@ -28,7 +28,7 @@ EXAMPLES = [
     )
     for k in range(24)
 ]
-OPTIM = {"learning_rate": 1e-2, "batch_size": 4, "steps": 3}
+OPTIM = {"learning_rate": 2e-3, "batch_size": 4, "steps": 3}
 SAMPLES = {"prompts": 16, "samples": 8, "max_new_tokens": 6}
 ONLINE = {
     "iterations": 2,
@@ -60,7 +60,7 @@ def study(**changes: Any) -> dict[str, Any]:
     }
     raw["rewards"] = {
         "rm": {"form": "log_ratio", "init": "base", "learns_from": "preferences/own", "tested_on": "preferences/given"},
-        "unseen": {"form": "head", "init": "base", "learns_from": "preferences/given", "tested_on": "preferences/own"},
+        "second": {"form": "head", "init": "base", "learns_from": "preferences/given", "tested_on": "preferences/own"},
     }
     for block in raw["rewards"].values():
         block["optim"] = OPTIM
@@ -77,7 +77,7 @@ def study(**changes: Any) -> dict[str, Any]:
     }
     raw["generation"] |= {"max_new_tokens": 6, "samples": 1, "batch_size": 8}
     raw["text"] |= {"max_source_tokens": 64, "max_target_tokens": 6}
-    raw["metrics"] = {"rouge": {}, "kl": {}, "text": {}, "reward_model": {"followed": ["rm"], "judges": ["unseen"]}}
+    raw["metrics"] = {"rouge": {}, "kl": {}, "text": {}, "reward_model": {"followed": ["rm"], "judges": ["second"]}}
     raw["report"] |= {"resamples": 200}
     raw["compute"]["threads"] = 1
     return dict(raw) | changes
@@ -106,6 +106,7 @@ def run(tiny_base: Path, tiny_reward: Path) -> dict[str, Any]:
         storage.write_rows(paths.split_path(split), EXAMPLES)
     params = config.parse(raw)
     preflight.check_starts(params, dict.fromkeys(paths.SPLITS, EXAMPLES))
+    preflight.check_reward_models(params, EXAMPLES)
     for name in raw["preferences"]:
         preferences.main(name)
     for name in raw["rewards"]:
@@ -125,7 +126,7 @@ def test_from_rankings_to_the_report(run: dict[str, Any], monkeypatch: pytest.Mo
     about = {name: storage.read_object(paths.reward_path(name)) for name in run["rewards"]}
     assert about["rm"]["sha256"] == manifest.digest("rm")
     assert set(about["rm"]["tests"]) == {"own", "given"} and about["rm"]["learns_from"] == ["own"]
-    assert about["unseen"]["tests"]["given"]["rows"][0]["accuracy"]["value"] > 0.5
+    assert about["second"]["tests"]["given"]["rows"][0]["accuracy"]["value"] > 0.5
     assert about["rm"]["tests"]["own"]["rows"][0]["rouge1"]["value"] > 0.5, "they were ranked by it"
     drawn: dict[str, Any] = {}
     monkeypatch.setattr(plots, "_save", lambda figure, path: drawn.setdefault(path.stem, figure))
@@ -134,14 +135,14 @@ def test_from_rankings_to_the_report(run: dict[str, Any], monkeypatch: pytest.Mo
     metrics = json.loads((folder / "metrics.json").read_text())
     assert "alignment" in drawn
     compared = {"ppo", "grpo", "rloo", "rejection", "dpo", "by-pairs", "best"}
-    assert metrics["alignment"]["by"] == "reward_unseen"
+    assert metrics["alignment"]["by"] == "reward_second"
     tested = [{pair["better"], pair["worse"]} for pair in metrics["alignment"]["pairs"]]
     of = (compared | {"by-rouge"}) - set(metrics["collapsed"])
     assert len(of) > 5
     assert len(tested) == len(of) * (len(of) - 1) // 2 and set.union(*tested) == of
     for name in compared - set(metrics["collapsed"]):
         rests = metrics["panel"][name]["rests_on"]
-        assert {"reward_unseen", "reward_rm"} <= set(rests) and metrics["panel"][name]["verdict"] != "cannot be told"
+        assert {"reward_second", "reward_rm"} <= set(rests) and metrics["panel"][name]["verdict"] != "cannot be told"
     assert "rouge1" in metrics["panel"]["by-rouge"]["rests_on"]
     page = (folder / "report.md").read_text()
     for words in (
@@ -163,13 +164,13 @@ def test_a_policy_on_its_way_is_scored_by_every_metric(run: dict[str, Any]) -> N
     about = storage.read_object(paths.signatures_path("grpo"))
     rows = storage.read_rows(paths.model_path("grpo") / paths.PROGRESS, Written)
     assert [row["step"] for row in about["progress"]] == [0.0, 1.0, 2.0] and about["samples"] == 16
-    unseen, by_id = loading.load("unseen", "cpu"), {e.id: e for e in EXAMPLES}
+    second, by_id = loading.load("second", "cpu"), {e.id: e for e in EXAMPLES}
     for found in about["progress"]:
         own = [row for row in rows if row.step == found["step"]]
         assert found["n"] == len(own) == len(EXAMPLES)
         assert found["kl"] == pytest.approx(sum(row.kl for row in own) / len(own))
-        expected = unseen.pair_logits([(by_id[row.id].source, row.text) for row in own])[:, 0].mean()
-        assert found["reward_unseen"] == pytest.approx(expected, abs=1e-5)
+        expected = second.pair_logits([(by_id[row.id].source, row.text) for row in own])[:, 0].mean()
+        assert found["reward_second"] == pytest.approx(expected, abs=1e-5)
         assert found["reward_rm"] == pytest.approx(found["followed"], abs=1e-4)
         assert "kl_start" not in found and 0 <= found["rouge1"] <= 1
     assert about["progress"][0]["kl"] == pytest.approx(0, abs=1e-5)
@@ -227,7 +228,7 @@ def test_a_policy_on_its_way_is_scored_by_every_metric(run: dict[str, Any]) -> N
             {"followed": ["rmm"]},
             r"followed\.0: there is no reward model 'rmm'; did you mean",
         ),
-        ("metrics", "reward_model", {"followed": ["unseen"]}, r"name the reward models, each once"),
+        ("metrics", "reward_model", {"followed": ["second"]}, r"name the reward models, each once"),
     ],
 )
 def test_what_does_not_fit_is_said_at_once(
@@ -237,6 +238,23 @@ def test_what_does_not_fit_is_said_at_once(
     raw[part] = raw[part] | {name: raw[part].get(name, raw[part].get("own", raw[part].get("rm"))) | change}
     with pytest.raises(UserError, match=said):
         config.parse(raw)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"form": "classifier"}, r"rewards\.second\.init: 'base' is an encoder-decoder; write form: head or log_ratio"),
+        ({"adapter": {"type": "LORA", "target_modules": ["no_such"]}}, r"adapter: peft refuses this LORA block"),
+        ({"init": "reward"}, r"models/reward: 'bert' is neither an encoder-decoder nor a decoder-only model"),
+    ],
+)
+def test_a_form_that_does_not_fit_is_found_before_anything_is_trained(
+    tiny_base: Path, tiny_reward: Path, change: dict[str, Any], said: str
+) -> None:
+    raw = study()
+    raw["rewards"]["second"] |= change
+    with pytest.raises(UserError, match=said):
+        preflight.check_reward_models(config.parse(raw), EXAMPLES)
 
 
 def test_studies_without_preferences_are_as_before(workdir: Path) -> None:

@@ -59,6 +59,7 @@ def stages(params: Params) -> dict[Path, Stage]:
     scored = shared | {"metrics": params.metrics, "generation": written, "dataset": params.data.dataset}
     checked = {"checkpoints": params.checkpoints, "variants": params.variants, "metrics": params.metrics}
     checked |= {"text": params.text, "generation": params.generation, "evaluate_on": params.evaluate_on}
+    checked |= {"rewards": params.rewards}
     for name, path in params.sources.items():
         found[inputs_path("source", name)] = _stage("source", {"path": path})
     for name, checkpoint in params.checkpoints.items():

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from bench import metrics
+from bench.core import resume, runtime
 from bench.core.blocks import TextConfig
 from bench.core.parameters import Params
 from bench.core.schema import Example, Lengths, Prediction, UserError
@@ -118,6 +119,33 @@ def check_outputs(params: Params, test: Sequence[Example]) -> None:
     for block in params.variants.values():
         if methods.find(block.method).LEARNS_FROM == "outputs":
             outputs.read(Path(block.learns_from), test)
+
+
+def check_reward_models(params: Params, train: Sequence[Example]) -> None:
+    """Let every reward model, on the checkpoint that its start goes back to, take a training step on one made-up pair.
+
+    Raises:
+        UserError: it names the block of params.yaml whose form or adapter does not fit.
+    """
+    from bench import reward_models
+    from bench.training.context import TrainContext
+
+    for name, block in params.rewards.items():
+        known = block.init in params.variants
+        context = TrainContext(
+            variant=name,
+            init=params.root_of(block.init) if known else block.init,
+            learns_from=block.learns_from,
+            seed=params.seed,
+            text=params.text_of(block.init) if known else params.text,
+            compute=params.compute,
+            device="cpu",
+            meter=runtime.Meter(),
+            work=cast(resume.Work, None),  # nothing is kept
+            part="rewards",
+        )
+        model = reward_models.find(block.form).build(block, context)
+        rehearsal.rehearse_reward_model(model, train[0], f"params.yaml: {context.where}")
 
 
 def check_starts(params: Params, splits: Mapping[str, Sequence[Example]]) -> dict[str, dict[str, Lengths]]:

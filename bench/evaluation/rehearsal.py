@@ -15,6 +15,8 @@ from bench.core.schema import UserError
 
 if TYPE_CHECKING:
     from bench.classifiers.loading import Classifier
+    from bench.classifiers.reward_models import RewardModel
+    from bench.core.schema import Example
     from bench.lm.models import Loaded
 
 CLOSE = 1e-3  # of the largest logit: what rounding may change when a row is padded; a row that reads padding moves more
@@ -125,6 +127,24 @@ def _same(expected: object, found: object, where: str, what: str) -> None:
             f"{where}: {what} (by {gap:.2g} where the largest is {largest:.2g}), so no number of it would mean anything; "
             "name another model."
         )
+
+
+def rehearse_reward_model(model: RewardModel, example: Example, where: str) -> None:
+    """Let a reward model that has learnt nothing take a training step on two summaries of a dialogue, and score both.
+
+    Raises:
+        UserError: it cannot; `where` names the block.
+    """
+    summaries = [example.references[0], TEXTS[0]]
+    with _asked(where, "learn from a pair of summaries"):
+        (row,) = model.prepared([model.encode(example.source, summaries)], 1)
+        found = model.rewards(
+            model.module, {key: value.to(model.loaded.device) for key, value in model.collate([row]).items()}
+        )
+        (found[:, 1] - found[:, 0]).sum().backward()
+        model.module.zero_grad(set_to_none=True)
+    scores = model.score([(example.source, summary) for summary in summaries], where)
+    _same(found.detach()[0], scores, where, "a summary's reward depends on what stands beside it")
 
 
 def rehearse_classifier(classifier: Classifier, where: str) -> None:
