@@ -139,3 +139,9 @@ class ScoreRow(Row):
     metric: str
     values: dict[str, float]
     seed: TrainedBy = None
+
+    @classmethod
+    def of(cls, prediction: Prediction, metric: str, values: dict[str, float]) -> ScoreRow:
+        """Make the row of a prediction."""
+        p = prediction
+        return cls(id=p.id, dialogue_id=p.dialogue_id, output=p.output, draw=p.draw, metric=metric, values=values)

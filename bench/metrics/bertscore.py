@@ -74,13 +74,10 @@ def score(config: Config, context: ScoreContext) -> list[ScoreRow]:
         found = [match(states[row.text], states[reference]) for reference in several]
         values = {key: combine([one[i] for one in found]) for i, key in enumerate(("_precision", "_recall", ""))}
         rows.append(
-            ScoreRow(
-                id=row.id,
-                dialogue_id=row.dialogue_id,
-                output="greedy",
-                draw=row.draw,
-                metric="bertscore",
-                values={f"bertscore{key}": value for key, value in values.items()},
+            ScoreRow.of(
+                row,
+                "bertscore",
+                {f"bertscore{key}": value for key, value in values.items()},
             )
         )
     return rows

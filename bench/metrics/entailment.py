@@ -86,13 +86,10 @@ def score(config: Config, context: ScoreContext) -> list[ScoreRow]:
     for k, row in enumerate(greedy):
         found = list(support.get(k, {}).values())
         rows.append(
-            ScoreRow(
-                id=row.id,
-                dialogue_id=row.dialogue_id,
-                output="greedy",
-                draw=row.draw,
-                metric="entailment",
-                values={"entailment": sum(found) / len(found) if found else 0.0},
+            ScoreRow.of(
+                row,
+                "entailment",
+                {"entailment": sum(found) / len(found) if found else 0.0},
             )
         )
     return rows

@@ -81,9 +81,7 @@ def score(config: Config, context: ScoreContext) -> list[ScoreRow]:
             "facts_left_out": judged.left_out / judged.facts,
             "wholly_right": float(judged.wholly_right),
         }
-        rows.append(
-            ScoreRow(id=p.id, dialogue_id=p.dialogue_id, output=p.output, draw=p.draw, metric="facts", values=values)
-        )
+        rows.append(ScoreRow.of(p, "facts", values))
     return rows
 
 

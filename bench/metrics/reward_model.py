@@ -71,13 +71,10 @@ def score(config: Config, context: ScoreContext) -> list[ScoreRow]:
         for name in (*config.followed, *config.judges)
     }
     return [
-        ScoreRow(
-            id=p.id,
-            dialogue_id=p.dialogue_id,
-            output=p.output,
-            draw=p.draw,
-            metric="reward_model",
-            values={f"reward_{name}": float(values[i]) for name, values in found.items()},
+        ScoreRow.of(
+            p,
+            "reward_model",
+            {f"reward_{name}": float(values[i]) for name, values in found.items()},
         )
         for i, p in enumerate(predictions)
     ]

@@ -155,10 +155,7 @@ def score(config: Config, context: ScoreContext) -> list[ScoreRow]:
     greedy = [prediction for prediction in context.predictions if prediction.output == "greedy"]
     references = [context.example(prediction.id).references for prediction in greedy]
     rows = rouge_rows([prediction.text for prediction in greedy], references, config)
-    return [
-        ScoreRow(id=p.id, dialogue_id=p.dialogue_id, output="greedy", draw=p.draw, metric="rouge", values=values)
-        for p, values in zip(greedy, rows, strict=True)
-    ]
+    return [ScoreRow.of(p, "rouge", values) for p, values in zip(greedy, rows, strict=True)]
 
 
 def warnings(config: Config, examples: Sequence[Example]) -> list[str]:

@@ -66,13 +66,10 @@ def score(config: Config, context: ScoreContext) -> list[ScoreRow]:
     """Give a row for every summary, its scores in [0, 1]."""
     scorers = _scorers(config)
     return [
-        ScoreRow(
-            id=p.id,
-            dialogue_id=p.dialogue_id,
-            output=p.output,
-            draw=p.draw,
-            metric="sacrebleu",
-            values={
+        ScoreRow.of(
+            p,
+            "sacrebleu",
+            {
                 key: scorer.sentence_score(p.text, list(context.example(p.id).references)).score / 100
                 for key, scorer in scorers.items()
             },

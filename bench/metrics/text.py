@@ -78,9 +78,7 @@ def score(config: Config, context: ScoreContext) -> list[ScoreRow]:
     for p in greedy:
         same = (shared[_folded(p.text)] - 1) / others if others else 0.0
         values = _surface(p, context.example(p.id)) | {"identical": same}
-        rows.append(
-            ScoreRow(id=p.id, dialogue_id=p.dialogue_id, output="greedy", draw=p.draw, metric="text", values=values)
-        )
+        rows.append(ScoreRow.of(p, "text", values))
     return rows
 
 

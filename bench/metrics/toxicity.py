@@ -112,10 +112,7 @@ def score(config: Config, context: ScoreContext) -> list[ScoreRow]:
     dialogues: dict[str, Example] = {}
     for example in context.examples:
         dialogues.setdefault(example.dialogue_id, example)  # several rows may share a dialogue
-    rows = [
-        ScoreRow(id=p.id, dialogue_id=p.dialogue_id, output=p.output, draw=p.draw, metric="toxicity", values={})
-        for p in context.predictions
-    ]
+    rows = [ScoreRow.of(p, "toxicity", {}) for p in context.predictions]
     rows += [
         ScoreRow(id=e.id, dialogue_id=e.dialogue_id, output="dialogue", draw=0, metric="toxicity", values={})
         for e in dialogues.values()
