@@ -106,6 +106,7 @@ def run(tiny_base: Path, tiny_reward: Path) -> dict[str, Any]:
         storage.write_rows(paths.split_path(split), EXAMPLES)
     params = config.parse(raw)
     preflight.check_starts(params, dict.fromkeys(paths.SPLITS, EXAMPLES))
+    preflight.check_preferences(params)
     preflight.check_reward_models(params, EXAMPLES)
     for name in raw["preferences"]:
         preferences.main(name)
@@ -238,6 +239,27 @@ def test_what_does_not_fit_is_said_at_once(
     raw[part] = raw[part] | {name: raw[part].get(name, raw[part].get("own", raw[part].get("rm"))) | change}
     with pytest.raises(UserError, match=said):
         config.parse(raw)
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([{"source": "s", "chosen": "a"}], r"given\.jsonl line 1: there is no column 'rejected'"),
+        (
+            [{"source": "s", "chosen": "a", "rejected": "b"}],
+            r"preferences\.given: none of the 1 rankings gives a pair of the",
+        ),
+    ],
+)
+def test_a_file_of_judgements_is_read_before_anything_is_trained(
+    workdir: Path, rows: list[dict[str, str]], said: str
+) -> None:
+    Path("given.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(UserError, match=said):
+        preflight.check_preferences(config.parse(study()))
+    Path("given.jsonl").unlink()
+    with pytest.raises(UserError, match=r"given\.jsonl does not exist"):
+        preflight.check_preferences(config.parse(study()))
 
 
 @pytest.mark.parametrize(

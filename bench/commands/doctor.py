@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench import config, datasets, methods
+from bench import config, datasets, methods, preferences
 from bench.commands import Command
 from bench.core import hub, paths
 from bench.core.blocks import CheckpointConfig, ComputeConfig, DatasetConfig
@@ -134,10 +134,20 @@ def lacking(path: Path, cards: list[GPU]) -> list[str]:
             other.check()
         except UserError as error:
             found.append(datasets.in_block(str(error), name).removeprefix(f"{paths.PARAMS}: "))
-    return found + [
-        f"variants.{name}.learns_from: {block.learns_from} does not exist; put the file of summaries there."
+    files = {
+        f"variants.{name}": (block.learns_from, "the file of summaries")
         for name, block in params.variants.items()
-        if methods.find(block.method).LEARNS_FROM == "outputs" and not Path(block.learns_from).is_file()
+        if methods.find(block.method).LEARNS_FROM == "outputs"
+    }
+    files |= {
+        f"preferences.{name}": (source.learns_from, "the file of judgements")
+        for name, source in params.preferences.items()
+        if preferences.find(source.source).LEARNS_FROM == "file"
+    }
+    return found + [
+        f"{where}.learns_from: {path} does not exist; put {what} there."
+        for where, (path, what) in files.items()
+        if not Path(path).is_file()
     ]
 
 

@@ -59,13 +59,14 @@ def stages(params: Params) -> dict[Path, Stage]:
     scored = shared | {"metrics": params.metrics, "generation": written, "dataset": params.data.dataset}
     checked = {"checkpoints": params.checkpoints, "variants": params.variants, "metrics": params.metrics}
     checked |= {"text": params.text, "generation": params.generation, "evaluate_on": params.evaluate_on}
-    checked |= {"rewards": params.rewards}
+    checked |= {"rewards": params.rewards, "preferences": params.preferences}
     for name, path in params.sources.items():
         found[inputs_path("source", name)] = _stage("source", {"path": path})
     for name, checkpoint in params.checkpoints.items():
         own = {"checkpoint": checkpoint, "compute": compute}
         found[inputs_path("checkpoint", name)] = _stage("checkpoint", own, _plugin("checkpoints", checkpoint.source))
-    found[inputs_path("check")] = _stage("check", checked, metrics)
+    sources = [path for source in params.preferences.values() for path in _plugin("preferences", source.source)]
+    found[inputs_path("check")] = _stage("check", checked, [*metrics, *sources])
     for name, block in params.variants.items():
         own = {"start": params.start_of(name), "trainings": params.trainings_of(name), "text": params.text_of(name)}
         trained = shared | own | {"variant": block.model_dump(mode="json", exclude={"decoding"})}

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from bench import metrics
 from bench.core import resume, runtime
@@ -17,6 +17,7 @@ from bench.metrics import ScoreContext
 
 if TYPE_CHECKING:
     from bench.lm import models
+    from bench.training.context import TrainContext
 
 
 def check_classifiers(params: Params) -> None:
@@ -121,6 +122,42 @@ def check_outputs(params: Params, test: Sequence[Example]) -> None:
             outputs.read(Path(block.learns_from), test)
 
 
+def check_preferences(params: Params) -> None:
+    """Check that every file of judgements can be read and gives pairs for each part.
+
+    Raises:
+        UserError: it names file and line, or the block of params.yaml.
+    """
+    from bench import preferences, rankings
+
+    for name, block in params.preferences.items():
+        source = preferences.find(block.source)
+        if source.LEARNS_FROM == "file":
+            context = _context(params, name, block, "preferences")
+            seed = params.seed if block.seed is None else block.seed
+            parts = rankings.split(source.rankings(block, context), block.validation, block.test, seed)
+            rankings.check(parts, f"params.yaml: preferences.{name}")
+
+
+def _context(params: Params, name: str, block: Any, part: str) -> TrainContext:
+    """What a block is made in, on the checkpoint that its start goes back to; nothing is kept."""
+    from bench.training.context import TrainContext
+
+    known = block.init in params.variants
+    return TrainContext(
+        variant=name,
+        init=params.root_of(block.init) if known else block.init,
+        learns_from=block.learns_from,
+        seed=params.seed,
+        text=params.text_of(block.init) if known else params.text,
+        compute=params.compute,
+        device="cpu",
+        meter=runtime.Meter(),
+        work=cast(resume.Work, None),
+        part=part,
+    )
+
+
 def check_reward_models(params: Params, train: Sequence[Example]) -> None:
     """Let every reward model, on the checkpoint that its start goes back to, take a training step on one made-up pair.
 
@@ -128,22 +165,9 @@ def check_reward_models(params: Params, train: Sequence[Example]) -> None:
         UserError: it names the block of params.yaml whose form or adapter does not fit.
     """
     from bench import reward_models
-    from bench.training.context import TrainContext
 
     for name, block in params.rewards.items():
-        known = block.init in params.variants
-        context = TrainContext(
-            variant=name,
-            init=params.root_of(block.init) if known else block.init,
-            learns_from=block.learns_from,
-            seed=params.seed,
-            text=params.text_of(block.init) if known else params.text,
-            compute=params.compute,
-            device="cpu",
-            meter=runtime.Meter(),
-            work=cast(resume.Work, None),  # nothing is kept
-            part="rewards",
-        )
+        context = _context(params, name, block, "rewards")
         model = reward_models.find(block.form).build(block, context)
         rehearsal.rehearse_reward_model(model, train[0], f"params.yaml: {context.where}")
 

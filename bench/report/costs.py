@@ -52,6 +52,7 @@ def _place(stage: str, item: str | None) -> str:
 def _runs(params: Params) -> list[tuple[str, str | None]]:
     runs: list[tuple[str, str | None]] = [(stage, None) for stage in SINGLE]
     runs += [("checkpoint", name) for name in params.checkpoints]
+    runs += [("preferences", name) for name in params.preferences] + [("reward", name) for name in params.rewards]
     runs += [("transfer", name) for name in params.evaluate_on]
     return runs + [(stage, variant) for stage in OF_VARIANT for variant in params.variants]
 
