@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bench.core.blocks import DecodingConfig
+from bench import methods
+from bench.core.blocks import DecodingConfig, MethodConfig
 from bench.report.markdown import cell, table
 from bench.report.view import NONE, View, count
 
@@ -10,8 +11,14 @@ from bench.report.view import NONE, View, count
 def differs(view: View) -> bool:
     """Tell whether any variant has a prompt or a decoding of its own, or is the best of several."""
     params = view.study.params
-    changed = (block.text or block.decoding or hasattr(block, "n") for block in params.variants.values())
+    changed = (block.text or block.decoding or _chosen(block) for block in params.variants.values())
     return params.generation.primary != "greedy" or any(changed)
+
+
+def _chosen(block: MethodConfig) -> bool:
+    """Whether a variant's summaries are chosen among several, no draws of its own."""
+    method = methods.find(block.method)
+    return method.LEARNS_FROM != "outputs" and not method.OWN_DISTRIBUTION
 
 
 def writing(view: View) -> str:
@@ -25,7 +32,7 @@ def writing(view: View) -> str:
         text, (name, decoding) = study.params.text_of(variant), study.params.decoding_of(variant)
         asked = text.shots if isinstance(text.shots, int) else len(text.shots)
         shown = [row.shots for row in predictions if row.output == "greedy"]
-        how = f"best of {block.n} samples" if hasattr(block, "n") else _settings(name, decoding)
+        how = f"best of {block.n} samples" if _chosen(block) else _settings(name, decoding)  # type: ignore[attr-defined]
         rows.append(
             [
                 cell(variant),
