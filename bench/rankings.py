@@ -112,19 +112,24 @@ def split(rankings: Sequence[Ranking], validation: float, test: float, seed: int
     }
 
 
-def check(parts: Mapping[str, Sequence[Ranking]], where: str) -> None:
-    """Check that every part has pairs: a model has to learn from some, and to be held against others.
+def counted(parts: Mapping[str, Sequence[Ranking]], where: str) -> dict[str, dict[str, int]]:
+    """Count dialogues, rankings and pairs of each part; it has some: a model has to learn from them, and to be held against others.
 
     Raises:
         UserError: one has none; `where` names the block.
     """
+    found = {}
     for part, rankings in parts.items():
-        if not preferences(rankings):
+        pairs = len(preferences(rankings))
+        dialogues = len({ranking.dialogue_id for ranking in rankings})
+        found[part] = {"dialogues": dialogues, "rankings": len(rankings), "pairs": pairs}
+        if not pairs:
             total = sum(map(len, parts.values()))
             raise UserError(
                 f"{where}: none of the {total} rankings gives a pair of the {part} part, two summaries that differ in score; "
                 "give more dialogues, or summaries that are judged differently."
             )
+    return found
 
 
 def elo(

@@ -24,7 +24,11 @@ def main() -> str:
                 f"studies/{params.study}.yaml and run `bench use {params.study}`, which writes them."
             )
     sources.check(params)
-    for folder in ("sources", "rewards"):  # what depends on them finds them, the same each time, where a study has none
+    for folder in (
+        "sources",
+        "preferences",
+        "rewards",
+    ):  # what depends on them finds them, the same each time, where a study has none
         storage.write_text(paths.CHECKED / folder / ".gitkeep", "")
     for path, stage in graph.stages(params).items():
         storage.write_text(path, stage.text())

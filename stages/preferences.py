@@ -29,9 +29,10 @@ def main(name: str) -> str:
     )
     found = preferences.find(block.source).rankings(block, context)
     split = rankings.split(found, block.validation, block.test, seed)
-    rankings.check(split, f"params.yaml: preferences.{name}")
+    about = preferences.about(block, split, context)
     for part, rows in split.items():
         storage.write_rows(paths.preferences_path(name, part), rows)
+    storage.write_json(paths.about_preferences_path(name), about)
     costs.record("preferences", name, meter.costs())
     resume.finish("preferences", name)
     counts = ", ".join(f"{len(rows)} {part}" for part, rows in split.items())

@@ -63,7 +63,7 @@ def test_all_of_a_dialogue_lie_on_one_side_of_every_split() -> None:
 def test_a_part_without_pairs_is_said() -> None:
     parts = {"train": [ranking("a", [1.0, 0.0])], "validation": [ranking("b", [1.0, 1.0])], "test": []}
     with pytest.raises(UserError, match=r"preferences\.p: none of the 2 rankings gives a pair of the validation part"):
-        rankings.check(parts, "params.yaml: preferences.p")
+        rankings.counted(parts, "params.yaml: preferences.p")
 
 
 def test_elo_moves_by_k_times_the_surprise() -> None:

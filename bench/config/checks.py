@@ -107,6 +107,11 @@ def _check_preferences(params: Params, name: str) -> None:
             raise UserError(
                 f"{where}.learns_from: source '{source.source}' goes by references; write '{paths.split_path('train')}'."
             )
+        judges = [str(paths.model_path(writer)) for writer in writers]
+        if kind == "model" and source.learns_from not in judges:
+            raise UserError(
+                f"{where}.learns_from: source '{source.source}' asks a model that writes; write one of: {', '.join(judges)}."
+            )
         if kind == "file":
             _check_file(source.learns_from, f"{where}.learns_from")
         if kind == "reward":

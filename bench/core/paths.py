@@ -46,6 +46,11 @@ def preferences_path(name: str, split: str) -> Path:
     return PREFERENCES / name / f"{split}.jsonl"
 
 
+def about_preferences_path(name: str) -> Path:
+    """Return where a block of `preferences` is counted, with what is known of its judge."""
+    return CHECKED / "preferences" / f"{name}.json"
+
+
 def reward_path(name: str) -> Path:
     """Return where the digest of a reward model lies, and how often it is right."""
     return CHECKED / "rewards" / f"{name}.json"

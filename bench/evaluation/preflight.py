@@ -136,7 +136,7 @@ def check_preferences(params: Params) -> None:
             context = _context(params, name, block, "preferences")
             seed = params.seed if block.seed is None else block.seed
             parts = rankings.split(source.rankings(block, context), block.validation, block.test, seed)
-            rankings.check(parts, f"params.yaml: preferences.{name}")
+            rankings.counted(parts, f"params.yaml: preferences.{name}")
 
 
 def _context(params: Params, name: str, block: Any, part: str) -> TrainContext:

@@ -34,6 +34,7 @@ def document(view: View, pictures: dict[str, Path]) -> str:
         alignment.methods(
             view, _picture(pictures, "alignment", "reward, truth and other measures against the KL to the start", 960)
         ),
+        rewards.preferences(view),
         rewards.reward_models(view),
         _changes(view, pictures),
         reward_hacking.hacking(view),

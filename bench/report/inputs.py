@@ -71,6 +71,7 @@ def read(params: Params, costs: dict[str, dict[str, Any]] | None = None) -> Stud
         sizes=sizes,
         progress=progress,
         samples=samples,
+        preferences={name: storage.read_object(paths.about_preferences_path(name)) for name in params.preferences},
         reward_models={name: storage.read_object(paths.reward_path(name)) for name in params.rewards},
         lengths=_read_counts(paths.lengths_path(), LENGTHS),
         dropped={

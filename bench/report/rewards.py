@@ -1,4 +1,4 @@
-"""Reward models, reported like any other model: how often each is right on held-out pairs, by kind, and what it goes by."""
+"""Preferences; and reward models, reported like any other model: how often each is right on held-out pairs, by kind, and what it goes by."""
 
 from __future__ import annotations
 
@@ -6,6 +6,35 @@ from typing import Any
 
 from bench.report.markdown import cell, code, folded, section, table
 from bench.report.view import NONE, View, count, fixed, share
+
+
+def preferences(view: View) -> str:
+    """Write the section on what was learnt from; empty where a study has no preferences."""
+    known = view.study.preferences
+    rows = []
+    for name, about in known.items():
+        parts, judge = about["parts"], about.get("judge")
+        told = [count(sum(part[key] for part in parts.values())) for key in ("dialogues", "rankings", "pairs")]
+        bias = f"{100 * judge['position_bias']:+.1f} points" if judge else NONE
+        both = f"{share(judge['always_first'])}, {share(judge['always_second'])}" if judge else NONE
+        rows.append([cell(name), cell(about["source"]), *told, bias, both])
+    judged = any("judge" in about for about in known.values())
+    headers = [
+        "preferences",
+        "source",
+        "dialogues",
+        "rankings",
+        "pairs",
+        "position bias",
+        "first, second place both ways",
+    ]
+    shown = rows if judged else [row[:5] for row in rows]
+    note = (
+        "A model judged each pair in both orders. *Position bias* is the mean chance that it gave the first place, less one half; "
+        "then the shares of pairs in which the same place won both ways."
+    )
+    made = table(headers if judged else headers[:5], shown, text_columns=2)
+    return section("Preferences", made, note if judged else "")
 
 
 def reward_models(view: View) -> str:

@@ -49,7 +49,7 @@ class Study:
     """A study as it lies on disk. `systems` holds the reference systems that exist first, then the variants.
 
     `progress` has what the samples of a policy on its way scored, a row a step, and `samples` how many it learnt from;
-    `reward_models` how often each is right.
+    `preferences` how many rankings there are, `reward_models` how often each is right.
     """
 
     params: Params
@@ -65,6 +65,7 @@ class Study:
     sizes: dict[str, dict[str, int]] = field(default_factory=dict)
     progress: dict[str, Curve] = field(default_factory=dict)
     samples: dict[str, int] = field(default_factory=dict)
+    preferences: dict[str, dict[str, Any]] = field(default_factory=dict)
     reward_models: dict[str, dict[str, Any]] = field(default_factory=dict)
     lengths: dict[str, dict[str, Lengths]] = field(default_factory=dict)
     dropped: dict[str, int] = field(default_factory=dict)

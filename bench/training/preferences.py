@@ -41,17 +41,25 @@ class Drawn(NamedTuple):
     rewards: np.ndarray
 
 
-def draw(context: TrainContext, start: Loaded, reward: Reward, config: SamplesConfig) -> list[Drawn]:
-    """Draw samples from the start and score them; each batch is drawn once, also when the training after it is interrupted."""
+def written(context: TrainContext, start: Loaded, config: SamplesConfig) -> list[tuple[Example, Sequence[Prediction]]]:
+    """Draw samples from the start; each batch is drawn once, also when what comes after it is interrupted."""
     examples = context.tagged("train", config.tag)
     chosen = np.random.default_rng(context.seed).permutation(len(examples))[: config.prompts]
     picked = [examples[i] for i in sorted(chosen.tolist())]
     each = config.samples
     settings = GenerationConfig(max_new_tokens=config.max_new_tokens, batch_size=config.batch_size, seed=context.seed)
     rows = generation.predict(start, picked, context.text, settings, each, context.work, context.progress)
-    raw = reward.raw([example for example in picked for _ in range(each)], [row.text for row in rows])
-    rewards = reward.ranked(raw).reshape(len(picked), each)
-    return [Drawn(example, rows[i * each :][:each], rewards[i]) for i, example in enumerate(picked)]
+    return [(example, rows[i * each :][:each]) for i, example in enumerate(picked)]
+
+
+def draw(context: TrainContext, start: Loaded, reward: Reward, config: SamplesConfig) -> list[Drawn]:
+    """Draw samples from the start and score them."""
+    found = written(context, start, config)
+    raw = reward.raw(
+        [example for example, samples in found for _ in samples], [row.text for _, samples in found for row in samples]
+    )
+    rewards = reward.ranked(raw).reshape(len(found), -1)
+    return [Drawn(*one, own) for one, own in zip(found, rewards, strict=True)]
 
 
 def sample(context: TrainContext, start: Loaded, reward: Reward, config: PairsConfig) -> list[Pair]:
