@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bench.core import plugins, resume, runtime
+from bench.core import plugins, resume, runtime, storage
 from bench.core.blocks import CheckpointConfig
+
+if TYPE_CHECKING:
+    from bench.classifiers.packaged import Library
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,13 @@ class Source:
     Config: type[CheckpointConfig]
     build: Callable[[Any, BuildContext], dict[str, Any]]
     TRAINS: bool = False
+
+
+def written(library: Library, version: str, context: BuildContext) -> dict[str, Any]:
+    """Write the classifier.json that stands for a package's model; return what the report says of it."""
+    held = {"library": library.name, "version": version, "labels": list(library.labels)}
+    storage.write_json(context.out / "classifier.json", held)
+    return {"name": f"{library.name} {version}", "labels": list(library.labels)}
 
 
 def find(name: str) -> Source:

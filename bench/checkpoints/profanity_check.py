@@ -6,9 +6,8 @@ from typing import Any
 
 from pydantic import Field
 
-from bench.checkpoints import BuildContext
-from bench.classifiers import profanity
-from bench.core import storage
+from bench.checkpoints import BuildContext, written
+from bench.classifiers.packaged import PROFANITY
 from bench.core.blocks import CheckpointConfig
 
 
@@ -19,7 +18,7 @@ class Config(CheckpointConfig):
 
     def check(self) -> None:
         """Raise UserError when the package is missing or another version is installed."""
-        profanity.check_version(self.version, "params.yaml: a checkpoint with source 'profanity_check'")
+        PROFANITY.check_version(self.version, "params.yaml: a checkpoint with source 'profanity_check'")
 
 
 def build(config: Config, context: BuildContext) -> dict[str, Any]:
@@ -29,8 +28,4 @@ def build(config: Config, context: BuildContext) -> dict[str, Any]:
         UserError: the package is missing, or another version is installed.
     """
     config.check()
-    storage.write_json(
-        context.out / "classifier.json",
-        {"library": profanity.NAME, "version": config.version, "labels": list(profanity.LABELS)},
-    )
-    return {"name": f"{profanity.NAME} {config.version}", "labels": list(profanity.LABELS)}
+    return written(PROFANITY, config.version, context)

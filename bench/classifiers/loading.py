@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.classifiers import profanity
+from bench.classifiers import packaged
+from bench.classifiers.packaged import Library
 from bench.core import manifest, paths, plugins, storage, untrusted
 from bench.core.schema import UserError
 from bench.lm import batching
@@ -100,7 +101,7 @@ def load(name: str, device: str, precision: str = "float32") -> Classifier:
     """
     folder = paths.model_path(name)
     if (folder / "classifier.json").is_file():
-        return _profanity(name, folder / "classifier.json")
+        return _packaged(name, folder / "classifier.json")
     if (folder / manifest.REWARD).is_file():
         return _reward_model(name, folder, device)
     if (folder / "config.json").is_file():
@@ -126,30 +127,27 @@ def _reward_model(name: str, folder: Path, device: str) -> Classifier:
     return Classifier(name, ("preferred",), identity, score, of_dialogues=True)
 
 
-def _profanity(name: str, path: Path) -> Classifier:
-    """alt-profanity-check, a linear model over hashed words: its weights are part of the installed package."""
+def _packaged(name: str, path: Path) -> Classifier:
+    """A classifier inside a Python package: its weights are part of what is installed."""
     facts = storage.read_json(path)
-    wanted, labels = (facts.get("version"), tuple(facts.get("labels", ()))) if isinstance(facts, dict) else (None, ())
-    if wanted is None or facts.get("library") != profanity.NAME or labels != profanity.LABELS:
-        raise UserError(
-            f"{path} does not describe {profanity.NAME} with the labels {', '.join(profanity.LABELS)}; run `dvc repro` to "
-            f"build checkpoint '{name}' again."
+    given = facts if isinstance(facts, dict) else {}
+    library, version = packaged.LIBRARIES.get(str(given.get("library"))), given.get("version")
+    if library is None or not isinstance(version, str) or tuple(given.get("labels", ())) != library.labels:
+        known = " or ".join(
+            f"{one.name} with the labels {', '.join(one.labels)}" for one in packaged.LIBRARIES.values()
         )
-    profanity.check_version(wanted, str(path))
-    return profanity_check(name, wanted)
+        raise UserError(f"{path} does not describe {known}; run `dvc repro` to build checkpoint '{name}' again.")
+    library.check_version(version, str(path))
+    return of_package(name, library, version)
 
 
-def profanity_check(name: str, version: str) -> Classifier:
-    """Return the installed alt-profanity-check, whose version the caller has checked."""
+def of_package(name: str, library: Library, version: str) -> Classifier:
+    """Return the classifier of an installed package, whose version the caller has checked."""
 
     def score(texts: Sequence[Text]) -> np.ndarray:
-        from profanity_check import predict_prob
+        return library.logits([str(text) for text in texts])
 
-        # The library gives probabilities alone; their logarithms are logits whose softmax is the same again.
-        profane = np.clip(np.asarray(predict_prob(list(texts)), dtype=np.float64), 1e-12, 1 - 1e-12)
-        return np.log(np.stack([1 - profane, profane], axis=1))
-
-    return Classifier(name, profanity.LABELS, f"{profanity.NAME}-{version}", score, reads_pairs=False)
+    return Classifier(name, library.labels, f"{library.name}-{version}", score, reads_pairs=False)
 
 
 def load_folder(name: str, folder: Path, device: str, precision: str = "float32") -> Classifier:

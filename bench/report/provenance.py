@@ -27,6 +27,7 @@ LIBRARIES = (
     "rouge_score",
     "nltk",
     "alt-profanity-check",
+    "vaderSentiment",
     "scikit-learn",
     "numpy",
     "pydantic",

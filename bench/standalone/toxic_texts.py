@@ -6,8 +6,9 @@ import re
 from importlib import metadata
 from pathlib import Path
 
-from bench.classifiers import loading, profanity
+from bench.classifiers import loading
 from bench.classifiers.loading import Classifier
+from bench.classifiers.packaged import PROFANITY
 from bench.core import hub, manifest
 from bench.core.schema import UserError
 from bench.metrics import Column
@@ -24,12 +25,12 @@ def load(given: str | Path, label: str | None) -> tuple[Classifier, str]:
     """
     if str(given) == "profanity":
         try:
-            version = metadata.version(profanity.NAME)
+            version = metadata.version(PROFANITY.name)
         except metadata.PackageNotFoundError:
             raise UserError(
-                f"--toxicity: {profanity.NAME} is not installed; run `pip install {profanity.NAME}`."
+                f"--toxicity: {PROFANITY.name} is not installed; run `pip install {PROFANITY.name}`."
             ) from None
-        classifier = loading.profanity_check("profanity", version)
+        classifier = loading.of_package("profanity", PROFANITY, version)
     elif Path(given).is_dir():
         classifier = loading.load_folder(Path(given).name, Path(given), "cpu")
     elif re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", str(given)):

@@ -8,12 +8,12 @@ import pytest
 from pydantic import ValidationError
 
 from bench.checkpoints import BuildContext, profanity_check
-from bench.classifiers import loading, profanity
+from bench.classifiers import loading, packaged
 from bench.core import paths, storage
 from bench.core.schema import UserError
 
 pytestmark = pytest.mark.skipif(
-    not any(d.name == profanity.NAME for d in metadata.distributions(name=profanity.NAME)),
+    not any(d.name == packaged.PROFANITY.name for d in metadata.distributions(name=packaged.PROFANITY.name)),
     reason="alt-profanity-check is not installed (pip install '.[judge]')",
 )
 

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from bench.classifiers import loading, profanity
+from bench.classifiers import loading, packaged
 from bench.core import manifest, storage
 from bench.core.schema import UserError
 from bench.lm import batching
@@ -168,12 +168,12 @@ def test_profanity_refuses(house, change):
 
 def test_profanity_another_version_or_none(monkeypatch):
     def missing(name):
-        raise profanity.metadata.PackageNotFoundError(name)
+        raise packaged.metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(profanity.metadata, "version", lambda name: "1.0.0")
+    monkeypatch.setattr(packaged.metadata, "version", lambda name: "1.0.0")
     with pytest.raises(UserError, match=r"1\.9\.1 is asked for and 1\.0\.0 is installed"):
         loading.load("words", "cpu")
-    monkeypatch.setattr(profanity.metadata, "version", missing)
+    monkeypatch.setattr(packaged.metadata, "version", missing)
     with pytest.raises(UserError, match=r"not installed; run `pip install alt-profanity-check==1\.9\.1`"):
         loading.load("words", "cpu")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.classifiers import loading
+from bench.classifiers import loading, packaged
 from bench.core.blocks import GenerationConfig, TextConfig
 from bench.core.schema import Example, Prediction, UserError
 from bench.metrics import ScoreContext, entailment
@@ -67,4 +67,4 @@ def test_a_pair_is_not_a_text(nli: Path) -> None:
 
 def test_a_classifier_of_single_texts_is_refused() -> None:
     with pytest.raises(UserError, match="reads single texts, not pairs; name an entailment classifier"):
-        loading.profanity_check("judge", "1.9.1").pair_logits([("a", "b")])
+        loading.of_package("judge", packaged.PROFANITY, "1.9.1").pair_logits([("a", "b")])
