@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 KL = "kl_start"
 FEWEST = 2  # variants that make a comparison
 PANELS = 4
+TICKS = (0, 0.25, 1, 2, 4, 8, 16, 32, 64, 128)  # nats
 
 
 def compared(study: Study) -> list[str]:
@@ -77,9 +78,10 @@ def methods(view: View, picture: str) -> str:
     if not found:
         return ""
     note = (
-        "`samples` is how many summaries of its start or itself a method learnt from. Lines: samples of validation dialogues "
-        "along training; marks: the test dialogues' samples at the end; `best of n` at its bound log n - (n-1)/n. "
-        "Differences are tested for every two variants, corrected by Holm over all of them."
+        "`samples` is how many summaries of its start or itself a method learnt from. The table is about greedy summaries (of the "
+        "best of n about the sample that was chosen). Lines: samples of validation dialogues along training, marked at its end; "
+        "the best of n is a point, at its bound log n - (n-1)/n. Differences are tested for every two variants, corrected by "
+        "Holm over all of them."
     )
     return section("Which method?", _sentence(view, found), _table(view, str(found["by"])), picture, note)
 
@@ -152,19 +154,22 @@ def _method(view: View, variant: str, by: str) -> str:
 
 
 def rows(view: View) -> list[dict[str, Any]]:
-    """Give one row a point: variant, step (none at the end), KL, and the value of each panel's column."""
+    """Give one row a point: variant, step, KL, and the value of each panel's column, all of samples of validation dialogues.
+
+    What kept nothing on its way, or has no way, is one point without a step: its test dialogues, samples where there are some.
+    """
     if "alignment" not in view.metrics:
         return []
     study, keys = view.study, _columns(view, view.metrics["alignment"]["by"])[:PANELS]
     found = []
     others = [v for v in study.aligned if v not in compared(study) and not study.detoxified(v)]
     for variant in (*compared(study), *others):
-        for row in study.progress.get(variant, []):
-            found.append(
-                {"variant": variant, "step": row["step"], "kl": row["kl"]} | {key: row.get(key) for key in keys}
-            )
+        steps = study.progress.get(variant, [])
+        found += [
+            {"variant": variant, "step": row["step"], "kl": row["kl"]} | {k: row.get(k) for k in keys} for row in steps
+        ]
         kl = view.entry(variant, f"{KL}_bound") or view.entry(variant, f"{KL}_sampled") or view.entry(variant, KL)
-        if kl:
+        if kl and not steps:
             ends = {
                 key: (view.entry(variant, f"{key}_sampled") or view.entry(variant, key)).get("value") for key in keys
             }
@@ -177,32 +182,20 @@ def picture(view: View, points: list[dict[str, Any]]) -> Figure:
     keys = [key for key in points[0] if key not in ("variant", "step", "kl")]
     figure = figure_of(9.6, 2.6 * math.ceil(len(keys) / 2))
     grid = list(figure.subplots(math.ceil(len(keys) / 2), 2, squeeze=False).flat)
-    figure.subplots_adjust(left=0.07, right=0.83, bottom=0.1, top=0.94, hspace=0.38, wspace=0.2)
+    figure.subplots_adjust(left=0.07, right=0.82, bottom=0.1, top=0.94, hspace=0.38, wspace=0.2)
     variants = list(dict.fromkeys(row["variant"] for row in points))
     for axes, key in zip(grid, keys, strict=False):
         factor = UNITS[view.study.columns[key].unit][0]
         for k, variant in enumerate(variants):
-            own = [row for row in points if row["variant"] == variant and row[key] is not None]
-            line = sorted((row for row in own if row["step"] is not None), key=lambda row: row["step"])
-            style = {"color": COLOURS[k % len(COLOURS)], "linewidth": 1.1}
-            axes.plot(
-                [row["kl"] for row in line],
-                [factor * row[key] for row in line],
-                ls="-" if k < len(COLOURS) else "--",
-                **style,
-            )
-            ends = [row for row in own if row["step"] is None]
-            axes.plot(
-                [row["kl"] for row in ends],
-                [factor * row[key] for row in ends],
-                SHAPES[k % len(SHAPES)],
-                color=style["color"],
-                markersize=5,
-                label=variant,
-            )
+            own = sorted((row for row in points if row["variant"] == variant), key=lambda row: row["step"] or 0)
+            x, y = [max(row["kl"], 0.0) for row in own], [factor * row[key] for row in own]
+            style = {"color": COLOURS[k % len(COLOURS)], "linestyle": "-" if k < len(COLOURS) else "--"}
+            mark = {"marker": SHAPES[k % len(SHAPES)], "markersize": 5, "markevery": [len(own) - 1]}
+            axes.plot(x, y, linewidth=1.1, label=variant, **style, **mark)
         axes.set_title(plain_heading(view, key), fontsize=8.5, loc="left")
         axes.tick_params(labelsize=7.5)
-        axes.set_xscale("symlog", linthresh=1.0)
+        axes.set_xscale("function", functions=(np.sqrt, np.square))  # as Gao et al. have it
+        axes.set_xticks([tick for tick in TICKS if tick <= max(row["kl"] for row in points)])
         axes.set_xlabel("KL to the start (nats a summary)", fontsize=7.5)
     for axes in grid[len(keys) :]:
         axes.set_axis_off()
