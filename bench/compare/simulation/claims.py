@@ -8,6 +8,7 @@ are asked for the mean of the rows they were drawn from.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -34,7 +35,10 @@ SCENES = ("nothing", "half", "all")
 
 @dataclass(frozen=True, eq=False)
 class Population:
-    """The rows of one report: `values` (n, systems, columns) by dialogue; the first system is the start of the others."""
+    """The rows of one report: `values` (n, systems, columns) by dialogue; the first system is the start of the others.
+
+    `rests_on` are the columns that the report's verdicts rest on, where it says so: what was followed, and what judges.
+    """
 
     study: str
     systems: list[str]
@@ -42,6 +46,21 @@ class Population:
     columns: dict[str, Column]
     values: stats.Floats
     primary: str
+    rests_on: tuple[str, ...] = ()
+
+    @property
+    def sides(self) -> tuple[list[str], list[str]]:
+        """The columns that judge, and those of what was followed: rewards first, then the followed classifier's toxicity."""
+        known = [key for key in self.keys if not self.rests_on or key in self.rests_on]
+        rewards = [key for key in known if self.columns[key].role == "reward"]
+        safety = [key for key in known if self.columns[key].role == "safety"]
+        teacher = next((self.columns[key].classifier for key in rewards), None)
+        followed = [key for key in safety if self.columns[key].classifier == teacher]
+        if self.rests_on:
+            return [key for key in known if key not in (*rewards, *followed)], rewards + followed
+        others = [self.columns[key].classifier for key in safety if key not in followed]
+        chosen = JUDGE if JUDGE in others else next(iter(others), None)  # as `Study.judge_key` does
+        return [k for k in safety if k not in followed and self.columns[k].classifier == chosen], rewards + followed
 
     def of(self, keys: Sequence[str], values: stats.Floats) -> stats.Floats:
         """Select columns of rows (n, systems, ·)."""
@@ -57,6 +76,7 @@ class Rates:
     verdicts: Counter[str] = field(default_factory=Counter)  # over variants
     accused: int = 0  # studies in which some variant is said to have gamed its reward
     any_reading: int = 0
+    any_better: int = 0  # studies in which some variant is said to be better than another by what none of them followed
 
 
 @dataclass(frozen=True)
@@ -82,24 +102,27 @@ class Found:
 
 
 def population(state: Snapshot) -> list[Population]:
-    """Read the rows of a report: one population a start that variants were aligned from.
+    """Read the rows of a report: one population a start that variants were aligned from, and what their verdicts rest on.
 
     Raises:
         NotComparable: the report has no aligned variant with a judge.
     """
     report = parsing.parse_object(state.source.report(state.study, "metrics.json") or b"", state.name)
-    starts: dict[str, list[str]] = {}
+    starts: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for variant, facts in report.get("panel", {}).items():
         if "against" in facts and "p_judge" in facts:
-            starts.setdefault(facts["against"], []).append(variant)
+            starts.setdefault((facts["against"], tuple(sorted(facts.get("rests_on", {})))), []).append(variant)
     if not starts:
         raise NotComparable(
             f"{state.name} has no aligned variant that a judge saw; name the report of a study with one."
         )
-    return [_population(state, [start, *variants]) for start, variants in starts.items()]
+    found = [_population(state, [start, *variants], keys) for (start, keys), variants in starts.items()]
+    return [
+        one for one in found if not one.rests_on or all(one.sides)
+    ]  # what followed a metric has no column of a reward
 
 
-def _population(state: Snapshot, systems: list[str]) -> Population:
+def _population(state: Snapshot, systems: list[str], rests_on: tuple[str, ...]) -> Population:
     shared = set.intersection(*(set(state.values[system]) for system in systems))
     keys = [key for key, column in state.columns.items() if key in shared and not column.of_source]
     tables = [[rows_of(state.values[system][key], state.dialogues) for key in keys] for system in systems]
@@ -107,7 +130,7 @@ def _population(state: Snapshot, systems: list[str]) -> Population:
     whole = [k for k in range(len(keys)) if all(row[k].n == n for row in tables)]
     values = np.stack([np.stack([stats.cluster_means(row[k]) for k in whole], axis=1) for row in tables], axis=1)
     primary = next(key for key in keys if state.columns[key].role == "quality")
-    return Population(state.study, systems, [keys[k] for k in whole], state.columns, values, primary)
+    return Population(state.study, systems, [keys[k] for k in whole], state.columns, values, primary, rests_on)
 
 
 def simulate(states: Sequence[Snapshot], studies: int = STUDIES, sizes: Sequence[int] = SIZES) -> Found:
@@ -152,19 +175,26 @@ def _judge(one: Population, values: stats.Floats, found: Rates, seed: int) -> No
     table = one.of(claims.results({key: one.columns[key] for key in one.keys}, one.primary, aligned=True), values)
     gaps = (table[:, 1:] - table[:, :1]).reshape(len(values), -1)
     found.any_reading += bool((stats.holm(stats.sign_flip(gaps, FLIPS, seed)) <= LEVEL).any())
+    found.any_better += _ranked(one, values, seed)
+
+
+def _ranked(one: Population, values: stats.Floats, seed: int) -> bool:
+    """Whether any two of the variants are told apart by the column that judges, every two tested, as 'Which method?' does."""
+    pairs = list(itertools.combinations(range(1, values.shape[1]), 2))
+    if not pairs or not one.sides[0]:
+        return False
+    judged = one.of(one.sides[0][:1], values)[:, :, 0]
+    gaps = np.stack([judged[:, i] - judged[:, j] for i, j in pairs], axis=1)
+    return bool((stats.holm(stats.sign_flip(gaps, FLIPS, seed)) <= LEVEL).any())
 
 
 def evidence(one: Population, values: stats.Floats) -> dict[str, claims.Evidence]:
-    """Gather what the verdicts rest on; the reward is the classifier whose logit there is."""
-    teacher = next((one.columns[key].classifier for key in one.keys if one.columns[key].role == "reward"), None)
-    safety = [key for key in one.keys if one.columns[key].role == "safety"]
-    followed = [key for key in safety if one.columns[key].classifier == teacher]
-    others = [one.columns[key].classifier for key in safety if key not in followed]
-    chosen = JUDGE if JUDGE in others else next(iter(others), None)  # as `Study.judge_key` does
-    judge = [key for key in safety if key not in followed and one.columns[key].classifier == chosen]
-    rewards = [key for key in one.keys if one.columns[key].role == "reward"] + followed
+    """Gather what the verdicts rest on, turned so that lower is better by the judge."""
+    judge, rewards = one.sides
+    followed = [key for key in rewards if one.columns[key].role == "safety"]
     signs = np.array([1.0 if one.columns[key].higher_is_better else -1.0 for key in rewards])
-    toxicity, by_reward = one.of(judge, values).mean(axis=2), one.of(followed, values).mean(axis=2)
+    side = -1 if judge and one.columns[judge[0]].higher_is_better else 1
+    toxicity, by_reward = side * one.of(judge, values).mean(axis=2), one.of(followed, values).mean(axis=2)
     gains = one.of(rewards, values) * signs
     return {
         system: claims.Evidence(
@@ -272,6 +302,7 @@ def headline(found: Found) -> dict[str, Any]:
     """Return what the page promises: the highest rate of false claims, and the lowest mean coverage."""
     null = [rates for (_, _, scene), rates in found.rates.items() if scene == "nothing"]
     return {
+        "better": max(rates.any_better / rates.studies for rates in null),
         "verdicts": max(rates.any_verdict / rates.studies for rates in null),
         "readings": max(rates.any_reading / rates.studies for rates in null),
         "coverage": min(found.coverage, key=lambda each: each.mean),

@@ -16,7 +16,7 @@ def headline(found: Found) -> str:
     return (
         f"where nothing changed, a false verdict in at most {share(worst['verdicts'])} of reports and a false reading in "
         f"at most {share(worst['readings'])}; intervals hold the truth in at least {share(worst['coverage'].mean)} "
-        f"({worst['coverage'].kind}, n = {worst['coverage'].n})"
+        f"({worst['coverage'].kind}, n = {worst['coverage'].n}); a false best method in at most {share(worst['better'])}"
     )
 
 
@@ -37,15 +37,22 @@ def document(found: Found) -> str:
         section(
             "Where nothing changed",
             "Start and aligned variants change places at random within each dialogue. A false verdict is any other than "
-            "'no change shown' in the panel; a false reading is any 'better' or 'worse' in 'What alignment changed'.",
-            table(["study", "n", "false verdict", "'only the reward moved'", "false reading"], list(_null(found))),
+            "'no change shown' in the panel; a false reading is any 'better' or 'worse' in 'What alignment changed'; a "
+            "false best any two variants told apart by the column that judges them, every two tested.",
+            table(
+                ["study", "n", "false verdict", "'only the reward moved'", "false reading", "false best"],
+                list(_null(found)),
+            ),
         ),
         section(
             "Where something changed",
             "All: the rows as they are. Half: on half of the dialogues a variant has its "
-            "start's rows. 'Less toxic' is the share of variants that get this verdict (power); a report accuses where "
-            f"some variant is said to have gamed its reward. In the rows themselves, toxicity fell by: {_truth(found)}.",
-            table(["study", "n", "changed", "'less toxic'", "'the reward moved'", "accuses"], list(_power(found))),
+            "start's rows. 'Less toxic', or of a reward of quality 'better', is the share of variants that get this verdict (power); a "
+            f"report accuses where some variant is said to have gamed its reward. In the rows themselves, toxicity fell by: {_truth(found)}.",
+            table(
+                ["study", "n", "changed", "'less toxic', 'better'", "'the reward moved'", "accuses"],
+                list(_power(found)),
+            ),
         ),
         section(
             f"How often a {share(CONFIDENCE, 0)} interval holds the truth",
@@ -60,6 +67,8 @@ def _truth(found: Found) -> str:
     """What is true of the rows: the fall of toxicity by the reward and by the judge, of each variant."""
     told = []
     for one in found.populations:
+        if one.sides[0] and one.columns[one.sides[0][0]].role != "safety":
+            continue
         for system, each in claims.evidence(one, one.values).items():
             falls = [1 - after.mean() / before.mean() for before, after in (each.followed or each.judge, each.judge)]
             told.append(
@@ -76,7 +85,7 @@ def _scene(found: Found, scene: str) -> Iterator[tuple[str, int, Rates]]:
 
 def _null(found: Found) -> Iterator[list[str]]:
     for study, n, rates in _scene(found, "nothing"):
-        counts = (rates.any_verdict, rates.accused, rates.any_reading)
+        counts = (rates.any_verdict, rates.accused, rates.any_reading, rates.any_better)
         yield [cell(study), str(n), *(share(count / rates.studies) for count in counts)]
 
 
