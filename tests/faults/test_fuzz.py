@@ -450,11 +450,15 @@ def test_params(project: Project, data: st.DataObject) -> None:
             params = config.read()
             plain = content.decode().replace("\r\n", "\n").replace("\r", "\n")
             active = Path("params.yaml").read_text(encoding="utf-8")
-            assert active == plain or active.startswith(f"{plain.rstrip()}\n\n# what the study leaves to the defaults")
+            if b"sweep" not in content:  # what is swept is written out, and white space with it
+                left_out = f"{plain.rstrip()}\n\n# what the study leaves to the defaults"
+                assert active == plain or active.startswith(left_out)
             names = [params.study, *params.checkpoints, *params.variants, *(b.init for b in params.variants.values())]
+            names += [*params.preferences, *params.rewards]
             assert all(re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", each) for each in names)
             given = {block.learns_from for block in params.variants.values() if block.method == "outputs"}
             assert not any(Path(path).is_absolute() or ".." in Path(path).parts for path in given)
+            given |= {f"preferences/{name}" for name in params.preferences}
             teachers = {block.learns_from for block in params.variants.values()} - given
             assert teachers <= {"data/train.jsonl", *(f"models/{each}" for each in names)} - {"models/judge"}
         return outcome
