@@ -138,6 +138,11 @@ def _load(name: str, device: str, where: str, fresh: bool) -> Loaded:
         raise UserError(f"{where}: '{name}' is an encoder-decoder; write form: head or log_ratio.")
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    if tokenizer.pad_token_id is None:
+        raise UserError(
+            f"{where}: the tokenizer of '{name}' has no padding token; {untrusted.AT_THE_SOURCE}, with a pad_token."
+        )
+    untrusted.check_vocabulary(folder, tokenizer, model)
     model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
     model.config.problem_type = None
     return Loaded(name, model.to(device).eval(), tokenizer, "full", None)
