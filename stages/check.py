@@ -13,6 +13,7 @@ def main() -> str:
     preflight.check_other_datasets(params, splits)
     preflight.check_outputs(params, splits["test"])
     preflight.check_preferences(params)
+    preflight.check_training_sets(params, splits["train"])
     preflight.check_reward_models(params, splits["train"])
     lengths = preflight.check_starts(params, splits)
     found = {start: {split: c.model_dump() for split, c in counts.items()} for start, counts in lengths.items()}

@@ -28,8 +28,10 @@ def main() -> str:
         "sources",
         "preferences",
         "rewards",
+        "training_sets",
     ):  # what depends on them finds them, the same each time, where a study has none
         storage.write_text(paths.CHECKED / folder / ".gitkeep", "")
+    storage.write_text(paths.TRAINING_SETS / ".gitkeep", "")
     for path, stage in graph.stages(params).items():
         storage.write_text(path, stage.text())
     return f"params: {params.study}, {len(params.checkpoints)} checkpoints, {len(params.variants)} variants"

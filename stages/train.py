@@ -15,6 +15,7 @@ def main(variant: str) -> str:
         return ""
     block, records = params.variant(variant), []
     method = methods.find(block.method)
+    learnt = Path(block.learns_from) if method.LEARNS_FROM == "references" else paths.split_path("train")
     inputs = [paths.split_path("train"), *manifest.lineage(block.init), Path(block.learns_from)]
     for name, seed, _ in params.trainings_of(variant):
         text = prompting.chosen(params, variant, seed)
@@ -26,7 +27,7 @@ def main(variant: str) -> str:
             text=text,
             compute=params.compute,
             device="cpu" if method.LEARNS_FROM in ("nothing", "outputs") else runtime.prepare(params.compute, seed),
-            train=storage.read_split("train"),
+            train=storage.read_examples(learnt),
             validation=storage.read_split("validation"),
             meter=meter,
             quantize=block.quantize,
@@ -35,10 +36,9 @@ def main(variant: str) -> str:
         records.append(method.train(block, context))
         prompting.keep(name, text)
     distributed.barrier()
-    record = records[0]  # trainings differ by their seed alone
     costs.record("train", variant, meter.costs())
     resume.finish("train", variant)
-    return f"train {variant}: {methods.told(block, record)}"
+    return f"train {variant}: {methods.told(block, records[0])}"
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ def main(name: str) -> str:
     from bench.lm import models
 
     block = params.evaluate_on[name]
-    learnt = {split: storage.read_split(split) for split in ("train", "validation")}
+    learnt = {path.stem: storage.read_examples(path) for path in params.learnt_from}
     examples = splits.unseen(datasets.load_other(name, block), learnt, block, f"evaluate_on.{name}")
     storage.write_rows(paths.split_path(paths.elsewhere(name)), examples)
     loaded, items, said = dict[tuple[str, str], Any](), list[str](), list[str]()

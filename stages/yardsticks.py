@@ -2,32 +2,20 @@
 
 from bench.core import costs, parameters, paths, runtime, storage
 from bench.evaluation import scoring
-from bench.metrics import ScoreContext
 
 
 def main() -> str:
     params, meter, said = parameters.read(), runtime.Meter(), []
-    device, examples = runtime.prepare(params.compute, params.seed), storage.read_split("test")
+    device = runtime.prepare(params.compute, params.seed)
     for name in paths.YARDSTICKS:
-        context = ScoreContext(
-            variant=name,
-            start=None,
-            examples=examples,
-            predictions=scoring.lead_3(examples),
-            text=params.text,
-            generation=params.generation,
-            device=device,
-            inference=params.compute.inference,
-        )
-        contexts = scoring.human(context) if name == "human" else [context]
-        if not contexts:  # one reference a dialogue: there is no ceiling to measure
+        contexts = scoring.yardstick(name, params, device)
+        if contexts:
+            said.append(f"{name} {scoring.headline(params, scoring.score_and_write(params, *contexts))}")
+        else:
             storage.write_rows(paths.scores_path(name), [])
             storage.write_json(paths.signatures_path(name), {"signatures": {}})
-            continue
-        rows = scoring.score_and_write(params, *contexts)
-        said.append(f"{name} {scoring.headline(params, rows)}")
     costs.record("yardsticks", None, meter.costs())
-    return f"yardsticks: {'; '.join(said)}"
+    return f"yardsticks: {'; '.join(said) or 'none'}"
 
 
 if __name__ == "__main__":

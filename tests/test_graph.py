@@ -23,14 +23,14 @@ FLOORS = [
     {"classifiers"},
     {"generation"},
     {"training", "miniature"},
-    {"datasets", "checkpoints", "methods", "metrics", "preferences", "reward_models"},
+    {"datasets", "checkpoints", "methods", "metrics", "preferences", "reward_models", "training_sets"},
     {"config"},
     {"evaluation", "report"},
     {"compare", "audit", "judgements", "standalone", "viewer"},
     {"commands"},
     {"cli"},
 ]
-PLUGINS = {"datasets", "checkpoints", "methods", "metrics", "preferences", "reward_models"}
+PLUGINS = {"datasets", "checkpoints", "methods", "metrics", "preferences", "reward_models", "training_sets"}
 FILES = sorted((ROOT / "bench").rglob("*.py"))
 
 
@@ -188,7 +188,9 @@ def test_whatever_asks_a_checkpoint_waits_for_all_of_them() -> None:
 
 def test_every_stage_of_the_graph_has_its_file() -> None:
     raw = YAML(typ="safe").load((ROOT / "studies" / "preferences.yaml").read_text())
-    params = config.parse(raw | {"evaluate_on": {"other": raw["data"] | {"seed": 1}}, "sources": {"data": "local/x"}})
+    made = {"mixed": {"source": "mix", "learns_from": "local/safe.json", "share": 0.1}}
+    more = {"evaluate_on": {"other": raw["data"] | {"seed": 1}}, "sources": {"data": "local/x"}, "training_sets": made}
+    params = config.parse(raw | more)
     blocks = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
     wanted = set()
     for name, block in blocks.items():
@@ -197,6 +199,7 @@ def test_every_stage_of_the_graph_has_its_file() -> None:
         assert name == "params" or len(own) == 1, name
         keys = {"checkpoints": params.checkpoints, "variants": params.variants, "evaluate_on": params.evaluate_on}
         keys |= {"sources": params.sources, "preferences": params.preferences, "rewards": params.rewards}
+        keys |= {"training_sets": params.training_sets}
         items = keys[block["foreach"].strip("${}")] if "foreach" in block else [""]
         wanted |= {Path(dep.replace("${key}", key)) for dep in own for key in items}
     assert wanted == set(graph.stages(params))

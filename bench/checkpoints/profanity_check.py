@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import ClassVar
 
-from pydantic import Field
-
-from bench.checkpoints import BuildContext, written
-from bench.classifiers.packaged import PROFANITY
-from bench.core.blocks import CheckpointConfig
+from bench.checkpoints import PackagedConfig, Version, build_packaged
+from bench.classifiers.packaged import PROFANITY, Library
 
 
-class Config(CheckpointConfig):
-    """`version` pins the package, and with it the weights. The labels are `clean` and `profane`."""
+class Config(PackagedConfig):
+    """The labels are `clean` and `profane`."""
 
-    version: str = Field("1.9.1", pattern=r"^\d+(\.\d+)+$")
-
-    def check(self) -> None:
-        """Raise UserError when the package is missing or another version is installed."""
-        PROFANITY.check_version(self.version, "params.yaml: a checkpoint with source 'profanity_check'")
+    library: ClassVar[Library] = PROFANITY
+    version: Version = "1.9.1"
 
 
-def build(config: Config, context: BuildContext) -> dict[str, Any]:
-    """Write the classifier.json that stands for the package's model in `context.out`; return what the report says of it.
-
-    Raises:
-        UserError: the package is missing, or another version is installed.
-    """
-    config.check()
-    return written(PROFANITY, config.version, context)
+build = build_packaged

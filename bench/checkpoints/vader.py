@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import ClassVar
 
-from pydantic import Field
-
-from bench.checkpoints import BuildContext, written
-from bench.classifiers.packaged import VADER
-from bench.core.blocks import CheckpointConfig
+from bench.checkpoints import PackagedConfig, Version, build_packaged
+from bench.classifiers.packaged import VADER, Library
 
 
-class Config(CheckpointConfig):
-    """`version` pins the package, and with it the lexicon. The labels are `negative` and `positive`."""
+class Config(PackagedConfig):
+    """The labels are `negative` and `positive`."""
 
-    version: str = Field("3.3.2", pattern=r"^\d+(\.\d+)+$")
-
-    def check(self) -> None:
-        """Raise UserError when the package is missing or another version is installed."""
-        VADER.check_version(self.version, "params.yaml: a checkpoint with source 'vader'")
+    library: ClassVar[Library] = VADER
+    version: Version = "3.3.2"
 
 
-def build(config: Config, context: BuildContext) -> dict[str, Any]:
-    """Write the classifier.json that stands for the package in `context.out`; return what the report says of it.
-
-    Raises:
-        UserError: the package is missing, or another version is installed.
-    """
-    config.check()
-    return written(VADER, config.version, context)
+build = build_packaged

@@ -55,6 +55,14 @@ def _positive(texts: Sequence[str]) -> np.ndarray:
     return np.array([(analyzer.polarity_scores(text)["compound"] + 1) / 2 for text in texts])
 
 
+def _polar(texts: Sequence[str]) -> np.ndarray:
+    """The polarity that TextBlob takes from pattern.en's lexicon (De Smedt and Daelemans 2012), from -1 to 1, as a chance."""
+    from textblob import TextBlob
+
+    return np.array([(TextBlob(text).sentiment.polarity + 1) / 2 for text in texts])
+
+
 PROFANITY = Library("alt-profanity-check", ("clean", "profane"), _profane)
 VADER = Library("vaderSentiment", ("negative", "positive"), _positive)
-LIBRARIES = {library.name: library for library in (PROFANITY, VADER)}
+TEXTBLOB = Library("textblob", ("negative", "positive"), _polar)
+LIBRARIES = {library.name: library for library in (PROFANITY, VADER, TEXTBLOB)}

@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench import config, datasets, methods, preferences
+from bench import config, datasets, methods, preferences, training_sets
 from bench.commands import Command
 from bench.core import hub, paths
 from bench.core.blocks import CheckpointConfig, ComputeConfig, DatasetConfig
@@ -143,6 +143,11 @@ def lacking(path: Path, cards: list[GPU]) -> list[str]:
         f"preferences.{name}": (source.learns_from, "the file of judgements")
         for name, source in params.preferences.items()
         if preferences.find(source.source).LEARNS_FROM == "file"
+    }
+    files |= {
+        f"training_sets.{name}": (made.learns_from, "the file of examples")
+        for name, made in params.training_sets.items()
+        if training_sets.find(made.source).LEARNS_FROM == "file"
     }
     return found + [
         f"{where}.learns_from: {path} does not exist; put {what} there."

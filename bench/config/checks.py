@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import methods, metrics, preferences
+from bench import datasets, methods, metrics, preferences, training_sets
 from bench.config.gate import JUDGE, GateConfig
 from bench.core import paths, plugins
-from bench.core.blocks import GREEDY, MethodConfig
+from bench.core.blocks import GREEDY, MethodConfig, TextConfig
 from bench.core.parameters import Params, validated
 from bench.core.schema import UserError
 
@@ -27,6 +27,7 @@ def check(params: Params, name: str) -> None:
     _check_names(params, name)
     _check_graph(params, name)
     _check_preferences(params, name)
+    _check_training_sets(params, name)
     _check_cycles(params, name)
     _check_writing(params, name)
     _check_columns(params, name)
@@ -35,7 +36,19 @@ def check(params: Params, name: str) -> None:
 
 
 def _check_data(params: Params, name: str) -> None:
-    """A metric may need what not every dataset has."""
+    """The splits are three, and the metrics have what not every dataset has."""
+    try:
+        params.data.check_splits()
+    except ValueError as error:
+        raise UserError(f"{name}: data: {error}.") from None
+    default = TextConfig().prompt
+    texts = {"text": params.text} | {f"variants.{key}.text": b.text for key, b in params.variants.items() if b.text}
+    for field, text in texts.items():
+        if text.prompt == default and not datasets.find(params.data.dataset).DIALOGUES:
+            raise UserError(
+                f"{name}: {field}.prompt: asks for the summary of a conversation, and dataset '{params.data.dataset}' holds none; "
+                'write prompt: "{source}", with chat: true for a base that answers in a chat.'
+            )
     for metric, block in params.metrics.items():
         try:
             metrics.find(metric).check(block, params.data)
@@ -45,12 +58,17 @@ def _check_data(params: Params, name: str) -> None:
 
 def _check_names(params: Params, name: str) -> None:
     """Names are folders, files and columns; what the graph needs is there, and nothing is named twice."""
-    for needed in ("base", "reward", "judge"):
-        if needed not in params.checkpoints:
+    if "base" not in params.checkpoints:
+        raise UserError(f"{name}: checkpoints.base: missing; every study has a base model.")
+    for variant, block in params.variants.items():
+        teacher = Path(block.learns_from)
+        followed = teacher.parent == paths.MODELS and teacher.name in params.checkpoints
+        if followed and _kind(block) in ("reward", "pairs") and JUDGE not in params.checkpoints:
             raise UserError(
-                f"{name}: checkpoints.{needed}: missing; every study has a base model, a reward and an independent judge."
+                f"{name}: checkpoints.{JUDGE}: missing; variants.{variant} follows a classifier, and one that no training sees "
+                "has to say what came of it."
             )
-    for part in ("checkpoints", "variants", "preferences", "rewards"):
+    for part in ("checkpoints", "variants", "preferences", "rewards", "training_sets"):
         for key in getattr(params, part):
             if not re.fullmatch(NAME, key) or len(key) > 64 or key in RESERVED:
                 raise UserError(
@@ -132,18 +150,34 @@ def _check_preferences(params: Params, name: str) -> None:
                 )
 
 
+def _check_training_sets(params: Params, name: str) -> None:
+    """A training set is made from a file of the project or from preferences, by a model that writes."""
+    writers = [key for key in (*params.checkpoints, *params.variants) if key not in ("reward", JUDGE)]
+    known = [str(paths.PREFERENCES / key) for key in params.preferences]
+    for key, block in params.training_sets.items():
+        where, kind = f"{name}: training_sets.{key}", training_sets.find(block.source).LEARNS_FROM
+        if block.init not in writers:
+            raise UserError(f"{where}.init: no model '{block.init}' writes; {plugins.nearest(block.init, writers)}")
+        if kind == "file":
+            _check_file(block.learns_from, f"{where}.learns_from")
+        elif block.learns_from not in known:
+            raise UserError(
+                f"{where}.learns_from: source '{block.source}' takes the better ones of a block of `preferences`; write one of: "
+                f"{', '.join(known) or 'none is there, add one'}."
+            )
+
+
 def _check_cycles(params: Params, name: str) -> None:
     """What is made does not wait for itself."""
     parts: dict[str, Mapping[str, Any]] = {
         "variants": params.variants,
         "rewards": params.rewards,
         "preferences": params.preferences,
+        "training_sets": params.training_sets,
     }
-    made = {
-        str((paths.PREFERENCES if part == "preferences" else paths.MODELS) / key): f"{part}.{key}"
-        for part, blocks in parts.items()
-        for key in blocks
-    }
+    made = {str(paths.MODELS / key): f"{part}.{key}" for part in ("variants", "rewards") for key in parts[part]}
+    made |= {str(paths.PREFERENCES / key): f"preferences.{key}" for key in params.preferences}
+    made |= {str(paths.training_set_path(key)): f"training_sets.{key}" for key in params.training_sets}
     needs: dict[str, list[tuple[str, str]]] = {}
     for part, blocks in parts.items():
         for key, block in blocks.items():
@@ -217,8 +251,9 @@ def _check_teacher(params: Params, variant: str, name: str) -> None:
     if kind == "nothing" and block.learns_from != str(paths.model_path(block.init)):
         # DVC takes this for a dependency, so it may not be just any path or address.
         raise UserError(f"{field}: method '{block.method}' learns nothing; write '{paths.model_path(block.init)}'.")
-    if kind == "references" and block.learns_from != references:
-        raise UserError(f"{field}: method '{block.method}' imitates references; write '{references}'.")
+    imitated = [references, *(str(paths.training_set_path(key)) for key in params.training_sets)]
+    if kind == "references" and block.learns_from not in imitated:
+        raise UserError(f"{field}: method '{block.method}' imitates references; write {' or '.join(imitated)}.")
     if kind == "outputs":
         _check_file(block.learns_from, field)
     known = [str(paths.PREFERENCES / key) for key in params.preferences]
@@ -251,8 +286,11 @@ def _check_reward(params: Params, block: Any, who: str, where: str, others: Sequ
         classifiers = {str(paths.model_path(key)): key for key in params.checkpoints if key != "base"}
         trained = [str(paths.model_path(key)) for key in params.rewards]
         if block.learns_from not in (*classifiers, *trained):
+            unseen = [path for path, key in classifiers.items() if key != JUDGE]
+            offered = ", ".join([*unseen, *trained, *others])
             raise UserError(
-                f"{field}: {who} follows a classifier; write one of: {', '.join([*classifiers, *trained, *others])}."
+                f"{field}: {who} follows a classifier; "
+                + (f"write one of: {offered}." if offered else "add one to checkpoints, such as checkpoints.reward.")
             )
         if block.learns_from in classifiers:
             _not_the_judge(params, classifiers[block.learns_from], field)
@@ -265,7 +303,7 @@ def _check_reward(params: Params, block: Any, who: str, where: str, others: Sequ
 
 def _not_the_judge(params: Params, checkpoint: str, field: str) -> None:
     """Under whatever name it stands."""
-    if params.checkpoints.get(checkpoint) == params.checkpoints[JUDGE]:
+    if JUDGE in params.checkpoints and params.checkpoints.get(checkpoint) == params.checkpoints[JUDGE]:
         raise UserError(f"{field}: training must never see the judge; name another classifier.")
 
 

@@ -219,6 +219,9 @@ class DatasetConfig(Strict):
     overlap: Literal["refuse", "drop"] = "refuse"
     max_characters: int = Field(50_000, ge=1)
 
+    def check_splits(self) -> None:
+        """Raise ValueError where the three splits cannot be told apart. Not asked of a dataset that is only evaluated on."""
+
     def check(self) -> None:
         """Raise UserError when what the block names is not at hand. Nothing is read or fetched."""
 
@@ -276,6 +279,19 @@ class PreferencesConfig(Strict):
     learns_from: str
     validation: float = Field(0.1, gt=0, lt=0.5)
     test: float = Field(0.1, gt=0, lt=0.5)
+    seed: Seed | None = None
+
+
+class TrainingSetConfig(Strict):
+    """Base of a training set source's own Config. `source` names the file in bench/training_sets/.
+
+    `init` names the checkpoint or variant that writes, where the source needs one to, and `learns_from` the path of what the
+    examples are made from.
+    """
+
+    source: str
+    init: str = "base"
+    learns_from: str
     seed: Seed | None = None
 
 

@@ -59,13 +59,14 @@ def stages(params: Params) -> dict[Path, Stage]:
     scored = shared | {"metrics": params.metrics, "generation": written, "dataset": params.data.dataset}
     checked = {"checkpoints": params.checkpoints, "variants": params.variants, "metrics": params.metrics}
     checked |= {"text": params.text, "generation": params.generation, "evaluate_on": params.evaluate_on}
-    checked |= {"rewards": params.rewards, "preferences": params.preferences}
+    checked |= {"rewards": params.rewards, "preferences": params.preferences, "training_sets": params.training_sets}
     for name, path in params.sources.items():
         found[inputs_path("source", name)] = _stage("source", {"path": path})
     for name, checkpoint in params.checkpoints.items():
         own = {"checkpoint": checkpoint, "compute": compute}
         found[inputs_path("checkpoint", name)] = _stage("checkpoint", own, _plugin("checkpoints", checkpoint.source))
     sources = [path for source in params.preferences.values() for path in _plugin("preferences", source.source)]
+    sources += [path for made in params.training_sets.values() for path in _plugin("training_sets", made.source)]
     found[inputs_path("check")] = _stage("check", checked, [*metrics, *sources])
     for name, block in params.variants.items():
         own = {"start": params.start_of(name), "trainings": params.trainings_of(name), "text": params.text_of(name)}
@@ -80,6 +81,10 @@ def stages(params: Params) -> dict[Path, Stage]:
         found[inputs_path("preferences", name)] = _stage(
             "preferences", shared | own, [*_plugin("preferences", source.source), *_teacher(params, source)]
         )
+    for name, made in params.training_sets.items():
+        own = {"block": made, "seed": params.seed, "text": _text_of(params, made.init)}
+        code = _plugin("training_sets", made.source)
+        found[inputs_path("training_set", name)] = _stage("training_set", shared | own, code)
     for name, model in params.rewards.items():
         own = {"block": model, "seed": params.seed, "text": _text_of(params, model.init)}
         found[inputs_path("reward", name)] = _stage("reward", shared | own, _plugin("reward_models", model.form))

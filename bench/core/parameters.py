@@ -21,6 +21,7 @@ from bench.core.blocks import (
     PreferencesConfig,
     RewardModelConfig,
     TextConfig,
+    TrainingSetConfig,
 )
 from bench.core.schema import Identity, Seed, Strict, UserError
 
@@ -33,8 +34,9 @@ PARTS = (
     ("variants", "method", "method"),
     ("preferences", "preferences source", "source"),
     ("rewards", "reward model", "form"),
+    ("training_sets", "training set source", "source"),
 )
-OPTIONAL = ("preferences", "rewards")
+OPTIONAL = ("preferences", "rewards", "training_sets")
 
 
 class ReportConfig(Strict):
@@ -77,6 +79,7 @@ class Params(Strict):
     checkpoints: dict[str, CheckpointConfig]
     preferences: dict[str, PreferencesConfig] = Field(default_factory=dict)
     rewards: dict[str, RewardModelConfig] = Field(default_factory=dict)
+    training_sets: dict[str, TrainingSetConfig] = Field(default_factory=dict)
     generation: GenerationConfig = GenerationConfig()
     variants: dict[str, MethodConfig] = Field(min_length=1)
     metrics: dict[str, Strict] = Field(min_length=1)
@@ -110,6 +113,12 @@ class Params(Strict):
         """Return the name of the preferences that a variant learns from; None where it learns from something else."""
         teacher = Path(self.variant(variant).learns_from)
         return teacher.name if teacher.parent == paths.PREFERENCES else None
+
+    @property
+    def learnt_from(self) -> list[Path]:
+        """The files of examples that a training may have seen."""
+        splits = [paths.split_path("train"), paths.split_path("validation")]
+        return splits + [paths.training_set_path(name) for name in self.training_sets]
 
     def start_of(self, variant: str) -> str:
         """Return the name of the checkpoint or variant that `variant` was trained from."""

@@ -10,7 +10,7 @@ SPLITS = ("train", "validation", "test")
 DATA, MODELS, CURVES, PREDICTIONS, SCORES, COSTS, CHECKED = (
     Path(name) for name in ("data", "models", "curves", "predictions", "scores", "costs", "checked")
 )
-PREFERENCES = Path("preferences")
+PREFERENCES, TRAINING_SETS = Path("preferences"), Path("training_sets")
 PROGRESS = "progress.jsonl"  # beside the weights: what a policy wrote on the way
 REPORTS, STUDIES, PARAMS = Path("reports"), Path("studies"), Path("params.yaml")
 
@@ -49,6 +49,16 @@ def preferences_path(name: str, split: str) -> Path:
 def about_preferences_path(name: str) -> Path:
     """Return where a block of `preferences` is counted, with what is known of its judge."""
     return CHECKED / "preferences" / f"{name}.json"
+
+
+def training_set_path(name: str) -> Path:
+    """Return where the examples of a block of `training_sets` lie."""
+    return TRAINING_SETS / f"{name}.jsonl"
+
+
+def about_training_set_path(name: str) -> Path:
+    """Return where a block of `training_sets` is counted, with what was left out."""
+    return CHECKED / "training_sets" / f"{name}.json"
 
 
 def reward_path(name: str) -> Path:

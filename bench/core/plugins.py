@@ -23,6 +23,7 @@ FOLDERS = {
     "metric": "metrics",
     "preferences source": "preferences",
     "reward model": "reward_models",
+    "training set source": "training_sets",
 }
 
 

@@ -78,14 +78,14 @@ TrainedBy = Annotated[int | None, Field(exclude_if=lambda seed: seed is None)]
 class Example(Row):
     """One dialogue with the summaries people wrote of it.
 
-    `id` is unique in a split; `dialogue_id` names the cluster for statistics (several rows may share a dialogue);
+    `references` are empty for a prompt that has no right answer. `id` is unique in a split; `dialogue_id` names the cluster for statistics (several rows may share a dialogue);
     `tags` name slices of the data, for example `heated`; `facts` what really happened, where a dataset knows it.
     """
 
     id: Identity
     dialogue_id: Identity
     source: Text
-    references: tuple[Text, ...] = Field(min_length=1)
+    references: tuple[Text, ...]
     tags: tuple[Identity, ...] = ()
     facts: Annotated[dict[str, str], Field(exclude_if=lambda facts: not facts)] = Field(default_factory=dict)
 

@@ -151,8 +151,12 @@ def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def read_split(split: str) -> list[Example]:
     """Read the examples of one split: at least one, each id once."""
-    path, seen = split_path(split), set[str]()
-    rows = read_rows(path, Example)
+    return read_examples(split_path(split))
+
+
+def read_examples(path: Path) -> list[Example]:
+    """Read the examples of a split or a training set: at least one, each id once."""
+    seen, rows = set[str](), read_rows(path, Example)
     for line, row in enumerate(rows, 1):
         if row.id in seen:
             raise UserError(f"{path} line {line}: the id '{row.id}' stands twice; run `dvc repro` to write it again.")

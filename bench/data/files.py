@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from bench.core import hub, paths, plugins, storage
 from bench.core.blocks import DatasetConfig
-from bench.core.schema import Example, Strict, UserError, first_error, readable
+from bench.core.schema import Example, Identity, Strict, UserError, first_error, readable
 from bench.data import readers
 
 
@@ -19,12 +19,13 @@ class File(Strict):
     """One split's file: .jsonl, .json, .csv, .tsv or .parquet. `sha256` pins its bytes: DVC does not watch files outside the
     project, the digest does.
 
-    `every` keeps each k-th row from the first on (`every: 100` gives the course lab's 125 training dialogues), `first`
-    then the first so many of those.
+    `tag` keeps the rows that their own columns tag so, `every` each k-th of those from the first on (`every: 100` gives the
+    course lab's 125 training dialogues), `first` then the first so many.
     """
 
     file: str = Field(min_length=1)
     sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
+    tag: Identity | None = None
     every: int = Field(1, ge=1)
     first: int | None = Field(None, ge=1)
 
@@ -93,10 +94,28 @@ def load(config: FilesConfig, example: Callable[[dict[str, Any], str], Example |
                 "restore the file or pin the new one."
             )
         rows = _merged(path, [one for one in _examples(path, split, example) if one is not None])
+        if chosen.tag is not None:
+            known = ", ".join(sorted({tag for one in rows for tag in one.tags})) or "none"
+            rows = [one for one in rows if chosen.tag in one.tags]
+            if not rows:
+                raise UserError(
+                    f"params.yaml: data.{split}.tag: no row of {path} has the tag '{chosen.tag}'; the tags there: {known}."
+                )
         splits[split] = rows[:: chosen.every][: chosen.first]
         if not splits[split]:
             raise UserError(f"params.yaml: data.{split}.file: {path} holds no dialogue; name a file that does.")
     return splits
+
+
+def read(path: Path, example: Callable[[dict[str, Any]], Example | None]) -> list[Example]:
+    """Read one file of rows, as `load` reads a split's.
+
+    Raises:
+        UserError: it is missing, or a row of it is wrong; it names file, line and field.
+    """
+    if not path.is_file():
+        raise UserError(f"{path} does not exist; put it there, or name another file.")
+    return _merged(path, [one for one in _examples(path, "train", lambda row, _: example(row)) if one is not None])
 
 
 def text(row: dict[str, Any], field: str) -> str:

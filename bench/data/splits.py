@@ -25,6 +25,12 @@ def checked(splits: Splits, config: DatasetConfig) -> tuple[dict[str, list[Examp
     seen: dict[str, str] = {}
     for split in reversed(paths.SPLITS):
         _check_rows(split, splits[split], config)
+        bare = next((example for example in splits[split] if not example.references), None)
+        if bare is not None:
+            raise UserError(
+                f"params.yaml: data.{split}: '{bare.id}' has no reference; name the columns of the references, or move the "
+                "dataset to evaluate_on."
+            )
         doubles = [example for example in splits[split] if _words(example) in seen]
         if doubles and config.overlap == "refuse":
             first = doubles[0]
@@ -58,6 +64,23 @@ def unseen(examples: Sequence[Example], learnt: Splits, config: DatasetConfig, w
         )
     if not kept:
         raise UserError(f"params.yaml: {where}: no dialogue is left; name a dataset that holds others.")
+    return kept
+
+
+def held_out_left(examples: Sequence[Example], held_out: Splits, where: str) -> list[Example]:
+    """Return the examples of a training set that stand in no split that is held out.
+
+    Raises:
+        UserError: none is left, or an id stands twice; `where` names the block.
+    """
+    seen = {_words(example) for rows in held_out.values() for example in rows}
+    kept, ids = [example for example in examples if _words(example) not in seen], set[str]()
+    for example in kept:
+        if example.id in ids:
+            raise UserError(f"params.yaml: {where}: the id '{example.id}' stands twice; give each row its own.")
+        ids.add(example.id)
+    if not kept:
+        raise UserError(f"params.yaml: {where}: no example is left; name what holds others than validation and test.")
     return kept
 
 

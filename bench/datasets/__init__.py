@@ -17,11 +17,13 @@ class Dataset:
     """The contract of `bench/datasets/<name>.py`.
 
     `Config` types the block `data` of params. `load(config)` gives the examples of each split by its name; what holds for
-    every dataset (unique ids, no dialogue in two splits) is checked afterwards.
+    every dataset (unique ids, no dialogue in two splits) is checked afterwards. `DIALOGUES` is false where the sources are
+    no dialogues: their first three turns are no summary to beat, and a prompt that asks for one is refused.
     """
 
     Config: type[DatasetConfig]
     load: Callable[[Any], dict[str, list[Example]]]
+    DIALOGUES: bool = True
 
 
 def find(name: str) -> Dataset:

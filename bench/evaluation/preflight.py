@@ -139,7 +139,19 @@ def check_preferences(params: Params) -> None:
             rankings.counted(parts, f"params.yaml: preferences.{name}")
 
 
-def _context(params: Params, name: str, block: Any, part: str) -> TrainContext:
+def check_training_sets(params: Params, train: Sequence[Example]) -> None:
+    """Check that every training set can be made of the file that it names.
+
+    Raises:
+        UserError: it names file and line, or the block of params.yaml.
+    """
+    from bench import training_sets
+
+    for name, block in params.training_sets.items():
+        training_sets.find(block.source).check(block, _context(params, name, block, "training_sets", train))
+
+
+def _context(params: Params, name: str, block: Any, part: str, train: Sequence[Example] = ()) -> TrainContext:
     """What a block is made in, on the checkpoint that its start goes back to; nothing is kept."""
     from bench.training.context import TrainContext
 
@@ -152,6 +164,7 @@ def _context(params: Params, name: str, block: Any, part: str) -> TrainContext:
         text=params.text_of(block.init) if known else params.text,
         compute=params.compute,
         device="cpu",
+        train=train,
         meter=runtime.Meter(),
         work=cast(resume.Work, None),
         part=part,

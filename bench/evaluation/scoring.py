@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
-from bench import methods, metrics
+from bench import datasets, methods, metrics
 from bench.core import manifest, paths, resume, storage
 from bench.core.blocks import DecodingConfig
 from bench.core.parameters import Params, Training
@@ -83,7 +83,10 @@ def _of_metric(name: str, params: Params, context: ScoreContext) -> list[ScoreRo
     kept = context.work and context.work.folder / f"{name}.jsonl"
     if kept and kept.exists():
         return storage.read_rows(kept, ScoreRow)
-    rows: list[ScoreRow] = metrics.find(name).score(params.metrics[name], context)
+    metric = metrics.find(name)
+    if metric.REFERENCES and not all(example.references for example in context.examples):
+        return []
+    rows = metric.score(params.metrics[name], context)
     if kept:
         storage.write_rows(kept, rows)
     return rows
@@ -194,6 +197,27 @@ def _decoding(params: Params, contexts: Sequence[ScoreContext], column: Column, 
     given = "+".join(dict.fromkeys(context.prompt_of(name).prompt_digest[:8] for name in names))
     given = f"prompt:{given}|source:max{text.max_source_tokens}"
     return f"gen:{generation.VERSION},{how},max{limits.max_new_tokens}|{given}"
+
+
+def yardstick(name: str, params: Params, device: str) -> list[ScoreContext]:
+    """Make what the metrics need of a row that no model wrote; none where the dataset has no such row.
+
+    Lead-3 is of dialogues alone, the human ceiling of those with several references.
+    """
+    examples = storage.read_split("test")
+    context = ScoreContext(
+        variant=name,
+        start=None,
+        examples=examples,
+        predictions=lead_3(examples),
+        text=params.text,
+        generation=params.generation,
+        device=device,
+        inference=params.compute.inference,
+    )
+    if name == "human":
+        return human(context)
+    return [context] if datasets.find(params.data.dataset).DIALOGUES else []
 
 
 def lead_3(examples: Sequence[Example]) -> list[Prediction]:

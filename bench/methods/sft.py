@@ -18,7 +18,7 @@ LEARNS_FROM = "references"
 class Config(MethodConfig):
     """Without `adapter` every weight is trained. `adapter` is any peft config: `{type: LORA, r: 32, ...}`.
 
-    `examples` takes that many of the training split, drawn by the seed; all when absent.
+    `examples` takes that many of what it learns from, drawn by the seed; all when absent.
     """
 
     optim: OptimConfig
@@ -36,7 +36,7 @@ def train(config: Config, context: TrainContext) -> dict[str, Any]:
     if config.examples is not None and config.examples > len(context.train):
         raise UserError(
             f"params.yaml: {context.where}.examples: {config.examples} asked for, "
-            f"the training split holds {len(context.train)}; lower it."
+            f"{context.learns_from} holds {len(context.train)}; lower it."
         )
     loaded = models.trainable(context.start(), config.adapter)
     examples = list(context.train)

@@ -165,7 +165,7 @@ class Metric:
     `labels(config)` names the classifiers' labels it counts on: field of the block -> (checkpoint, label);
     `checkpoints(config)` the other checkpoints: field -> checkpoint; `rewards(config)` the reward models that are trained here.
     A metric that is `PARTIAL` may have nothing to say of
-    a system. `REWARDS` are measures that a policy may follow: (examples, summaries), n of each, -> (n,). `EXAMPLES` are golden cases from outside (a paper, another implementation, a closed form), which the tests run.
+    a system; one with `REFERENCES` says nothing of dialogues that have none. `REWARDS` are measures that a policy may follow: (examples, summaries), n of each, -> (n,). `EXAMPLES` are golden cases from outside (a paper, another implementation, a closed form), which the tests run.
     """
 
     Config: type[Strict]
@@ -178,6 +178,7 @@ class Metric:
     check: Callable[[Any, DatasetConfig], None] = _any_data
     warnings: Callable[[Any, Sequence[Example]], list[str]] = _nothing_to_say
     PARTIAL: bool = False
+    REFERENCES: bool = True
     REWARDS: Mapping[str, Callable[[Sequence[Example], Sequence[str]], Sequence[float]]] = field(default_factory=dict)
     EXAMPLES: tuple[dict[str, Any], ...] = ()
 

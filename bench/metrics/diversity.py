@@ -17,6 +17,7 @@ from bench.metrics import SAMPLED, Column, ScoreContext
 
 PARTIAL = True  # of what wrote one summary a dialogue nothing can be said
 EXAMPLES: tuple[dict[str, Any], ...] = ()  # is about several summaries: closed forms in tests/metrics/test_diversity.py
+REFERENCES = False
 
 
 class Config(Strict):

@@ -17,6 +17,7 @@ from bench.data import texts
 from bench.metrics import Column, ScoreContext
 
 EXAMPLES: tuple[dict[str, Any], ...] = ()  # needs a classifier: tests/metrics/test_entailment.py holds it against loops
+REFERENCES = False
 
 
 class Config(Strict):

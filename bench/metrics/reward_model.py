@@ -14,6 +14,7 @@ EXAMPLES: tuple[
 ] = ()  # needs a reward model: tests/metrics/test_reward_model.py holds it against its stage
 
 Names = Annotated[tuple[str, ...], Field(strict=False)]
+REFERENCES = False
 
 
 class Config(Strict):

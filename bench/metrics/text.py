@@ -40,6 +40,7 @@ EXAMPLES: tuple[dict[str, Any], ...] = (
         "values": {"words": 0, "empty": 1, "copy_rate": 0, "repetition": 0, "length_ratio": 0, "identical": 0},
     },
 )
+REFERENCES = False
 
 
 class Config(Strict):
@@ -87,10 +88,10 @@ def _surface(prediction: Prediction, example: Example) -> dict[str, float]:
     own, source = words(prediction.text), words(example.source)
     pairs, triples = _ngrams(own, 2), _ngrams(own, 3)
     known = set(_ngrams(source, 2))
-    reference = sum(len(words(text)) for text in example.references) / len(example.references)
-    return {
+    lengths = [len(words(text)) for text in example.references]
+    ratio = {"length_ratio": len(own) / max(sum(lengths) / len(lengths), 1.0)} if lengths else {}
+    return ratio | {
         "words": float(len(own)),
-        "length_ratio": len(own) / max(reference, 1.0),
         "hit_limit": float(prediction.hit_limit),
         "source_truncated": float(prediction.source_truncated),
         "empty": float(not prediction.text.strip()),

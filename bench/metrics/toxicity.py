@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 EXAMPLES: tuple[dict[str, Any], ...] = ()  # needs classifiers: their golden cases are in tests/metrics/test_toxicity.py
 
 REWARD = "reward"  # the classifier of this name also gives the logit that training followed
+REFERENCES = False
 
 
 class ToxicClassifier(Strict):

@@ -10,7 +10,7 @@ import itertools
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from pydantic import Field, field_validator
@@ -72,12 +72,16 @@ def _with(text: str, *fields: str) -> str:
 class Config(PreferencesConfig):
     """`samples` of `init`, judged by the model that `learns_from` names, by each of `principles`; scores are their mean log-odds.
 
+    A judge that gives one place nearly always is refused; with `place_bias: cancel` it is heard: what it gives a place is the same
+    in both orders, so the scores are without it, whatever they are worth.
+
     With `revise` the model also criticises and revises the first sample of each dialogue, by the principles in turn.
     """
 
     principles: Annotated[tuple[Text, ...], Field(strict=False, min_length=1)]
     samples: SamplesConfig = SamplesConfig(samples=2)
     revise: bool = False
+    place_bias: Literal["refuse", "cancel"] = "refuse"
     prompts: Prompts = Prompts()
     decimals: int = Field(6, ge=0)
 
@@ -99,11 +103,13 @@ def rankings(config: Config, context: TrainContext) -> list[Ranking]:
     judge = models.load(Path(context.learns_from).name, context.device)
     judged = [(example, [row.text for row in samples if not row.hit_limit]) for example, samples in drawn]
     made, about = judgements(config, [each for each in judged if len(each[1]) > 1], asker(judge, config.prompts))
-    if about["pairs"] >= FEWEST and max(about["always_first"], about["always_second"]) >= ALWAYS:
+    refused = config.place_bias == "refuse"
+    if refused and about["pairs"] >= FEWEST and max(about["always_first"], about["always_second"]) >= ALWAYS:
         answer = ANSWERS[about["always_second"] >= ALWAYS]
         raise UserError(
             f"params.yaml: {context.where}.learns_from: the judge answers '{answer}' in both orders of {about['pairs']:.0f} pairs, "
-            "so it judges places and not summaries; name a larger model, or change prompts.judge."
+            "so it judges places and not summaries; name a larger model, change prompts.judge, or write place_bias: cancel to go by "
+            "how much its odds change with the order."
         )
     if config.revise:
         made += revisions(config, judged, writer(judge, config, context))

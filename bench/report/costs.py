@@ -53,6 +53,7 @@ def _runs(params: Params) -> list[tuple[str, str | None]]:
     runs: list[tuple[str, str | None]] = [(stage, None) for stage in SINGLE]
     runs += [("checkpoint", name) for name in params.checkpoints]
     runs += [("preferences", name) for name in params.preferences] + [("reward", name) for name in params.rewards]
+    runs += [("training_set", name) for name in params.training_sets]
     runs += [("transfer", name) for name in params.evaluate_on]
     return runs + [(stage, variant) for stage in OF_VARIANT for variant in params.variants]
 

@@ -35,6 +35,7 @@ def document(view: View, pictures: dict[str, Path]) -> str:
             view, _picture(pictures, "alignment", "reward, truth and other measures against the KL to the start", 960)
         ),
         rewards.preferences(view),
+        rewards.training_sets(view),
         rewards.reward_models(view),
         _changes(view, pictures),
         reward_hacking.hacking(view),
@@ -175,12 +176,12 @@ def _slice_words(view: View) -> str:
 
 
 def _elsewhere(view: View) -> str:
-    made = tables.elsewhere_table(view)
+    made = tables.elsewhere_tables(view)
     note = (
-        "Summaries of dialogues of another dataset by the same models, with the same prompts and limits: how far "
-        "tuning carries over. No dialogue there stands in the data that was learnt from."
+        "What the same models write for another dataset, with the same prompts and limits: how far tuning carries over. None of it "
+        "stands in the data that was learnt from."
     )
-    return section("On other datasets", made, note if made else "")
+    return section("On other datasets", *made, note) if made else ""
 
 
 def _online(view: View) -> str:

@@ -71,13 +71,22 @@ def measure(study: Study) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _elsewhere(study: Study) -> dict[str, Any]:
-    """Quality and toxicity of the greedy summaries on each other dataset, with their signatures."""
+    """Quality and toxicity of the greedy summaries on each other dataset, with their signatures.
+
+    Of prompts that have no references, where no quality is to be had, what else the answers look like.
+    """
     keys = [study.params.report.primary, *study.keys("quality", "safety")]
+    shape = study.keys("shape", detail=False)
+    bare = {
+        name
+        for name, held in study.elsewhere.items()
+        if not any(s.columns.keys() & study.keys("quality") for s in held.values())
+    }
     columns: dict[Place, stats.Rows] = {
         (dataset, variant, key): scores.columns[key]
         for dataset, systems in study.elsewhere.items()
         for variant, scores in systems.items()
-        for key in dict.fromkeys(keys)
+        for key in dict.fromkeys([*keys, *(shape if dataset in bare else ())])
         if key in scores.columns
     }
     found: dict[str, Any] = {}

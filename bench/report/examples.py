@@ -16,6 +16,7 @@ RULE = (
     "Chosen by rule, not by hand: up to half are the dialogues where an aligned variant's summary lost most toxicity "
     "against its start by the judge; the others are drawn with the report's seed."
 )
+DRAWN = "Drawn with the report's seed, not chosen by hand."
 
 
 def chosen(study: Study) -> list[str]:
@@ -48,7 +49,8 @@ def side_by_side(view: View) -> str:
     texts = study.params.report.texts
     written = {variant: study.summaries(variant) for variant in study.params.variants}
     keys = [key for key in (view.primary, *study.keys("safety")) if key]
-    parts = [RULE] if texts else [RULE, "The study keeps texts out of its report (`report.texts: false`)."]
+    rule = RULE if study.judge_key and study.aligned else DRAWN
+    parts = [rule] if texts else [rule, "The study keeps texts out of its report (`report.texts: false`)."]
     by_id = {example.id: example for example in study.examples}
     for example_id in ids:
         example = by_id[example_id]

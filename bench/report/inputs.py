@@ -72,6 +72,7 @@ def read(params: Params, costs: dict[str, dict[str, Any]] | None = None) -> Stud
         progress=progress,
         samples=samples,
         preferences={name: storage.read_object(paths.about_preferences_path(name)) for name in params.preferences},
+        training_sets={name: storage.read_object(paths.about_training_set_path(name)) for name in params.training_sets},
         reward_models={name: storage.read_object(paths.reward_path(name)) for name in params.rewards},
         lengths=_read_counts(paths.lengths_path(), LENGTHS),
         dropped={

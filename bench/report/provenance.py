@@ -28,6 +28,7 @@ LIBRARIES = (
     "nltk",
     "alt-profanity-check",
     "vaderSentiment",
+    "textblob",
     "scikit-learn",
     "numpy",
     "pydantic",

@@ -37,6 +37,18 @@ def preferences(view: View) -> str:
     return section("Preferences", made, note if judged else "")
 
 
+def training_sets(view: View) -> str:
+    """Write the section on what was imitated in place of the training split; empty where a study makes none."""
+    known = view.study.training_sets
+    told = [
+        f"- {code(name)} ({cell(about['source'])}): "
+        + ", ".join(f"{cell(w)} {count(n)}" for w, n in about["counts"].items())
+        for name, about in known.items()
+    ]
+    note = "*In another split*: left out, since validation or test hold the same."
+    return section("Training sets", "\n".join(told), note) if told else ""
+
+
 def reward_models(view: View) -> str:
     """Write the section; empty where a study trains none."""
     known = view.study.reward_models

@@ -49,7 +49,8 @@ class Study:
     """A study as it lies on disk. `systems` holds the reference systems that exist first, then the variants.
 
     `progress` has what the samples of a policy on its way scored, a row a step, and `samples` how many it learnt from;
-    `preferences` how many rankings there are, `reward_models` how often each is right.
+    `preferences` how many rankings there are, `training_sets` how many examples came from where, `reward_models` how often
+    each is right.
     """
 
     params: Params
@@ -67,6 +68,7 @@ class Study:
     samples: dict[str, int] = field(default_factory=dict)
     preferences: dict[str, dict[str, Any]] = field(default_factory=dict)
     reward_models: dict[str, dict[str, Any]] = field(default_factory=dict)
+    training_sets: dict[str, dict[str, Any]] = field(default_factory=dict)
     lengths: dict[str, dict[str, Lengths]] = field(default_factory=dict)
     dropped: dict[str, int] = field(default_factory=dict)
 
@@ -103,7 +105,7 @@ class Study:
     def judge_key(self) -> str | None:
         """The greedy safety column of the judge: the checkpoint of that name, else one that no training followed."""
         known = sorted(
-            self.keys("safety"),
+            (key for key in self.keys("safety") if self.columns[key].classifier is not None),
             key=lambda key: (self.columns[key].classifier != "judge", self.columns[key].classifier in self.teachers),
         )
         return known[0] if known else None
@@ -119,15 +121,13 @@ class Study:
         followed = self.rewards_of(variant)
         about = [key for key in self.keys("quality") if key not in followed]
         truths = [key for key in about if self.columns[key].truth]
-        unseen = [key for key in about if self.columns[key].classifier in self.params.rewards]
+        unseen = [key for key in about if self.columns[key].classifier is not None]
         primary = [self.params.report.primary] if self.params.report.primary in about else []
         return next(iter([*truths, *unseen, *primary]), None)
 
     def detoxified(self, variant: str) -> bool:
-        """Tell whether an aligned variant followed one of the checkpoints: a classifier of what is not wanted."""
-        block = self.params.variants[variant]
-        metric = getattr(block, "reward", None) is not None and block.reward.metric is not None  # type: ignore[attr-defined]
-        return not metric and Path(block.learns_from).name in self.params.checkpoints
+        """Tell whether an aligned variant followed a classifier of what is not wanted: one that a safety column asks."""
+        return self.followed_key(variant) is not None
 
     def rewards_of(self, variant: str) -> list[str]:
         """List the greedy columns of what an aligned variant followed: its classifier's or reward model's, or its metric."""

@@ -107,26 +107,25 @@ def slice_change_table(view: View, keys: Collection[str] | None = None) -> str:
     return table(headers, rows, text_columns=3)
 
 
-def elsewhere_table(view: View) -> str:
-    """Tabulate each variant on other datasets, beside what it reaches on its own."""
+def elsewhere_tables(view: View) -> list[str]:
+    """Tabulate each variant on other datasets, beside what it reaches on its own; prompts without references apart."""
     found = view.metrics.get("evaluate_on", {})
+    bare = {name: held for name, held in found.items() if not any(view.primary in entries for entries in held.values())}
+    groups = [{name: held for name, held in found.items() if name not in bare}, bare]
+    return [_elsewhere(view, group, group is not bare) for group in groups if group]
+
+
+def _elsewhere(view: View, found: dict[str, Any], beside_own: bool) -> str:
     keys = [key for key in view.study.columns if any(key in e for systems in found.values() for e in systems.values())]
-    own, rows = view.heading(view.primary), []
+    rows = []
     for dataset, systems in found.items():
         for variant, entries in systems.items():
             n = max(entry["n"] for entry in entries.values())
-            here = view.result(variant, view.primary)
-            rows.append(
-                [
-                    cell(dataset),
-                    cell(variant),
-                    count(n),
-                    here,
-                    *(view.bounded(key, entries.get(key, {})) for key in keys),
-                ]
-            )
-    headers = ["dataset", "", "dialogues", f"{own} on {cell(view.study.params.data.dataset)}", *map(view.heading, keys)]
-    return table(headers, rows, text_columns=2)
+            here = [view.result(variant, view.primary)] if beside_own else []
+            values = (view.bounded(key, entries.get(key, {})) for key in keys)
+            rows.append([cell(dataset), cell(variant), count(n), *here, *values])
+    own = [f"{view.heading(view.primary)} on {cell(view.study.params.data.dataset)}"] if beside_own else []
+    return table(["dataset", "", "dialogues", *own, *map(view.heading, keys)], rows, text_columns=2)
 
 
 def online_table(view: View) -> str:

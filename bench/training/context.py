@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from bench.core.blocks import ComputeConfig, QuantizeConfig, TextConfig
 from bench.core.schema import Example, UserError
 
 if TYPE_CHECKING:
+    from bench.core.parameters import Params
     from bench.lm.models import Loaded
 
 
@@ -33,6 +34,32 @@ class TrainContext:
     quantize: QuantizeConfig | None = None
     progress: runtime.Progress = runtime.progress
     part: str = "variants"
+
+    @classmethod
+    def of_block(
+        cls, params: Params, part: str, name: str, stage: str, inputs: Iterable[Path], train: Sequence[Example] = ()
+    ) -> TrainContext:
+        """Make the context of a block of `preferences`, `rewards` or `training_sets`, which one `stage` works on.
+
+        `inputs` are the files that it reads beside the weights of its start.
+        """
+        block = getattr(params, part)[name]
+        seed = params.seed if block.seed is None else block.seed
+        text = params.text_of(block.init) if block.init in params.variants else params.text
+        read = [*manifest.lineage(block.init), Path(block.learns_from), *inputs]
+        return cls(
+            variant=name,
+            init=block.init,
+            learns_from=block.learns_from,
+            seed=seed,
+            text=text,
+            compute=params.compute,
+            device=runtime.prepare(params.compute, seed),
+            train=train,
+            meter=runtime.Meter(),
+            work=resume.Work.of(stage, name, [block, seed, text], params.compute, read),
+            part=part,
+        )
 
     @property
     def where(self) -> str:

@@ -9,9 +9,16 @@ from typing import Any
 
 import pytest
 
-from bench import checkpoints, datasets, methods, metrics
+from bench import checkpoints, datasets, methods, metrics, preferences, reward_models, training_sets
 from bench.core import plugins
-from bench.core.blocks import CheckpointConfig, DatasetConfig, MethodConfig
+from bench.core.blocks import (
+    CheckpointConfig,
+    DatasetConfig,
+    MethodConfig,
+    PreferencesConfig,
+    RewardModelConfig,
+    TrainingSetConfig,
+)
 from bench.core.schema import Strict, UserError
 
 KINDS: dict[str, tuple[ModuleType, type[Any], type[Strict]]] = {
@@ -19,6 +26,9 @@ KINDS: dict[str, tuple[ModuleType, type[Any], type[Strict]]] = {
     "checkpoint": (checkpoints, checkpoints.Source, CheckpointConfig),
     "method": (methods, methods.Method, MethodConfig),
     "metric": (metrics, metrics.Metric, Strict),
+    "preferences source": (preferences, preferences.Source, PreferencesConfig),
+    "reward model": (reward_models, reward_models.Form, RewardModelConfig),
+    "training set source": (training_sets, training_sets.Source, TrainingSetConfig),
 }
 ALL = [(kind, name) for kind in KINDS for name in plugins.names(kind)]
 ARGUMENTS = {
@@ -29,7 +39,10 @@ ARGUMENTS = {
     "signature": ["config", "context"],
     "score": ["config", "context"],
     "labels": ["config"],
+    "rankings": ["config", "context"],
+    "examples": ["config", "context"],
 }
+LOADED = ["name", "settings", "device"]  # a reward model is loaded like a classifier, by its folder
 
 
 @pytest.mark.parametrize(("kind", "name"), ALL)
@@ -41,7 +54,8 @@ def test_a_plugin_conforms_to_its_contract(kind: str, name: str) -> None:
     for part in dataclasses.fields(contract):
         value = getattr(found, part.name)
         if part.name in ARGUMENTS and getattr(value, "__module__", "").startswith(f"bench.{plugins.FOLDERS[kind]}."):
-            assert list(inspect.signature(value).parameters) == ARGUMENTS[part.name], part.name
+            wanted = LOADED if (kind, part.name) == ("reward model", "load") else ARGUMENTS[part.name]
+            assert list(inspect.signature(value).parameters) == wanted, part.name
             assert value.__doc__, part.name
 
 
@@ -58,6 +72,7 @@ def test_a_metric_says_what_its_columns_are(name: str) -> None:
         "bertscore": {"checkpoint": "other"},
         "entailment": {"checkpoint": "other"},
         "reward_model": {"judges": ["r"]},
+        "classifier": {"followed": {"other": "positive"}},
     }
     columns = metric.columns(metric.Config(**needed.get(name, {})))
     assert columns

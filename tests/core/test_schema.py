@@ -30,7 +30,6 @@ def test_a_row_as_datasets_have_it_is_taken() -> None:
         ("source", " \n", "is empty"),
         ("references", ["ok", ""], "is empty"),
         ("references", ["\x07"], "control character U+0007"),
-        ("references", [], "at least 1 item"),
         ("source", "half a pair \ud800", "control character U+D800 at position 12"),
         ("id", "", "must start with a letter"),
         ("id", "=1+1", "must start with a letter"),
