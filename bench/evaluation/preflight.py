@@ -197,6 +197,7 @@ def check_starts(params: Params, splits: Mapping[str, Sequence[Example]]) -> dic
         UserError: it names the field of params.yaml, or the folder that cannot be a start.
     """
     from bench.lm import models, prompts
+    from bench.training import by_trl
 
     found: dict[str, dict[str, Lengths]] = {}
     starts: dict[str, models.Loaded] = {}
@@ -205,6 +206,8 @@ def check_starts(params: Params, splits: Mapping[str, Sequence[Example]]) -> dic
         if root not in starts:
             starts[root] = models.load(root, "cpu")
             found[root] = _checked_lengths(starts[root], params.text, "", params, splits)
+        if getattr(block, "engine", "ours") == "trl":
+            by_trl.check(starts[root], params.text_of(name), f"variants.{name}", plain=block.method != "sft")
         if block.text is not None:
             for training in params.trainings_of(name):
                 where = f"variants.{name}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -18,12 +18,13 @@ LEARNS_FROM = "references"
 class Config(MethodConfig):
     """Without `adapter` every weight is trained. `adapter` is any peft config: `{type: LORA, r: 32, ...}`.
 
-    `examples` takes that many of what it learns from, drawn by the seed; all when absent.
+    With `engine: trl` trl's SFTTrainer trains a decoder-only base. `examples` takes that many of what it learns from, drawn by the seed; all when absent.
     """
 
     optim: OptimConfig
     adapter: dict[str, Any] | None = None
     examples: int | None = Field(None, ge=1)
+    engine: Literal["ours", "trl"] = "ours"
 
 
 def train(config: Config, context: TrainContext) -> dict[str, Any]:
@@ -52,9 +53,13 @@ def train(config: Config, context: TrainContext) -> dict[str, Any]:
             for example in context.progress(split, f"{context.variant}: encoding", len(split))
         ]
 
-    curve = trainer.fit(
-        loaded, rows(examples), config.optim, context, batches.supervised_collator(int(loaded.tokenizer.pad_token_id))
-    )
+    if config.engine == "trl":
+        from bench.training import by_trl
+
+        curve = by_trl.sft(loaded, rows(examples), config.optim, context)
+    else:
+        collate = batches.supervised_collator(int(loaded.tokenizer.pad_token_id))
+        curve = trainer.fit(loaded, rows(examples), config.optim, context, collate)
     facts = {
         "validation_loss": trainer.validation_loss(loaded, rows(context.validation)),
         "final_loss": curve[-1]["loss"],

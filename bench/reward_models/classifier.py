@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from pydantic import model_validator
+
 from bench.core import runtime
 from bench.reward_models import TrainedConfig
 from bench.training.context import TrainContext
 
 
 class Config(TrainedConfig):
-    """`reads` says what it is shown; of both, the dialogue is cut where they do not fit."""
+    """`reads` says what it is shown; of both, the dialogue is cut where they do not fit.
+
+    With `engine: trl` trl's RewardTrainer trains one on a decoder: each pair counts once, however many its dialogue has.
+    """
 
     reads: Literal["both", "summary"] = "both"
+    engine: Literal["ours", "trl"] = "ours"
+
+    @model_validator(mode="after")
+    def _what_trl_has(self) -> Config:
+        if self.engine == "trl" and self.loss != "bradley_terry":
+            raise ValueError(f"trl's RewardTrainer has no loss '{self.loss}'; write engine: ours")
+        return self
 
 
 def build(config: Config, context: TrainContext) -> Any:

@@ -53,6 +53,11 @@ def train(model: RewardModel, config: TrainedConfig, context: TrainContext) -> d
     # Of more pairs than there are steps for, as many as training will see, each once: others cost only their encoding.
     seen = steps_of(config.optim, len(rows)) * config.optim.batch_size
     rows = random.Random(context.seed).sample(rows, min(seen, len(rows)))
+    if getattr(config, "engine", "ours") == "trl":
+        from bench.training import by_trl
+
+        curve = by_trl.reward(model.loaded, rows, config.optim, context)
+        return {f"last_{key}": value for key, value in curve[-1].items()} | {"examples": len(rows)}
     rows = model.prepared(rows, config.optim.batch_size)
     curve = fit(
         model.loaded,

@@ -168,6 +168,20 @@ class OnlineConfig(Strict):
 
 
 class GroupConfig(OnlineConfig):
-    """Samples of one dialogue are compared with each other: a group takes the place of a critic."""
+    """Samples of one dialogue are compared with each other: a group takes the place of a critic.
+
+    With `engine: trl` trl's own trainer trains a decoder-only base: it samples by transformers' `generate`.
+    """
 
     group_size: int = Field(4, ge=2)
+    engine: Literal["ours", "trl"] = "ours"
+
+    @model_validator(mode="after")
+    def _what_trl_has(self) -> GroupConfig:
+        ranged = not isinstance(self.max_new_tokens, int)
+        asked = {"keep_every": self.keep_every, "kl_target": self.kl_target, "max_new_tokens": ranged or None}
+        odd = next((field for field, value in asked.items() if value is not None), None)
+        if self.engine == "trl" and odd:
+            what = "a range of 'max_new_tokens'" if ranged and odd == "max_new_tokens" else f"'{odd}'"
+            raise ValueError(f"{what} is not trl's to do; remove it, or write engine: ours")
+        return self

@@ -40,7 +40,9 @@ class SaveStateCallback(TrainerCallback):
         """Declare the state complete."""
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         if args.should_save:
-            for path in folder.iterdir():
+            for path in folder.rglob("*"):  # an adapter lies in a folder of its own beside another
+                if path.is_dir():
+                    continue
                 with path.open("rb") as file:
                     os.fsync(file.fileno())
             storage.write_json(folder / self.NOTE, {"seconds": self.seconds()})

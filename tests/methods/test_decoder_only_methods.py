@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import json
 import math
 import shutil
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from bench.core.blocks import TextConfig
 from bench.core.schema import UserError
 from bench.lm import models, prompts
 from bench.methods.dpo import by_trl
-from bench.training import preferences
+from bench.training import preferences, trainer
 from bench.training.context import TrainContext
 from tests.conftest import save_chat_tokenizer
 from tests.project import tiny
@@ -165,11 +166,62 @@ def test_trl_s_trainer_ends_on_a_loss_that_is_not_finite(
 
 
 def test_what_trl_cannot_do_is_said(context: Make, pairs: list[preferences.Pair]) -> None:
-    with pytest.raises(ValueError, match="trl's DPOTrainer has no loss 'kto'; write engine: ours"):
-        train(context("dpo", learns_from="models/reward"), "dpo", optim=OPTIM, **BY_TRL | {"loss": "kto"})
+    for change, said in (
+        ({"loss": "orpo"}, "trl keeps no trainer with loss 'orpo'; write engine: ours"),
+        ({"keep_every": 2}, "'keep_every' is not trl's to do"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            train(context("dpo", learns_from="models/reward"), "dpo", optim=OPTIM, **BY_TRL | change)
     asked = dataclasses.replace(context("dpo", learns_from="models/reward"), text=TextConfig(chat=True))
     with pytest.raises(UserError, match=r"variants\.dpo\.engine: trl is given plain prompts without shots"):
         train(asked, "dpo", optim=OPTIM, **BY_TRL)
+
+
+def test_trl_s_kto_trainer_trains(context: Make, pairs: list[preferences.Pair]) -> None:
+    """Its KL is of other summaries than ours, so that the same steps are not asked of it; at the start both are 1/2 a summary."""
+    optim = {"learning_rate": 1e-2, "batch_size": len(pairs), "steps": 6}
+    text = TextConfig(prompt="{source}\nSummary:\n")
+    ctx = dataclasses.replace(context("theirs", learns_from="models/reward"), text=text)
+    train(ctx, "dpo", optim=optim, **BY_TRL | {"loss": "kto"})
+    losses = curve("theirs", "loss")
+    assert losses[0] == pytest.approx(0.5, abs=1e-4) and losses[-1] < losses[0] and moved("base", "theirs")
+
+
+def test_trl_s_sft_takes_the_same_steps(context: Make, tiny_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All examples in every batch, no dropout: the same losses, in a chat as well, for the tokens are ours."""
+    path = tiny_base / "config.json"
+    still = dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), 0.0)
+    path.write_text(json.dumps(json.loads(path.read_text()) | still))
+    monkeypatch.setattr(trainer, "batch_order", lambda lengths, size, steps, seed: list(range(size)) * steps)
+    for chat in (False, True):
+        text = TextConfig(prompt="{source}\nSummary:\n", chat=chat, max_target_tokens=12)
+        for name, engine in (("ours", "ours"), ("theirs", "trl")):
+            ctx = dataclasses.replace(context(f"{name}-{chat}"), text=text)
+            optim = {"learning_rate": 1e-3, "batch_size": len(ctx.train), "steps": 4}
+            train(ctx, "sft", optim=optim, engine=engine)
+        ours = curve(f"ours-{chat}", "loss")
+        assert curve(f"theirs-{chat}", "loss") == pytest.approx(ours, abs=2e-4) and ours[-1] < ours[0]
+
+
+@pytest.mark.parametrize("method", ["grpo", "rloo"])
+def test_trl_s_trainers_sample_and_learn(context: Make, method: str) -> None:
+    block = {
+        "iterations": 3,
+        "batch_size": 8,
+        "minibatch_size": 4,
+        "group_size": 4,
+        "max_new_tokens": 8,
+        "engine": "trl",
+    }
+    block |= {"learning_rate": 1e-3, "reward": {"label": "nothate"}}
+    record = train(context(method, learns_from="models/reward"), method, **block)
+    assert record["facts"]["samples"] == 24 and moved("base", method)
+    assert len(curve(method, "reward")) == 3 and abs(curve(method, "kl")[0]) < 1
+    adapted = train(context("adapted", learns_from="models/reward"), method, **block, adapter=LORA)
+    assert adapted["kind"] == "adapter" and moved("base", "adapted")
+    for field, value in (("keep_every", 2), ("kl_target", 3.0), ("max_new_tokens", {"low": 2, "high": 8})):
+        with pytest.raises(ValueError, match=f"'{field}' is not trl's to do; remove it"):
+            train(context(method, learns_from="models/reward"), method, **block | {field: value})
 
 
 @pytest.mark.parametrize("kind", ["sigmoid", "ipo", "length_normalised"])

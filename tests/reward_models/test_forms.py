@@ -165,6 +165,21 @@ def test_bradley_terry_takes_trl_s_steps(given: Make, tiny_base: Path, decoder_t
         patch.setattr(training.RewardTrainer, "log", log)
         training.train(ours, config, given("ours"))
     assert seen == pytest.approx(expected, abs=2e-4) and seen[-1] < seen[0]
+    asked = config.model_copy(update={"engine": "trl"})
+    facts = training.train(module.build(asked, given("engine")), asked, given("engine"))
+    assert facts["last_loss"] == pytest.approx(expected[-1], abs=2e-4) and facts["examples"] == len(pairs)
+    with pytest.raises(ValueError, match="trl's RewardTrainer has no loss 'cross_entropy'"):
+        module.Config(**config.model_dump() | {"engine": "trl", "loss": "cross_entropy"})
+
+
+def test_trl_s_reward_trainer_is_for_decoders(given: Make, tiny_base: Path, tiny_reward: Path) -> None:
+    module = plugins.find("reward model", "classifier")
+    config = module.Config(
+        form="classifier", init="reward", learns_from="preferences/good", tested_on="preferences/good", optim=OPTIM,
+        engine="trl",
+    )  # fmt: skip
+    with pytest.raises(UserError, match=r"rm\.engine: trl's RewardTrainer is for decoders; write engine: ours"):
+        training.train(module.build(config, given("rm", init="reward")), config, given("rm", init="reward"))
 
 
 def test_losses_are_their_equations() -> None:

@@ -23,7 +23,7 @@ class Config(PreferenceConfig):
     """`loss` is one of losses.py. `beta` holds the policy near its start: the larger, the nearer; in `orpo` it weighs the odds
     ratio against the cross-entropy, in `simpo` it scales log-probabilities (2 is usual) and `gamma` is the margin asked for.
 
-    With `engine: trl` trl's own DPOTrainer trains a decoder-only base.
+    With `engine: trl` trl's own DPOTrainer, or KTOTrainer, trains a decoder-only base.
     """
 
     loss: Literal["sigmoid", "length_normalised", "ipo", "simpo", "orpo", "kto"] = "sigmoid"
@@ -34,8 +34,10 @@ class Config(PreferenceConfig):
     def _together(self) -> Config:
         if self.gamma and self.loss != "simpo":
             raise ValueError("'gamma' is a margin of 'simpo' alone; remove it")
-        if self.engine == "trl" and self.loss not in ("sigmoid", "length_normalised", "ipo"):
-            raise ValueError(f"trl's DPOTrainer has no loss '{self.loss}'; write engine: ours")
+        if self.engine == "trl" and self.loss in ("simpo", "orpo"):
+            raise ValueError(f"trl keeps no trainer with loss '{self.loss}'; write engine: ours")
+        if self.engine == "trl" and self.keep_every is not None:
+            raise ValueError("'keep_every' is not trl's to do; remove it, or write engine: ours")
         return self
 
 

@@ -1,12 +1,11 @@
-"""The same training by trl's own DPOTrainer, for decoder-only models: to hold ours against it, or to use what trl does."""
+"""The same training by trl's own DPOTrainer or KTOTrainer, for decoder-only models: to hold ours against it, or to use what trl does."""
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING, Any
 
 from bench.core import runtime
-from bench.core.blocks import Prompt
-from bench.core.schema import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,45 +24,41 @@ def train(
     """Train a fresh adapter, or all weights, on the pairs; returns the model and the curve.
 
     Raises:
-        UserError: trl cannot train this base, this loss or this prompt.
+        UserError: trl cannot train this base or this prompt.
     """
     from datasets import Dataset, disable_progress_bars
-    from trl import DPOConfig, DPOTrainer
+    from trl import DPOConfig, DPOTrainer, KTOConfig, KTOTrainer
 
-    from bench.lm import models, prompts
-    from bench.training import trainer
+    from bench.lm import models
+    from bench.training import by_trl, trainer
 
-    where = f"params.yaml: {context.where}"
-    if start.model.config.is_encoder_decoder:
-        raise UserError(f"{where}.engine: trl trains decoder-only models alone; remove it.")
-    if context.text.chat or (isinstance(context.text, Prompt) and context.text.examples):
-        raise UserError(f"{where}.engine: trl is given plain prompts without shots; remove it, or chat and shots.")
+    by_trl.check(start, context.text, context.where)
     disable_progress_bars()
     runtime.set_seed(context.seed)  # a run that goes on after a crash has not sampled before
     loaded = models.trainable(start, config.adapter)
-    tool = loaded.tokenizer
-    rows = [
-        {
-            "prompt": context.text.prompt.replace("{source}", prompts.fitting(tool, pair.source, context.text)),
-            "chosen": tool.decode(list(pair.chosen_ids[:-1])),
-            "rejected": tool.decode(list(pair.rejected_ids[:-1])),
-        }
-        for pair in pairs
-    ]
-    steps = trainer.steps_of(config.optim, len(rows))
-    settings = DPOConfig(
-        **trainer.arguments(config.optim, context, steps)
-        | {
-            "train_sampling_strategy": "random",
-            "per_device_train_batch_size": config.optim.batch_size // config.optim.accumulation,
-            "gradient_accumulation_steps": config.optim.accumulation,
-        },
-        beta=config.beta,
-        loss_type=[CALLED[config.loss]],
-        max_length=None,
-        disable_dropout=True,
-    )
-    made = DPOTrainer(
+    tool, rows = loaded.tokenizer, list[dict[str, Any]]()
+    for pair in pairs:
+        prompt = by_trl.prompt_of(loaded, pair.source, context)
+        chosen, rejected = (tool.decode(list(ids[:-1])) for ids in (pair.chosen_ids, pair.rejected_ids))
+        if config.loss == "kto":  # each summary by itself
+            rows += [
+                {"prompt": prompt, "completion": text, "label": label}
+                for text, label in ((chosen, True), (rejected, False))
+            ]
+        else:
+            rows.append({"prompt": prompt, "chosen": chosen, "rejected": rejected})
+    steps = trainer.steps_of(config.optim, len(pairs))
+    shared = by_trl.arguments(config.optim, context, steps) | {
+        "beta": config.beta,
+        "max_length": None,
+        "disable_dropout": True,
+    }
+    if config.loss == "kto":
+        shared["per_device_train_batch_size"] *= 2  # summaries, where ours counts pairs
+        shared["train_sampling_strategy"] = "sequential"  # each is held against its neighbours
+        random.Random(context.seed).shuffle(rows)
+    settings = KTOConfig(**shared) if config.loss == "kto" else DPOConfig(**shared, loss_type=[CALLED[config.loss]])
+    made = (KTOTrainer if config.loss == "kto" else DPOTrainer)(
         model=loaded.model,
         # By itself trl would look the model up by its name to have a second one.
         ref_model=None if config.adapter is not None else context.start().model,

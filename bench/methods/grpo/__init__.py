@@ -34,9 +34,30 @@ class Config(MethodConfig, GroupConfig):
 
 def train(config: Config, context: TrainContext) -> dict[str, Any]:
     """Train the start (or a fresh adapter on it) on the training split's dialogues; returns the manifest."""
+    if config.engine == "trl":
+        return _by_trl(config, context)
     from bench.methods.grpo.learner import Learner
     from bench.training import online
     from bench.training.rewards import Reward
 
     reward = Reward.of(context.learns_from, config.reward, context.device)
     return online.train(Learner(config, context, reward), config.method)
+
+
+def _by_trl(config: Config, context: TrainContext) -> dict[str, Any]:
+    from trl import GRPOConfig, GRPOTrainer
+
+    from bench.training import by_trl, trainer
+
+    def made(model: Any, reward: Any, settings: dict[str, Any], prompts: Any, tokenizer: Any) -> GRPOTrainer:
+        args = trainer.one_gpu(GRPOConfig(**settings))
+        return GRPOTrainer(model, reward, args=args, train_dataset=prompts, processing_class=tokenizer)
+
+    more = {
+        "loss_type": config.loss,
+        "scale_rewards": config.scale_rewards,
+        "epsilon": config.clip,
+        "epsilon_high": config.clip if config.clip_high is None else config.clip_high,
+        "use_bias_correction_kl": False,
+    }
+    return dict(by_trl.online(config, context, config.method, made, more))

@@ -25,9 +25,23 @@ class Config(MethodConfig, GroupConfig):
 
 def train(config: Config, context: TrainContext) -> dict[str, Any]:
     """Train the start (or a fresh adapter on it) on the training split's dialogues; returns the manifest."""
+    if config.engine == "trl":
+        return _by_trl(config, context)
     from bench.methods.rloo.learner import Learner
     from bench.training import online
     from bench.training.rewards import Reward
 
     reward = Reward.of(context.learns_from, config.reward, context.device)
     return online.train(Learner(config, context, reward), config.method)
+
+
+def _by_trl(config: Config, context: TrainContext) -> dict[str, Any]:
+    from trl import RLOOConfig, RLOOTrainer
+
+    from bench.training import by_trl, trainer
+
+    def made(model: Any, reward: Any, settings: dict[str, Any], prompts: Any, tokenizer: Any) -> RLOOTrainer:
+        args = trainer.one_gpu(RLOOConfig(**settings))
+        return RLOOTrainer(model, reward, args=args, train_dataset=prompts, processing_class=tokenizer)
+
+    return dict(by_trl.online(config, context, config.method, made, {"epsilon": config.clip}))

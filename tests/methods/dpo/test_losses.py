@@ -59,3 +59,32 @@ def test_the_odds_of_a_certain_summary_are_finite() -> None:
     found, _ = losses.orpo(losses.Pairs(sure, sure, torch.ones(1, 2)), BETA, 0.0, torch.zeros(()))
     found.sum().backward()
     assert torch.isfinite(found).all() and torch.isfinite(sure.grad).all()
+
+
+def test_kto_is_trl_s() -> None:
+    """trl's KTOTrainer on summaries whose log-probabilities are given: a mean over summaries, ours a sum of each pair's two."""
+    from collections import defaultdict
+    from types import SimpleNamespace
+
+    from trl import KTOTrainer
+
+    policy, start = POLICY.flatten(), START.flatten()  # chosen, rejected, chosen, rejected, ...
+    other, other_start = torch.tensor([-3.0, -5.0]), torch.tensor([-3.5, -5.2])
+    accelerator = SimpleNamespace(device=torch.device("cpu"), gather_for_metrics=lambda x: x)
+    written = SimpleNamespace(
+        log_probs=torch.stack([policy / 2, policy / 2], 1), entropy=torch.zeros(6, 2), mean_logits=torch.zeros(6, 2)
+    )
+    trainer = SimpleNamespace(
+        model=SimpleNamespace(training=True), accelerator=accelerator, aux_loss_enabled=False, precompute_ref_logps=True,
+        calculate_KL=True, loss_type="kto", beta=BETA, desirable_weight=1.0, undesirable_weight=1.0, _tp_size=1,
+        _total_train_tokens=0, _metrics={"train": defaultdict(list)}, _compute_kl_logps=lambda model, batch: other,
+    )  # fmt: skip
+    batch = {
+        "label": torch.tensor([True, False] * 3), "input_ids": torch.zeros(6, 3, dtype=torch.long),
+        "completion_mask": torch.tensor([[0, 1, 1]] * 6), "attention_mask": torch.ones(6, 3), "ref_logps": start,
+        "ref_KL_logps": other_start,
+    }  # fmt: skip
+    expected = KTOTrainer._compute_loss(trainer, lambda **_: written, batch, False)
+    kl = (other - other_start).mean().clamp(min=0)
+    found, _ = losses.kto(losses.Pairs(POLICY, START, LENGTHS), BETA, 0.0, kl)
+    assert float(found.mean() / 2) == pytest.approx(float(expected), abs=1e-6) and float(kl) > 0
