@@ -8,15 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Any
 
-from pydantic import Field
-
-from bench.classifiers.packaged import Library
-from bench.core import plugins, resume, runtime, storage
+from bench.core import plugins, resume, runtime
 from bench.core.blocks import CheckpointConfig
-
-Version = Annotated[str, Field(pattern=r"^\d+(\.\d+)+$")]  # of a package
 
 
 @dataclass(frozen=True)
@@ -40,30 +35,6 @@ class Source:
     Config: type[CheckpointConfig]
     build: Callable[[Any, BuildContext], dict[str, Any]]
     TRAINS: bool = False
-
-
-class PackagedConfig(CheckpointConfig):
-    """Base of the Config of a classifier inside a Python package: `version` pins the package, and with it the weights."""
-
-    library: ClassVar[Library]
-    version: Version
-
-    def check(self) -> None:
-        """Raise UserError when the package is missing or another version is installed."""
-        self.library.check_version(self.version, f"params.yaml: a checkpoint with source '{self.source}'")
-
-
-def build_packaged(config: PackagedConfig, context: BuildContext) -> dict[str, Any]:
-    """Write the classifier.json that stands for a package's model in `context.out`; return what the report says of it.
-
-    Raises:
-        UserError: the package is missing, or another version is installed.
-    """
-    config.check()
-    library = config.library
-    held = {"library": library.name, "version": config.version, "labels": list(library.labels)}
-    storage.write_json(context.out / "classifier.json", held)
-    return {"name": f"{library.name} {config.version}", "labels": list(library.labels)}
 
 
 def find(name: str) -> Source:

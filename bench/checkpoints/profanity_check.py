@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from bench.checkpoints import PackagedConfig, Version, build_packaged
-from bench.classifiers.packaged import PROFANITY, Library
+from bench.classifiers import packaged
+from bench.classifiers.packaged import PROFANITY, Library, PackagedConfig, Version
 
 
 class Config(PackagedConfig):
@@ -15,4 +15,4 @@ class Config(PackagedConfig):
     version: Version = "1.9.1"
 
 
-build = build_packaged
+build = packaged.build

@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
+from pydantic import Field
 
+from bench.core import storage
+from bench.core.blocks import CheckpointConfig
 from bench.core.schema import UserError
 
+if TYPE_CHECKING:
+    from bench.checkpoints import BuildContext
+
 LEAST = 1e-12  # of a chance: its logarithm is finite
+Version = Annotated[str, Field(pattern=r"^\d+(\.\d+)+$")]  # of a package
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,30 @@ class Library:
         """Compute logits (n, 2) whose softmax gives the library's probabilities again: their logarithms."""
         second = np.clip(np.asarray(self.chances(texts), dtype=np.float64), LEAST, 1 - LEAST)
         return np.log(np.stack([1 - second, second], axis=1))
+
+
+class PackagedConfig(CheckpointConfig):
+    """Base of the Config of a classifier inside a Python package: `version` pins the package, and with it the weights."""
+
+    library: ClassVar[Library]
+    version: Version
+
+    def check(self) -> None:
+        """Raise UserError when the package is missing or another version is installed."""
+        self.library.check_version(self.version, f"params.yaml: a checkpoint with source '{self.source}'")
+
+
+def build(config: PackagedConfig, context: BuildContext) -> dict[str, Any]:
+    """Write the classifier.json that stands for a package's model in `context.out`; return what the report says of it.
+
+    Raises:
+        UserError: the package is missing, or another version is installed.
+    """
+    config.check()
+    library = config.library
+    held = {"library": library.name, "version": config.version, "labels": list(library.labels)}
+    storage.write_json(context.out / "classifier.json", held)
+    return {"name": f"{library.name} {config.version}", "labels": list(library.labels)}
 
 
 def _profane(texts: Sequence[str]) -> np.ndarray:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import model_validator
 
 from bench.core import runtime
+from bench.core.schema import UserError
 from bench.reward_models import TrainedConfig
 from bench.training.context import TrainContext
 
@@ -28,11 +29,20 @@ class Config(TrainedConfig):
 
 
 def build(config: Config, context: TrainContext) -> Any:
-    """Start from any checkpoint's encoder or decoder under a fresh head."""
+    """Start from any checkpoint's encoder or decoder under a fresh head.
+
+    Raises:
+        UserError: trl is to train an encoder.
+    """
     from bench.classifiers.reward_models.classifying import Classifying
 
     runtime.set_seed(context.seed)
-    return Classifying.fresh(context.init, context.device, config.adapter, context.text, config.reads, context.where)
+    found = Classifying.fresh(context.init, context.device, config.adapter, context.text, config.reads, context.where)
+    if config.engine == "trl" and not found.decoder:
+        raise UserError(
+            f"params.yaml: {context.where}.engine: trl's RewardTrainer is for decoders; write engine: ours."
+        )
+    return found
 
 
 def load(name: str, settings: dict[str, Any], device: str) -> Any:

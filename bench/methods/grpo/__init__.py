@@ -47,7 +47,7 @@ def train(config: Config, context: TrainContext) -> dict[str, Any]:
 def _by_trl(config: Config, context: TrainContext) -> dict[str, Any]:
     from trl import GRPOConfig, GRPOTrainer
 
-    from bench.training import by_trl, trainer
+    from bench.training import online_by_trl, trainer
 
     def made(model: Any, reward: Any, settings: dict[str, Any], prompts: Any, tokenizer: Any) -> GRPOTrainer:
         args = trainer.one_gpu(GRPOConfig(**settings))
@@ -60,4 +60,4 @@ def _by_trl(config: Config, context: TrainContext) -> dict[str, Any]:
         "epsilon_high": config.clip if config.clip_high is None else config.clip_high,
         "use_bias_correction_kl": False,
     }
-    return dict(by_trl.online(config, context, config.method, made, more))
+    return dict(online_by_trl.train(config, context, config.method, made, more))

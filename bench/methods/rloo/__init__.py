@@ -38,10 +38,10 @@ def train(config: Config, context: TrainContext) -> dict[str, Any]:
 def _by_trl(config: Config, context: TrainContext) -> dict[str, Any]:
     from trl import RLOOConfig, RLOOTrainer
 
-    from bench.training import by_trl, trainer
+    from bench.training import online_by_trl, trainer
 
     def made(model: Any, reward: Any, settings: dict[str, Any], prompts: Any, tokenizer: Any) -> RLOOTrainer:
         args = trainer.one_gpu(RLOOConfig(**settings))
         return RLOOTrainer(model, reward, args=args, train_dataset=prompts, processing_class=tokenizer)
 
-    return dict(by_trl.online(config, context, config.method, made, {"epsilon": config.clip}))
+    return dict(online_by_trl.train(config, context, config.method, made, {"epsilon": config.clip}))
