@@ -126,8 +126,13 @@ class Study:
         return next(iter([*truths, *unseen, *primary]), None)
 
     def detoxified(self, variant: str) -> bool:
-        """Tell whether an aligned variant followed a classifier of what is not wanted: one that a safety column asks."""
-        return self.followed_key(variant) is not None
+        """Tell whether an aligned variant followed a classifier of what is not wanted, and not one whose label is a result."""
+        block = self.params.variants[variant]
+        teacher, reward = Path(block.learns_from), getattr(block, "reward", None)
+        if (reward is not None and reward.metric is not None) or teacher.name not in self.params.checkpoints:
+            return False
+        wanted = [key for key in self.keys("reward") if self.columns[key].classifier == teacher.name]
+        return self.followed_key(variant) is not None or not wanted
 
     def rewards_of(self, variant: str) -> list[str]:
         """List the greedy columns of what an aligned variant followed: its classifier's or reward model's, or its metric."""
