@@ -5,20 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from bench.classifiers import packaged
+from bench.classifiers import folders, packaged
 from bench.classifiers.packaged import Library
 from bench.core import manifest, paths, plugins, storage, untrusted
 from bench.core.schema import UserError
 from bench.lm import batching
-
-if TYPE_CHECKING:
-    import torch
-
-LONGEST = 512  # tokens, where neither tokenizer nor model states a limit
 
 Text = str | tuple[str, str]  # one text, or two that a model reads together
 Score = Callable[[Sequence[Text]], np.ndarray]
@@ -158,41 +153,16 @@ def load_folder(name: str, folder: Path, device: str, precision: str = "float32"
         raise UserError(f"{folder} holds no .safetensors weights; save the model again with `save_pretrained`.")
     untrusted.check_folder(folder)
     _check_head(folder / "config.json")
-    with untrusted.loading(folder):
-        tokenizer, model = _from_folder(folder)
+    tokenizer, model = folders.read(folder, str(folder))
     labels = tuple(str(model.config.id2label[i]) for i in range(model.config.num_labels))
     if len(set(labels)) < len(labels):
         raise UserError(
             f"{folder}/config.json: id2label: two columns share a name ({', '.join(labels)}); {untrusted.AT_THE_SOURCE}, with one renamed."
         )
-    if tokenizer.pad_token_id is None:  # any token will do where the mask is 0
-        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
-    if tokenizer.pad_token_id is None:
-        raise UserError(f"{folder}: the tokenizer has no padding token; {untrusted.AT_THE_SOURCE}, with a pad_token.")
-    untrusted.check_vocabulary(folder, tokenizer, model)
-    # A decoder's head looks for the last token that is no padding, by the config's word for it; we pad by the tokenizer's.
-    model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
     model = model.to(device, getattr(torch, precision)).eval().requires_grad_(False)
     _hasten(model)
     identity = f"{model.config.model_type}@{manifest.folder_digest(folder)[:8]}"
     return Classifier(name, labels, identity, _Scorer(name, tokenizer, model, device))
-
-
-def _from_folder(folder: Path) -> tuple[Any, Any]:
-    import torch
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    model, report = AutoModelForSequenceClassification.from_pretrained(
-        folder,
-        trust_remote_code=False,
-        local_files_only=True,
-        use_safetensors=True,
-        dtype=torch.float32,
-        output_loading_info=True,
-    )
-    untrusted.check_keys(folder, set(report["missing_keys"]), set(report["unexpected_keys"]), model)
-    return tokenizer, model
 
 
 def _hasten(model: Any) -> None:
@@ -238,7 +208,7 @@ class _Scorer:
     def __init__(self, name: str, tokenizer: Any, model: Any, device: str) -> None:
         self.name, self.tokenizer, self.model, self.device = name, tokenizer, model, device
         self.padding = {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id}
-        self.longest = _longest(tokenizer, model)
+        self.longest = folders.longest(tokenizer, model)
 
     def __call__(self, texts: Sequence[Text]) -> np.ndarray:
         import torch
@@ -275,15 +245,3 @@ class _Scorer:
                 for key, values in encoded.items():
                     values[row] = [filler.get(key, 0)]
         return encoded
-
-
-def _longest(tokenizer: Any, model: torch.nn.Module) -> int:
-    """The most tokens a text may have: the tokenizer's limit and that of the model's position table."""
-    import torch
-
-    limits = [int(tokenizer.model_max_length)] if tokenizer.model_max_length < 10**6 else []
-    for key, module in model.named_modules():
-        if key.endswith("position_embeddings") and isinstance(module, torch.nn.Embedding):
-            # RoBERTa and its kin start counting after the padding index.
-            limits.append(module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1))
-    return min(limits, default=LONGEST)

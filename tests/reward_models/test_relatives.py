@@ -68,6 +68,30 @@ def test_gpt2_is_a_start(given: Make, tiny_base: Path, decoder_templates: dict[s
     read_again(model)
 
 
+def test_an_encoder_whose_positions_begin_behind_the_padding_reads_no_further_than_it_can(
+    given: Make, tiny_base: Path
+) -> None:
+    """RoBERTa has two positions fewer than its config says, and many a tokenizer states no limit."""
+    from transformers import AutoTokenizer, RobertaConfig, RobertaModel
+
+    shutil.rmtree(tiny_base)
+    size = save_tokenizer(tiny_base)
+    tokenizer = AutoTokenizer.from_pretrained(tiny_base)
+    tokenizer.model_max_length = 10**30
+    tokenizer.save_pretrained(tiny_base)
+    torch.manual_seed(0)
+    config = RobertaConfig(
+        vocab_size=size, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
+        max_position_embeddings=34, pad_token_id=1, type_vocab_size=1,
+    )  # fmt: skip
+    RobertaModel(config).save_pretrained(tiny_base)
+    model, _ = trained(given("rm"), "classifier")
+    assert model.longest == 32
+    long = [(" ".join(["hello you"] * 60), "an idiot"), (" ".join(["hello you"] * 60), "kind friend")]
+    found = loading.load("rm", "cpu").pair_logits(long)[:, 0]
+    assert found == pytest.approx(model.score(long, "rm").numpy(), abs=1e-5) and found[0] != found[1]
+
+
 @pytest.mark.parametrize("ending", ["parquet", "tsv", "json"])
 def test_judgements_in_other_files(given: Make, ending: str) -> None:
     rows = pd.DataFrame({"source": ["hello", "you"], "chosen": ["kind", "friend"], "rejected": ["idiot", "a"]})

@@ -8,15 +8,13 @@ from typing import Any
 
 import torch
 
+from bench.classifiers import folders
 from bench.classifiers.reward_models import Inputs, RewardModel, Row
-from bench.core import manifest, paths, storage, untrusted
+from bench.core import manifest, paths, storage
 from bench.core.blocks import TextConfig
 from bench.core.schema import UserError
 from bench.lm import architectures, models, prompts
 from bench.lm.models import Loaded
-
-LONGEST = 512  # tokens an encoder reads, where neither tokenizer nor model states a limit
-HEADS = ("score.", "classifier.", "classification_head.", "pooler.", "pre_classifier.", "head.")
 
 
 class Classifying(RewardModel):
@@ -26,6 +24,7 @@ class Classifying(RewardModel):
         self.loaded, self.text, self.reads = loaded, text, reads
         self.module = loaded.model.eval()
         self.decoder = architectures.of_config(loaded.model.config) is not None
+        self.longest = folders.longest(loaded.tokenizer, loaded.model)
 
     @classmethod
     def fresh(
@@ -55,12 +54,7 @@ class Classifying(RewardModel):
             ids = [*before, *prompts.encode_target(tokenizer, summary, self.text)]
             return ids, [0] * len(ids)
         given = (source, summary) if self.reads == "both" else (summary,)
-        limit = min(
-            int(tokenizer.model_max_length),
-            getattr(self.loaded.model.config, "max_position_embeddings", LONGEST),
-            10**6,
-        )
-        encoded = tokenizer(*given, truncation="only_first", max_length=limit, verbose=False)
+        encoded = tokenizer(*given, truncation="only_first", max_length=self.longest, verbose=False)
         ids = list(encoded["input_ids"])
         return ids, list(encoded.get("token_type_ids", [0] * len(ids)))
 
@@ -111,39 +105,14 @@ class Classifying(RewardModel):
 
 def _load(name: str, device: str, where: str, fresh: bool) -> Loaded:
     """A classifier with one logit; a `fresh` one takes the body of any encoder or decoder in models/<name>."""
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
     folder = paths.model_path(name)
     if manifest.read_manifest(name)["kind"] != "full" or not (folder / "config.json").is_file():
         raise UserError(
             f"{where}: '{name}' holds no whole model of its own; start from a checkpoint, or a variant that was fully tuned."
         )
-    untrusted.check_folder(folder)
-    with untrusted.loading(folder):
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-        model, report = AutoModelForSequenceClassification.from_pretrained(
-            folder,
-            trust_remote_code=False,
-            local_files_only=True,
-            use_safetensors=True,
-            dtype=torch.float32,
-            num_labels=1,
-            ignore_mismatched_sizes=fresh,
-            output_loading_info=True,
-        )
-        missing = {key for key in report["missing_keys"] if not (fresh and key.startswith(HEADS))}
-        unexpected = set() if fresh else set(report["unexpected_keys"])
-        untrusted.check_keys(folder, missing, unexpected, model)
+    tokenizer, model = folders.read(folder, where, labels=1, fresh=fresh)
     if model.config.is_encoder_decoder:
         raise UserError(f"{where}: '{name}' is an encoder-decoder; write form: head or log_ratio.")
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
-    if tokenizer.pad_token_id is None:
-        raise UserError(
-            f"{where}: the tokenizer of '{name}' has no padding token; {untrusted.AT_THE_SOURCE}, with a pad_token."
-        )
-    untrusted.check_vocabulary(folder, tokenizer, model)
-    model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
     model.config.problem_type = None
     return Loaded(name, model.to(device).eval(), tokenizer, "full", None)
 
