@@ -200,9 +200,10 @@ def check_starts(params: Params, splits: Mapping[str, Sequence[Example]]) -> dic
     from bench.training import by_trl
 
     found: dict[str, dict[str, Lengths]] = {}
-    starts: dict[str, models.Loaded] = {}
+    starts, stored = dict[str, models.Loaded](), set[str]()
     for name, block in params.variants.items():
         root, adapter = params.root_of(name), getattr(block, "adapter", None)
+        trains = hasattr(block, "adapter") and block.init not in params.variants
         if root not in starts:
             starts[root] = models.load(root, "cpu")
             found[root] = _checked_lengths(starts[root], params.text, "", params, splits)
@@ -219,6 +220,10 @@ def check_starts(params: Params, splits: Mapping[str, Sequence[Example]]) -> dic
             start = start if block.quantize is None else models.quantized(start, block.quantize)
             adapted = models.with_adapter(start, adapter, field)
             rehearsal.rehearse_adapter(adapted, f"params.yaml: {field}")
+            rehearsal.rehearse_storing(adapted, f"params.yaml: {field}")
+        elif trains and root not in stored:
+            stored.add(root)
+            rehearsal.rehearse_storing(starts[root], f"models/{root}")
     return found
 
 

@@ -5,12 +5,14 @@ A model that loads can still lack positions, a cache that drops rows, or give on
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bench.core import paths
 from bench.core.schema import UserError
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 CLOSE = 1e-3  # of the largest logit: what rounding may change when a row is padded; a row that reads padding moves more
 WRITTEN = 4  # tokens of a summary that is written on trial
 SHORT = 3  # tokens of the shorter of two rows
+NOISE = 0.02  # a standard deviation, put on an adapter that has learnt nothing
+TRIAL = ".check"  # below models/, where no variant can have that name
 TEXTS = ("Fine.", "You say that we meet at noon in the park, and then you are late again, as always.")
 
 
@@ -86,6 +90,36 @@ def rehearse_adapter(loaded: Loaded, where: str) -> None:
     with _asked(where, "be trained with this adapter"):
         architectures.of(loaded.model).loss(loaded.model, batch).backward()
     _write(loaded, [short, short[1:]], where)
+
+
+def rehearse_storing(loaded: Loaded, where: str) -> None:
+    """Store a model and read it again, an adapter somewhat changed and merged as well: all say the same.
+
+    Raises:
+        UserError: they do not, or it cannot be stored; `where` names the block or the model.
+    """
+    import torch
+
+    from bench.lm import models
+
+    row = _tokens(loaded, 2 * SHORT)
+    batch = models.collate([row[:SHORT]], [row[SHORT:]], int(loaded.tokenizer.pad_token_id), "cpu")
+    adapted = loaded.kind == "adapter"
+    try:
+        with torch.no_grad(), _asked(where, "be stored and read again"):
+            for parameter in loaded.model.parameters() if adapted else ():  # a fresh adapter changes nothing yet
+                if parameter.requires_grad:
+                    noise = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0))
+                    parameter += NOISE * noise.to(parameter.dtype)
+            expected = models.target_logits(loaded.model, batch)
+            models.save(loaded, TRIAL, "check", {})
+            again = models.load(TRIAL, "cpu")
+            found = models.target_logits(again.model, batch)
+            whole = models.target_logits(models.merged(again).model, batch) if adapted else found
+    finally:
+        shutil.rmtree(paths.model_path(TRIAL), ignore_errors=True)
+    _same(expected, found, where, "stored and read again it gives other figures")
+    _same(expected, whole, where, "merged into its base it gives other figures")
 
 
 def _write(loaded: Loaded, sources: list[list[int]], where: str) -> None:

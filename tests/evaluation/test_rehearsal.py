@@ -18,6 +18,7 @@ from bench.evaluation import rehearsal
 from bench.lm import models
 from tests.conftest import save_chat_tokenizer
 from tests.lm import families
+from tests.lm.test_adapters import ADAPTERS
 
 
 def test_a_prompt_beyond_the_positions_is_said(workdir: Path) -> None:
@@ -112,3 +113,47 @@ def test_six_labels_without_a_word_about_them_are_asked_about(tiny_reward: Path)
     (tiny_reward / "facts.json").write_text(json.dumps({"problem_type": "single_label_classification"}))
     with pytest.raises(UserError, match=r"cannot be loaded"):  # the weights have two: the question was answered
         loading.load("reward", "cpu")
+
+
+@pytest.mark.parametrize("kind", ADAPTERS)
+def test_every_adapter_is_stored_and_read_again(kind: str, workdir: Path) -> None:
+    families.seq2seq("t5", paths.model_path("base"))
+    loaded = models.with_adapter(models.load("base", "cpu"), ADAPTERS[kind])
+    rehearsal.rehearse_storing(loaded, "variants.v.adapter")
+    assert sorted(path.name for path in paths.MODELS.iterdir()) == ["base"], "nothing is left behind"
+
+
+@pytest.mark.parametrize("family", ["t5", "bart"])
+def test_a_whole_model_is_stored_and_read_again(family: str, workdir: Path) -> None:
+    families.seq2seq(family, paths.model_path("base"))
+    rehearsal.rehearse_storing(models.load("base", "cpu"), "models/base")
+    assert sorted(path.name for path in paths.MODELS.iterdir()) == ["base"]
+
+
+@pytest.mark.parametrize("adapter", [None, ADAPTERS["LORA"]], ids=["whole", "adapter"])
+def test_what_is_lost_in_storing_is_said(
+    adapter: dict[str, Any] | None, workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A library that writes a tensor otherwise than it is: here the last one of what is written, halved."""
+    import safetensors.torch
+
+    families.seq2seq("t5", paths.model_path("base"))
+    loaded = models.load("base", "cpu")
+    loaded = loaded if adapter is None else models.with_adapter(loaded, adapter)
+    real = models.save
+
+    def spoilt(*args: Any) -> Any:
+        record = real(*args)
+        (path,) = paths.model_path(rehearsal.TRIAL).glob("*.safetensors")
+        tensors = safetensors.torch.load_file(path)
+        spoilt = {key: value * (1.5 if "SelfAttention.q" in key else 1) for key, value in tensors.items()}
+        safetensors.torch.save_file(spoilt, path, metadata={"format": "pt"})
+        return record
+
+    monkeypatch.setattr(models, "save", spoilt)
+    with pytest.raises(UserError, match=r"^models/base: stored and read again it gives other figures \(by "):
+        rehearsal.rehearse_storing(loaded, "models/base")
+    assert sorted(path.name for path in paths.MODELS.iterdir()) == ["base"]
+    monkeypatch.setattr(models, "save", lambda *_: (_ for _ in ()).throw(RuntimeError("shared tensors")))
+    with pytest.raises(UserError, match=r"cannot be stored and read again \(RuntimeError: shared tensors\)"):
+        rehearsal.rehearse_storing(loaded, "models/base")
