@@ -11,8 +11,9 @@ from bench import datasets, methods, metrics, preferences, training_sets
 from bench.config.gate import JUDGE, GateConfig
 from bench.core import paths, plugins
 from bench.core.blocks import GREEDY, MethodConfig, TextConfig
-from bench.core.parameters import Params, validated
+from bench.core.parameters import Params
 from bench.core.schema import UserError
+from bench.core.validation import validated
 
 NAME = r"[a-z0-9][a-z0-9_-]*"
 RESERVED = (*paths.YARDSTICKS, "yardsticks")  # their files lie beside the variants'

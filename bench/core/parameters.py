@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field
 
 from bench.core import parsing, paths, plugins, sweeps
 from bench.core.blocks import (
@@ -24,6 +23,7 @@ from bench.core.blocks import (
     TrainingSetConfig,
 )
 from bench.core.schema import Identity, Seed, Strict, UserError
+from bench.core.validation import shown, validated
 
 SURROGATE = re.compile(r"(?i)\\u(0000)?d[89a-f][0-9a-f]{2}")  # as YAML's escapes spell it
 
@@ -244,7 +244,7 @@ def _named(raw: dict[str, Any], part: str, name: str) -> dict[str, Any]:
     odd = [key for key in blocks if not isinstance(key, str)]
     if odd:
         raise UserError(
-            f"{name}: {part}.{odd[0]}: a name must be text, and YAML makes {_shown(odd[0])} of it; quote it."
+            f"{name}: {part}.{odd[0]}: a name must be text, and YAML makes {shown(odd[0])} of it; quote it."
         )
     return blocks
 
@@ -263,48 +263,3 @@ def _typed(kind: str, plugin: str, value: Any, where: str, name: str) -> Strict:
     except UserError as error:
         raise UserError(f"{name}: {where}: {error}") from None
     return validated(module.Config, value, where, name)
-
-
-def validated(model: type[Strict], value: Any, where: str, name: str) -> Any:
-    """Type `value` as a `model`; `where` is its dotted place in the file that messages call `name`.
-
-    Raises:
-        UserError: a field is wrong; one sentence names it.
-    """
-    try:
-        return model.model_validate(value)
-    except ValidationError as error:
-        errors = error.errors()  # a misspelt key is also a missing one, and the spelling is what helps
-        first = next((each for each in errors if each["type"] == "extra_forbidden"), errors[0])
-        loc = [str(part) for part in first["loc"]]
-        field = ".".join(([where] if where else []) + loc)
-        if first["type"] == "extra_forbidden":
-            known = sorted(_model_at(model, loc[:-1]).model_fields)
-            raise UserError(f"{name}: {field}: unknown key; {plugins.nearest(loc[-1], known)}") from None
-        if first["type"] == "missing":
-            raise UserError(f"{name}: {field}: missing; add it (see studies/ for working files).") from None
-        raise UserError(f"{name}: {field}: {first['msg']}, got {_shown(first['input'])}; correct it.") from None
-
-
-def _shown(value: Any) -> str:
-    """A value as messages quote it."""
-    try:
-        return f"{value!r:.80}"
-    except (ValueError, RecursionError):  # an integer of thousands of digits, a list that holds itself
-        return f"{type(value).__name__} that cannot be shown"
-
-
-def _model_at(model: type[BaseModel], loc: list[str]) -> type[BaseModel]:
-    """The model that a nested location lies in, through optional, union and mapping types."""
-    for part in loc:
-        if part in model.model_fields:  # else the tag of a union, an index, or the key of a mapping
-            model = next(_models_in(model.model_fields[part].annotation), model)
-    return model
-
-
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    """The models that a type holds, however deep."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for inner in typing.get_args(annotation):
-        yield from _models_in(inner)

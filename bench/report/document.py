@@ -108,7 +108,8 @@ def _changes(view: View, pictures: dict[str, Path]) -> str:
         "80 % power. Intervals cover what so few dialogues may have missed, a rare insult too, so one may include 0 beside a "
         f"change that the test shows. {seed_variance.left_out(view)}"
     )
-    slices = tables.slice_change_table(view, {view.primary, study.judge_key or ""})
+    truths = [key for key in study.keys("quality", detail=False) if study.columns[key].truth]
+    slices = tables.slice_change_table(view, {view.primary, study.judge_key or "", *truths[:1]})
     return section(
         "What changed",
         _picture(pictures, "differences", "paired differences to the start, each with its interval", 760),

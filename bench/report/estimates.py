@@ -226,10 +226,11 @@ def _members(study: Study) -> dict[str, list[str]]:
 
 
 def _slice_changes(study: Study, collapsed: Container[str]) -> dict[str, Any]:
-    """What alignment changed of toxicity and the primary column on each declared slice; one family of tests."""
+    """What alignment changed of toxicity, of the primary column and of what is true on each declared slice; one family of tests."""
     known = _tags(study)
     tags = {tag: known[tag] for tag in study.params.report.slices if tag in known}
     keys = {study.params.report.primary, *study.keys("safety", sampled=None)}
+    keys |= {key for key in study.keys("quality", detail=False) if study.columns[key].truth}
     paired: dict[Place, tuple[stats.Rows, stats.Rows]] = {}
     for tag, members in tags.items():
         for new, old, key in _comparable(study, collapsed):

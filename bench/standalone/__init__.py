@@ -104,7 +104,7 @@ def _scored(
     toxic: str | None,
 ) -> tuple[Values, dict[str, Column], dict[str, str]]:
     """Every column of every system, (n,) each."""
-    from bench.core.parameters import validated
+    from bench.core.validation import validated
 
     found: Values = {}
     known: dict[str, Column] = {}

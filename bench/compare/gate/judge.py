@@ -26,8 +26,9 @@ from bench.compare.snapshot import Snapshot
 from bench.compare.sources import NotComparable
 from bench.config.gate import GateConfig, Margin, Rule
 from bench.core import paths
-from bench.core.parameters import ReportConfig, validated
+from bench.core.parameters import ReportConfig
 from bench.core.schema import Strict, UserError
+from bench.core.validation import validated
 from bench.report.supports import FEWEST
 from bench.report.view import ColumnFormat
 
