@@ -15,7 +15,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from bench import checkpoints, datasets, methods, metrics, report
+from bench import checkpoints, datasets, methods, metrics, preferences, report, training_sets
 from bench.checkpoints import BuildContext
 from bench.compare.diff import output as diff_output
 from bench.config.gate import GateConfig
@@ -32,12 +32,19 @@ from tests.report import toy
 
 ROOT = Path(__file__).resolve().parents[1]
 EXTENDING = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
-NAMES = {"metric": "speakers", "dataset": "tickets", "method": "shortest", "checkpoint": "zipped"}
+NAMES = {
+    "metric": "speakers",
+    "dataset": "tickets",
+    "method": "shortest",
+    "checkpoint": "zipped",
+    "training set source": "brief",
+    "preferences source": "beginnings",
+}
 
 
 @pytest.fixture
 def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
-    """The four templates as plugins of this project, each in a folder beside those that are there."""
+    """The templates as plugins of this project, each in a folder beside those that are there."""
     for kind, name in NAMES.items():
         package = importlib.import_module(f"bench.{plugins.FOLDERS[kind]}")
         folder = tmp_path / "plugins" / plugins.FOLDERS[kind]
@@ -51,7 +58,14 @@ def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str,
 
 def template(kind: str) -> str:
     """The Python block of a kind's section."""
-    titles = {"metric": "A metric", "dataset": "A dataset", "method": "A method", "checkpoint": "A source of"}
+    titles = {
+        "metric": "A metric",
+        "dataset": "A dataset",
+        "method": "A method",
+        "checkpoint": "A source of checkpoints",
+        "training set source": "A source of training sets",
+        "preferences source": "A source of preferences",
+    }
     section = EXTENDING.split(f"\n## {titles[kind]}", 1)[1].split("\n## ", 1)[0]
     return re.search(r"```python\n(.*?)```", section, re.S)[1]  # type: ignore[index]
 
@@ -62,10 +76,24 @@ def test_the_templates_conform(added: dict[str, str]) -> None:
         "dataset": datasets,
         "method": methods,
         "checkpoint": checkpoints,
+        "training set source": training_sets,
+        "preferences source": preferences,
     }
     for kind, name in added.items():
         assert name in plugins.names(kind)
         rooms[kind].find(name)
+
+
+def test_the_training_set_and_the_preferences_are_made(
+    added: dict[str, str], context: Callable[..., TrainContext]
+) -> None:
+    Path("more.json").write_text('[{"instruction": "Say it.", "output": "It was said. Then it was done."}]')
+    found = training_sets.find("brief")
+    made = found.examples(found.Config(source="brief", learns_from="more.json", least=8), context("v"))
+    assert made.counts == {"cut": 11, "too short": 0} and made.examples[-1].references == ("It was said",)
+    source = preferences.find("beginnings")
+    ranked = source.rankings(source.Config(source="beginnings", learns_from="data/train.jsonl", words=2), context("v"))
+    assert len(ranked) == 10 and ranked[0].summaries[1] == "#person1# :"
 
 
 def test_the_metric_gives_its_golden_case(added: dict[str, str]) -> None:
