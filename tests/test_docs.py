@@ -89,10 +89,12 @@ def test_the_training_set_and_the_preferences_are_made(
 ) -> None:
     Path("more.json").write_text('[{"instruction": "Say it.", "output": "It was said. Then it was done."}]')
     found = training_sets.find("brief")
-    made = found.examples(found.Config(source="brief", learns_from="more.json", least=8), context("v"))
+    made = found.examples(found.Config(source="brief", init="base", learns_from="more.json", least=8), context("v"))
     assert made.counts == {"cut": 11, "too short": 0} and made.examples[-1].references == ("It was said",)
     source = preferences.find("beginnings")
-    ranked = source.rankings(source.Config(source="beginnings", learns_from="data/train.jsonl", words=2), context("v"))
+    ranked = source.rankings(
+        source.Config(source="beginnings", init="base", learns_from="data/train.jsonl", words=2), context("v")
+    )
     assert len(ranked) == 10 and ranked[0].summaries[1] == "#person1# :"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -188,7 +189,7 @@ def test_whatever_asks_a_checkpoint_waits_for_all_of_them() -> None:
 
 def test_every_stage_of_the_graph_has_its_file() -> None:
     raw = YAML(typ="safe").load((ROOT / "studies" / "preferences.yaml").read_text())
-    made = {"mixed": {"source": "mix", "learns_from": "local/safe.json", "share": 0.1}}
+    made = {"mixed": {"source": "mix", "init": "base", "learns_from": "local/safe.json", "share": 0.1}}
     more = {"evaluate_on": {"other": raw["data"] | {"seed": 1}}, "sources": {"data": "local/x"}, "training_sets": made}
     params = config.parse(raw | more)
     blocks = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
@@ -203,6 +204,18 @@ def test_every_stage_of_the_graph_has_its_file() -> None:
         items = keys[block["foreach"].strip("${}")] if "foreach" in block else [""]
         wanted |= {Path(dep.replace("${key}", key)) for dep in own for key in items}
     assert wanted == set(graph.stages(params))
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "studies").glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_study_writes_what_dvc_looks_for_in_its_blocks(path: Path) -> None:
+    """DVC reads the file itself, without our defaults."""
+    raw = YAML(typ="safe").load(path.read_text())
+    stages = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
+    for stage in (stage for stage in stages.values() if "foreach" in stage):
+        wanted = set(re.findall(r"\$\{item\.(\w+)\}", str(stage["do"])))
+        part = stage["foreach"].strip("${}")
+        for name, block in raw.get(part, {}).items():
+            assert not wanted or wanted <= set(block), f"{part}.{name}"
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "stages").glob("*.py")), ids=lambda path: path.stem)

@@ -31,8 +31,8 @@ def study(**changes: Any) -> dict[str, Any]:
     for name in ("harmful", "harmless"):
         raw["evaluate_on"][name] |= {"path": "local"}
         raw["evaluate_on"][name]["test"] = {"file": "x.csv", "tag": raw["evaluate_on"][name]["test"]["tag"]}
-    raw["training_sets"] = {"safe": {"source": "mix", "learns_from": "local/safe.json", "share": 0.2}}
-    raw["preferences"] = {"given": {"source": "files", "learns_from": "local/given.jsonl"}}
+    raw["training_sets"] = {"safe": {"source": "mix", "init": "base", "learns_from": "local/safe.json", "share": 0.2}}
+    raw["preferences"] = {"given": {"source": "files", "init": "base", "learns_from": "local/given.jsonl"}}
     trained = {"method": "sft", "init": "base", "optim": OPTIM, "adapter": LORA}
     raw["variants"] = {
         "baseline": {"method": "none", "init": "base", "learns_from": "models/base"},
@@ -114,7 +114,7 @@ def test_the_loss_is_on_the_answer_alone(given: dict[str, Any]) -> None:
 def test_the_better_halves_of_preferences_are_a_training_set(given: dict[str, Any]) -> None:
     from stages import preferences
 
-    raw = study(training_sets={"best": {"source": "chosen", "learns_from": "preferences/given"}})
+    raw = study(training_sets={"best": {"source": "chosen", "init": "base", "learns_from": "preferences/given"}})
     raw["variants"]["safer"]["learns_from"] = "training_sets/best.jsonl"
     with Path("params.yaml").open("w") as file:
         YAML(typ="safe").dump(raw, file)
@@ -133,23 +133,23 @@ def test_the_better_halves_of_preferences_are_a_training_set(given: dict[str, An
     [
         ({"training_sets": {}}, r"variants\.safer\.learns_from: method 'sft' imitates references; write 'data/train\.jsonl'|write data"),
         (
-            {"training_sets": {"safe": {"source": "mix", "learns_from": "/etc/x", "share": 0.2}}},
+            {"training_sets": {"safe": {"source": "mix", "init": "base", "learns_from": "/etc/x", "share": 0.2}}},
             r"training_sets\.safe\.learns_from: '/etc/x' must lie below the project",
         ),
         (
-            {"training_sets": {"safe": {"source": "chosen", "learns_from": "preferences/x"}}},
+            {"training_sets": {"safe": {"source": "chosen", "init": "base", "learns_from": "preferences/x"}}},
             r"training_sets\.safe\.learns_from: source 'chosen' takes the better ones .* write one of: preferences/given",
         ),
-        ({"training_sets": {"safe": {"source": "mixture"}}}, r"training_sets\.safe: there is no training set source 'mixture'"),
+        ({"training_sets": {"safe": {"source": "mixture", "init": "base"}}}, r"training_sets\.safe: there is no training set source 'mixture'"),
         (
-            {"training_sets": {"safe": {"source": "mix", "learns_from": "x", "share": 1.0}}},
+            {"training_sets": {"safe": {"source": "mix", "init": "base", "learns_from": "x", "share": 1.0}}},
             r"training_sets\.safe\.share: Input should be less than 1",
         ),
         (
             {"training_sets": {"safe": {"source": "mix", "learns_from": "x", "share": 0.1, "init": "bse"}}},
             r"training_sets\.safe\.init: no model 'bse' writes; did you mean 'base'",
         ),
-        ({"training_sets": {"Safe!": {"source": "mix", "learns_from": "x", "share": 0.1}}}, r"training_sets\.Safe!: use at most 64"),
+        ({"training_sets": {"Safe!": {"source": "mix", "init": "base", "learns_from": "x", "share": 0.1}}}, r"training_sets\.Safe!: use at most 64"),
     ],
 )  # fmt: skip
 def test_a_training_set_that_cannot_be_is_refused(change: dict[str, Any], said: str) -> None:
@@ -173,7 +173,9 @@ def test_what_a_training_set_holds_is_no_new_dialogue_elsewhere(given: dict[str,
         json.dumps([{"instruction": f"how to be an idiot{' ' * k}", "output": f"no {k}"} for k in range(1, 2)] * 1
                    + [{"instruction": f"hello {k}", "output": "no"} for k in range(3)])
     )  # fmt: skip
-    raw = study(training_sets={"safe": {"source": "mix", "learns_from": "local/safe.json", "share": 0.18}})
+    raw = study(
+        training_sets={"safe": {"source": "mix", "init": "base", "learns_from": "local/safe.json", "share": 0.18}}
+    )
     raw["variants"] = {"baseline": raw["variants"]["baseline"]}
     raw["preferences"] = {}
     with Path("params.yaml").open("w") as file:

@@ -56,7 +56,7 @@ def study(**changes: Any) -> dict[str, Any]:
             "samples": SAMPLES,
             **SPLIT,
         },
-        "given": {"source": "files", "learns_from": "given.jsonl", **SPLIT},
+        "given": {"source": "files", "init": "base", "learns_from": "given.jsonl", **SPLIT},
     }
     raw["rewards"] = {
         "rm": {"form": "log_ratio", "init": "base", "learns_from": "preferences/own", "tested_on": "preferences/given"},
@@ -194,7 +194,7 @@ def test_a_policy_on_its_way_is_scored_by_every_metric(run: dict[str, Any]) -> N
         ),
         ("preferences", "own", {"reward": {"metric": "rouge1", "label": "x"}}, "give one of them"),
         ("preferences", "given", {"learns_from": "/tmp/x"}, r"given\.learns_from: '/tmp/x' must lie below the project"),
-        ("preferences", "Own", {"source": "damaged"}, r"preferences\.Own"),
+        ("preferences", "Own", {"source": "damaged", "init": "base"}, r"preferences\.Own"),
         ("rewards", "rm", {"form": "heads"}, r"rewards\.rm: there is no reward model 'heads'.*did you mean 'head'"),
         ("rewards", "rm", {"init": "judge"}, r"rewards\.rm\.init: there is no 'judge' to start from"),
         ("rewards", "rm", {"learns_from": "preferences/owm"}, r"rm\.learns_from: .* did you mean 'preferences/own'"),

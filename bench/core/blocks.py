@@ -270,12 +270,12 @@ class MethodConfig(Strict):
 class PreferencesConfig(Strict):
     """Base of a preference source's own Config. `source` names the file in bench/preferences/.
 
-    `init` names the checkpoint or variant that writes, where the source needs one to, and `learns_from` the path of what says
-    which summary is the better one. The shares `validation` and `test` of the dialogues are held out.
+    `init` names the checkpoint or variant that writes (`base` where the source needs none to: DVC looks for it), and `learns_from`
+    the path of what says which summary is the better one. The shares `validation` and `test` of the dialogues are held out.
     """
 
     source: str
-    init: str = "base"
+    init: str
     learns_from: str
     validation: float = Field(0.1, gt=0, lt=0.5)
     test: float = Field(0.1, gt=0, lt=0.5)
@@ -285,12 +285,12 @@ class PreferencesConfig(Strict):
 class TrainingSetConfig(Strict):
     """Base of a training set source's own Config. `source` names the file in bench/training_sets/.
 
-    `init` names the checkpoint or variant that writes, where the source needs one to, and `learns_from` the path of what the
-    examples are made from.
+    `init` names the checkpoint or variant that writes (`base` where the source needs none to: DVC looks for it), and `learns_from`
+    the path of what the examples are made from.
     """
 
     source: str
-    init: str = "base"
+    init: str
     learns_from: str
     seed: Seed | None = None
 

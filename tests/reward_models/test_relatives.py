@@ -104,7 +104,7 @@ def test_judgements_in_other_files(given: Make, ending: str) -> None:
     write[ending](path)
     source = plugins.find("preferences source", "files")
     context = dataclasses.replace(given("p"), learns_from=str(path), part="preferences")
-    found = source.rankings(source.Config(source="files", learns_from=str(path)), context)
+    found = source.rankings(source.Config(source="files", init="base", learns_from=str(path)), context)
     assert [(p.chosen, p.rejected) for p in preferences(found)] == [("kind", "idiot"), ("friend", "a")]
 
 

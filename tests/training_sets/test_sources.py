@@ -28,7 +28,7 @@ def safe(rows: Sequence[dict[str, Any]] = SAFE) -> str:
 
 @pytest.mark.parametrize(("share", "added"), [(0.1, 1), (0.2, 2), (1 / 3, 5)])
 def test_a_mix_has_the_share_and_keeps_the_split_whole(context: Make, share: float, added: int) -> None:
-    config = mix.Config(source="mix", learns_from=safe(), share=share)
+    config = mix.Config(source="mix", init="base", learns_from=safe(), share=share)
     made = mix.examples(config, context("m"))
     assert made.counts == {"of data/train.jsonl": 10, "of safe.json": added}
     assert made.examples[:10] == list(context("m").train)
@@ -39,7 +39,7 @@ def test_a_mix_has_the_share_and_keeps_the_split_whole(context: Make, share: flo
 
 
 def test_a_mix_of_more_than_there_is_says_how_much_there_is(context: Make) -> None:
-    config = mix.Config(source="mix", learns_from=safe(), share=0.5)
+    config = mix.Config(source="mix", init="base", learns_from=safe(), share=0.5)
     with pytest.raises(
         UserError, match=r"variants\.m\.share: 0\.5 of the whole is 10 examples beside 10, .* at most 0\.444"
     ):
@@ -64,7 +64,7 @@ def rankings(**changes: Any) -> None:
 
 def test_the_best_of_each_ranking_is_imitated(context: Make) -> None:
     rankings()
-    block = {"source": "chosen", "learns_from": "preferences/p"}
+    block = {"source": "chosen", "init": "base", "learns_from": "preferences/p"}
     made = chosen.examples(chosen.Config(**block), context("c"))
     assert [(e.id, e.references) for e in made.examples] == [("one-chosen", ("good",)), ("revised-chosen", ("new",))]
     only = chosen.examples(chosen.Config(**block, category="revision"), context("c"))
@@ -94,7 +94,7 @@ SEEDS = [
 def instructed(**block: Any) -> self_instruct.Config:
     Path("seeds.jsonl").write_text("".join(json.dumps({"instruction": s, "output": "x"}) + "\n" for s in SEEDS))
     given = {"learns_from": "seeds.jsonl", "rounds": 2, "batch_size": 2, "shots": 4, "max_new_tokens": 8, **block}
-    return self_instruct.Config(source="self_instruct", **given)
+    return self_instruct.Config(source="self_instruct", init="base", **given)
 
 
 def test_tasks_are_filtered_by_length_form_and_likeness_to_all_that_are_kept(context: Make) -> None:
