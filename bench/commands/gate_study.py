@@ -10,7 +10,8 @@ from bench.compare import seeds
 from bench.compare.simulation import characteristics, output
 from bench.compare.snapshot import read, study_of
 from bench.compare.sources import locate
-from bench.core import editing, paths, storage
+from bench.config import active
+from bench.core import paths, storage
 from bench.core.terminal import single_line
 
 
@@ -60,7 +61,7 @@ def _written(study: str, found: characteristics.Found) -> str:
     }
     file = paths.STUDIES / f"{study}.yaml"
     path = file if file.exists() else paths.PARAMS
-    editing.rewrite(path, measured)
+    active.rewrite(path, measured)
     said = ", ".join(f"{key.rpartition('.')[2]} {value['sd']:g} (df {value['df']})" for key, value in measured.items())
     return f"{path}: gate.training_sd: {said or 'the runs have no such column'}"
 

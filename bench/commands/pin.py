@@ -7,7 +7,8 @@ from typing import Any
 
 from bench import config
 from bench.commands import Command
-from bench.core import editing, hub, parameters, paths
+from bench.config import active
+from bench.core import hub, parameters, paths
 
 
 def of_the_hub(params: parameters.Params) -> dict[str, Any]:
@@ -45,7 +46,7 @@ def run(given: argparse.Namespace) -> int:
     if not found:
         print(f"{path}: nothing to pin; {len(of_the_hub(params))} from the hub, each at a commit")
         return 0
-    both = editing.rewrite(path, {f"{where}.revision": commit for where, commit in found.items()}, after="repo")
+    both = active.rewrite(path, {f"{where}.revision": commit for where, commit in found.items()}, after="repo")
     print(f"{path} is pinned" + (", and so is params.yaml" if both else f"; `bench use {path.stem}` makes it active"))
     return 0
 

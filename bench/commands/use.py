@@ -6,8 +6,8 @@ import argparse
 
 from bench import config
 from bench.commands import Command, pin
-from bench.config import sources
-from bench.core import editing, paths, storage
+from bench.config import active
+from bench.core import paths, storage
 from bench.core.schema import UserError
 
 
@@ -26,9 +26,7 @@ def run(given: argparse.Namespace) -> int:
     params = config.read(path)
     if params.study != path.stem:
         raise UserError(f"{path}: study: '{params.study}' must be the file's name, '{path.stem}'.")
-    text = editing.with_sweeps(path.read_text(encoding="utf-8"), str(path))
-    text = sources.completed(text, params)
-    storage.write_text(paths.PARAMS, text)
+    storage.write_text(paths.PARAMS, active.made_of(path.read_text(encoding="utf-8"), path))
     print(f"params.yaml is now {path} ({len(params.variants)} variants); `dvc repro` runs it")
     unpinned = [f"{where} ({block.repo} at '{block.revision}')" for where, block in pin.unpinned(params).items()]
     if unpinned:

@@ -1,15 +1,14 @@
-"""A study's file changed by a command: comments, order and layout stay, and the active params.yaml stays in step."""
+"""The text of a study changed by a command: comments, order and layout stay."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
-from bench.core import paths, storage, sweeps
+from bench.core import sweeps
 
 
 def edited(text: str, values: Mapping[str, Any], after: str | None = None) -> str:
@@ -47,13 +46,3 @@ def with_sweeps(text: str, where: str) -> str:
     out = io.StringIO()
     layout.dump(tree, out)
     return out.getvalue()
-
-
-def rewrite(path: Path, values: Mapping[str, Any], after: str | None = None) -> bool:
-    """Set values in a study's file, and in params.yaml where that is the same study; tells whether it is."""
-    text = path.read_text(encoding="utf-8")
-    active = paths.PARAMS.exists() and paths.PARAMS.read_text(encoding="utf-8") == text
-    new = edited(text, values, after)
-    for file in [path, paths.PARAMS] if active else [path]:
-        storage.write_text(file, new)
-    return active

@@ -79,6 +79,15 @@ def test_the_active_study_is_the_default_and_is_pinned_with_its_file(project: Pa
     assert active.read_text() == edited
 
 
+def test_what_the_study_leaves_to_defaults_stays_in_the_active_one(project: Path) -> None:
+    path = project / "studies" / "thesis.yaml"
+    path.write_text(path.read_text().replace("\nseed: 0\n", "\n", 1))
+    assert cli.main(["use", "thesis"]) == 0 and "seed: 0" in (project / "params.yaml").read_text()
+    assert cli.main(["pin"]) == 0
+    made = (project / "params.yaml").read_text()
+    assert COMMIT in made and "\nseed: 0\n" in made and "\nseed: 0\n" not in path.read_text()
+
+
 def test_a_pinned_study_needs_no_hub(project: Path, hub_gone: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["pin", "miniature"]) == 0
     assert "nothing to pin" in capsys.readouterr().out
