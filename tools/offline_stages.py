@@ -43,6 +43,11 @@ MODULES_IF = {
     "rouge:": ("absl", "click", "defusedxml", "nltk", "rouge_score", "six"),
     "source: profanity_check": ("joblib", "profanity_check", "scipy", "sklearn"),
     "engine: trl": ("datasets", "trl"),
+    "sacrebleu:": ("colorama", "lxml", "portalocker", "sacrebleu"),
+    "source: self_instruct": ("absl", "nltk", "rouge_score", "six"),
+    "source: vader": ("vaderSentiment",),
+    "source: textblob": ("joblib", "nltk", "textblob"),
+    "source: gguf": ("gguf",),
 }
 VERSIONS = "torch transformers accelerate peft numpy tokenizers safetensors pydantic scikit-learn alt-profanity-check"
 HASHED = 1 << 20  # larger files count by size and time
