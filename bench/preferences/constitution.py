@@ -10,14 +10,14 @@ import itertools
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field, field_validator
 
-from bench.core import storage
+from bench.core import resume, storage
 from bench.core.blocks import PreferencesConfig, TextConfig
-from bench.core.schema import Example, Strict, Text, UserError
+from bench.core.schema import Example, Row, Strict, Text, UserError
 from bench.preferences import JUDGE
 from bench.rankings import Ranking
 from bench.training.context import TrainContext
@@ -86,6 +86,20 @@ class Config(PreferencesConfig):
     decimals: int = Field(6, ge=0)
 
 
+class Answer(Row):
+    """What a judge said of a question, which a digest stands for."""
+
+    question: str
+    said: tuple[float, ...]
+
+
+class Written(Row):
+    """What a model wrote to a question."""
+
+    question: str
+    said: str
+
+
 Ask = Callable[[str], Sequence[float]]  # a question -> the log-probabilities of the answers, in the order of ANSWERS
 Write = Callable[[str], str]
 
@@ -102,7 +116,8 @@ def rankings(config: Config, context: TrainContext) -> list[Ranking]:
     drawn = preferences.written(context, context.start(), config.samples)
     judge = models.load(Path(context.learns_from).name, context.device)
     judged = [(example, [row.text for row in samples if not row.hit_limit]) for example, samples in drawn]
-    made, about = judgements(config, [each for each in judged if len(each[1]) > 1], asker(judge, config.prompts))
+    ask = remembered(context.work, "answers.jsonl", Answer, asker(judge, config.prompts))
+    made, about = judgements(config, [each for each in judged if len(each[1]) > 1], ask)
     refused = config.place_bias == "refuse"
     if refused and about["pairs"] >= FEWEST and max(about["always_first"], about["always_second"]) >= ALWAYS:
         answer = ANSWERS[about["always_second"] >= ALWAYS]
@@ -112,9 +127,24 @@ def rankings(config: Config, context: TrainContext) -> list[Ranking]:
             "how much its odds change with the order."
         )
     if config.revise:
-        made += revisions(config, judged, writer(judge, config, context))
+        write = remembered(context.work, "written.jsonl", Written, writer(judge, config, context))
+        made += revisions(config, judged, write)
     storage.write_json(context.work.folder / JUDGE, about)
     return made
+
+
+def remembered(work: resume.Work, name: str, kind: type[Any], answer: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Keep each answer in the stage's work as it comes: a run that goes on asks no question twice."""
+    known = {row.question: row.said for row in work.rows(name, kind)}
+
+    def ask(question: str) -> Any:
+        digest = storage.sha256_text(question)
+        if digest not in known:
+            known[digest] = answer(question)
+            work.append(name, [kind(question=digest, said=known[digest])])
+        return known[digest]
+
+    return ask
 
 
 def judgements(

@@ -97,6 +97,45 @@ def test_such_a_judge_ends_the_stage(context: Make, monkeypatch: pytest.MonkeyPa
         constitution.rankings(config(), given)
 
 
+def test_such_a_judge_is_heard_where_that_is_asked_for(context: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It leans to B by 3 whatever it reads, and a little to the longer one: that is what the scores hold."""
+
+    def ask(question: str) -> Sequence[float]:
+        first, second = parts(question)
+        return (0.01 * (len(first) - len(second)), 3.0)
+
+    monkeypatch.setattr(constitution, "asker", lambda judge, prompts: ask)
+    given = dataclasses.replace(context("ai", learns_from="models/base"), part="preferences")
+    made = constitution.rankings(config(place_bias="cancel"), given)
+    assert storage.read_json(given.work.folder / JUDGE)["always_second"] == 1.0
+    for one in made:
+        lengths = [len(summary) for summary in one.summaries]
+        expected = [0.01 * np.mean([a - b for j, b in enumerate(lengths) if j != i]) for i, a in enumerate(lengths)]
+        assert one.scores == pytest.approx(expected, abs=1e-6)
+
+
+def test_no_question_is_asked_twice(context: Make) -> None:
+    """Answers are kept as they come, to the last digit; a run that goes on asks what is missing."""
+    asked: list[str] = []
+
+    def ask(question: str) -> Sequence[float]:
+        asked.append(question)
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return [len(asked) / 3, -1 / 7]
+
+    def made(ask: constitution.Ask) -> constitution.Ask:
+        return constitution.remembered(context("ai").work, "answers.jsonl", constitution.Answer, ask)
+
+    first = made(ask)
+    said = [tuple(first("a")), tuple(first("b")), tuple(first("a"))]
+    with pytest.raises(KeyboardInterrupt):
+        first("c")
+    again = made(ask)
+    assert [tuple(again(question)) for question in "aba"] == said and tuple(again("c")) == (4 / 3, -1 / 7)
+    assert asked == ["a", "b", "c", "c"]
+
+
 def test_a_revision_stands_above_what_it_revises() -> None:
     """The critic is the grammar: it names the insult, and the revision is the summary without it."""
 

@@ -124,6 +124,31 @@ def test_tasks_are_filtered_by_length_form_and_likeness_to_all_that_are_kept(con
     assert again == tasks, "a run that goes on writes nothing twice"
 
 
+def test_going_on_equals_never_stopping(context: Make) -> None:
+    """A round that was not finished is written again, with the prompts that it had."""
+    config, words = instructed(rounds=3), "river bridge garden market winter summer"
+    asked: list[str] = []
+
+    def go_on(prompts: Sequence[str], number: int) -> list[tuple[str, bool]]:
+        asked.extend(prompts)
+        return [(f" Describe the {words.split()[(number + k) % 6]} in three plain words.", False) for k in range(2)]
+
+    whole = self_instruct.written(config, context("whole"), SEEDS, go_on)
+    prompts, asked[:] = list(asked), []
+
+    def dies(given: Sequence[str], number: int) -> list[tuple[str, bool]]:
+        if number >= 2 * config.batch_size:
+            raise KeyboardInterrupt
+        return go_on(given, number)
+
+    with pytest.raises(KeyboardInterrupt):
+        self_instruct.written(config, context("cut"), SEEDS, dies)
+    with (context("cut").work.folder / "rounds.jsonl").open("a") as file:
+        file.write('{"tasks":[{"text":"Describe the')  # and the machine died in the middle of a line
+    assert self_instruct.written(config, context("cut"), SEEDS, go_on) == whole
+    assert sorted(asked) == sorted(prompts), "each prompt was asked once, and is the same"
+
+
 @pytest.mark.parametrize("cut", [True, False])
 def test_the_last_task_is_none_where_the_limit_cut_it(cut: bool) -> None:
     found = list(self_instruct._pieces("One two three.\nTask 5: four  five", cut))
