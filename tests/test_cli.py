@@ -81,7 +81,7 @@ def test_a_wrong_study_leaves_the_active_one(project: Path, capsys: pytest.Captu
 def test_a_study_is_a_file_of_its_folder(project: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
     shutil.copy(project / "studies" / "miniature.yaml", project / "elsewhere.yaml")
     assert cli.main(["use", name]) == 1
-    assert "does not exist; studies: adapters, d" in capsys.readouterr().err
+    assert "does not exist; studies: adapters, c" in capsys.readouterr().err
     assert (project / "params.yaml").read_text() == "kept"
 
 
