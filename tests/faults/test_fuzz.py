@@ -454,11 +454,13 @@ def test_params(project: Project, data: st.DataObject) -> None:
                 left_out = f"{plain.rstrip()}\n\n# what the study leaves to the defaults"
                 assert active == plain or active.startswith(left_out)
             names = [params.study, *params.checkpoints, *params.variants, *(b.init for b in params.variants.values())]
-            names += [*params.preferences, *params.rewards]
+            names += [*params.preferences, *params.rewards, *params.training_sets]
             assert all(re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", each) for each in names)
             given = {block.learns_from for block in params.variants.values() if block.method == "outputs"}
+            given |= {made.learns_from for made in params.training_sets.values()}
             assert not any(Path(path).is_absolute() or ".." in Path(path).parts for path in given)
             given |= {f"preferences/{name}" for name in params.preferences}
+            given |= {f"training_sets/{name}.jsonl" for name in params.training_sets}
             teachers = {block.learns_from for block in params.variants.values()} - given
             assert teachers <= {"data/train.jsonl", *(f"models/{each}" for each in names)} - {"models/judge"}
         return outcome
