@@ -9,6 +9,7 @@ from bench import config
 from bench.commands import Command
 from bench.config import active
 from bench.core import hub, parameters, paths
+from bench.core.terminal import single_line
 
 
 def of_the_hub(params: parameters.Params) -> dict[str, Any]:
@@ -42,7 +43,7 @@ def run(given: argparse.Namespace) -> int:
         commit, files = hub.resolve("dataset" if where == "data" else "model", block.repo, block.revision)
         block.check_files(files)
         found[where] = commit
-        print(f"{where}: {block.repo} at {block.revision} is {commit}")
+        print(f"{where}: {block.repo} at {single_line(block.revision)} is {commit}")
     if not found:
         print(f"{path}: nothing to pin; {len(of_the_hub(params))} from the hub, each at a commit")
         return 0

@@ -9,6 +9,7 @@ from bench.commands import Command, pin
 from bench.config import active
 from bench.core import paths, storage
 from bench.core.schema import UserError
+from bench.core.terminal import single_line
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +31,9 @@ def run(given: argparse.Namespace) -> int:
     print(f"params.yaml is now {path} ({len(params.variants)} variants); `dvc repro` runs it")
     unpinned = [f"{where} ({block.repo} at '{block.revision}')" for where, block in pin.unpinned(params).items()]
     if unpinned:
-        print(f"not pinned yet: {', '.join(unpinned)}; run `bench pin {path.stem}` first, where the hub is reached")
+        print(
+            f"not pinned yet: {single_line(', '.join(unpinned))}; run `bench pin {path.stem}` first, where the hub is reached"
+        )
     return 0
 
 

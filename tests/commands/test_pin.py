@@ -88,6 +88,14 @@ def test_what_the_study_leaves_to_defaults_stays_in_the_active_one(project: Path
     assert COMMIT in made and "\nseed: 0\n" in made and "\nseed: 0\n" not in path.read_text()
 
 
+def test_a_revision_of_strange_characters_is_shown_as_such(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = project / "studies" / "thesis.yaml"
+    path.write_text(path.read_text().replace("revision: main", 'revision: "é\\u202e\\u200b"', 1))
+    assert cli.main(["use", "thesis"]) == 0
+    said = capsys.readouterr().out
+    assert "not pinned yet: data" in said and not {"\u202e", "\u200b"} & set(said)
+
+
 def test_a_pinned_study_needs_no_hub(project: Path, hub_gone: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["pin", "miniature"]) == 0
     assert "nothing to pin" in capsys.readouterr().out
