@@ -30,7 +30,7 @@ def numbers(folder: Path) -> dict[str, Any]:
 
 
 def units(folder: Path) -> ColumnFormat:
-    study = ROOT / "studies" / f"{folder.name}.yaml"
+    study = ROOT / "studies" / f"{re.sub(r'-seed[0-9]+$', '', folder.name)}.yaml"  # a run with another seed
     return ColumnFormat(columns_of_params(parsing.parse_yaml(study.read_bytes(), str(study)) if study.exists() else {}))
 
 
