@@ -123,6 +123,15 @@ def test_every_adapter_is_stored_and_read_again(kind: str, workdir: Path) -> Non
     assert sorted(path.name for path in paths.MODELS.iterdir()) == ["base"], "nothing is left behind"
 
 
+@pytest.mark.parametrize("dora", [False, True])
+@pytest.mark.parametrize("family", ["llama", "gpt2", "opt"])
+def test_adapters_of_decoders_are_stored_and_read_again(family: str, dora: bool, workdir: Path) -> None:
+    """GPT-2 stores its weights the other way round."""
+    families.decoder(family, paths.model_path("base"))
+    adapter = {"type": "LORA", "r": 2, "use_dora": dora, "target_modules": "all-linear"}
+    rehearsal.rehearse_storing(models.with_adapter(models.load("base", "cpu"), adapter), "variants.v.adapter")
+
+
 @pytest.mark.parametrize("family", ["t5", "bart"])
 def test_a_whole_model_is_stored_and_read_again(family: str, workdir: Path) -> None:
     families.seq2seq(family, paths.model_path("base"))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from bench.core import paths, storage
@@ -36,6 +37,22 @@ def test_a_mix_has_the_share_and_keeps_the_split_whole(context: Make, share: flo
     assert all(example.tags == ("mixed-in",) for example in made.examples[10:])
     assert mix.examples(config, context("m")) == made, "the seed decides"
     assert {e.id for e in mix.examples(config, context("m", seed=1)).examples} != {e.id for e in made.examples}
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "parquet", "jsonl"])
+def test_a_mix_of_other_files(context: Make, ending: str) -> None:
+    """Three rows, one of them without an answer."""
+    rows = pd.DataFrame({"instruction": ["a b", "c d", "e f"], "input": ["", "x", ""], "output": ["1", "2", ""]})
+    path = f"s.{ending}"
+    write = {
+        "csv": lambda: rows.to_csv(path, index=False),
+        "tsv": lambda: rows.to_csv(path, sep="\t", index=False),
+        "parquet": lambda: rows.to_parquet(path),
+        "jsonl": lambda: rows.to_json(path, orient="records", lines=True),
+    }
+    write[ending]()
+    made = mix.examples(mix.Config(source="mix", init="base", learns_from=path, share=0.16), context("m"))
+    assert {(e.source, e.references) for e in made.examples[10:]} == {("a b", ("1",)), ("c d\n\nx", ("2",))}
 
 
 def test_a_mix_of_more_than_there_is_says_how_much_there_is(context: Make) -> None:
