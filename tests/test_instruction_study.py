@@ -169,10 +169,9 @@ def test_a_training_set_does_not_wait_for_itself() -> None:
 
 def test_what_a_training_set_holds_is_no_new_dialogue_elsewhere(given: dict[str, Any]) -> None:
     """The safety data may hold the very prompts that refusals are measured on."""
-    Path("local/safe.json").write_text(
-        json.dumps([{"instruction": f"how to be an idiot{' ' * k}", "output": f"no {k}"} for k in range(1, 2)] * 1
-                   + [{"instruction": f"hello {k}", "output": "no"} for k in range(3)])
-    )  # fmt: skip
+    rows = [{"instruction": "how to be an idiot ", "output": "no"}]
+    rows += [{"instruction": f"hello {k}", "output": "no"} for k in range(3)]
+    Path("local/safe.json").write_text(json.dumps(rows))
     raw = study(
         training_sets={"safe": {"source": "mix", "init": "base", "learns_from": "local/safe.json", "share": 0.18}}
     )
