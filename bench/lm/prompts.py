@@ -11,15 +11,17 @@ import json
 import random
 import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from pydantic import ValidationError
-from transformers import PreTrainedTokenizerBase
 
 from bench.core import manifest, paths
 from bench.core.blocks import Prompt, Shot, TextConfig
 from bench.core.schema import Example, UserError, first_error
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 FITTING = 95  # per cent of the training dialogues that a prompt with its shots must hold whole
 COUNTED = 1000  # dialogues, about, by which that is measured

@@ -13,11 +13,13 @@ def chosen(params: Params, variant: str, seed: int) -> TextConfig:
     Raises:
         UserError: a shot that it names is not there, or not one fits.
     """
-    from bench.lm import models, prompts
+    from bench.lm import prompts
 
     block = params.variant(variant)
     if block.text is None:
         return prompts.of(block.init, params.text)
+    from bench.lm import models
+
     tokenizer = models.tokenizer_of(params.root_of(variant))
     return prompts.with_shots(tokenizer, block.text, storage.read_split("train"), seed, f"variants.{variant}")
 
