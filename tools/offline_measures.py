@@ -1,74 +1,38 @@
-"""What a GPU run measures beside the study: the race against the lab's way, and whether the same work comes out alike."""
+"""Whether the same work comes out alike: one short training and its summaries twice, in each precision."""
 
 from __future__ import annotations
 
 import csv
 import json
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from offline_stages import OfflineError, environment, logged, parsed_study
+from offline_graph import Job
 
 TURNS = ("first", "second")
 PRECISIONS = ("float32", "bfloat16")
 OPTIM = {"learning_rate": 5e-4, "batch_size": 16}
 
 
-def race(options: Sequence[str], store: Path, out: Path, budget: float | None) -> None:
-    """benchmarks.rival with its own options; its report into `out`, race after race.
-
-    Raises:
-        OfflineError: it failed, or outran the budget; the races before that one are in the report.
-    """
-    out.mkdir(parents=True, exist_ok=True)
-    # The rival's own set-up installs trl's old release with pip, which finds the carried wheels and no network.
-    offline = {
-        "PIP_NO_INDEX": "1",
-        "PIP_FIND_LINKS": str(store / "trl"),
-        "XDG_CACHE_HOME": str(store / "cache"),
-    }
-    command = [sys.executable, "-m", "benchmarks.rival", "--out", str(out), *options]
-    code = logged("race", command, out / "log.txt", environment(store / "site") | offline, budget)
-    if code is None:
-        raise OfflineError(f"the race outran the budget and was ended; {out} holds the races before it: name fewer.")
-    if code:
-        raise OfflineError(f"the race failed with exit status {code}; see {out / 'log.txt'}.")
+def folder(root: Path, precision: str, turn: str) -> Path:
+    """Where one of the runs works."""
+    return root / precision / turn
 
 
-def stability(name: str, store: Path, out: Path, budget: float | None, steps: int, dialogues: int) -> None:
-    """The same short training and its summaries twice, in each precision -> `out`/stability.json and .md.
-
-    Needs the study's data and its base, which `run` has made.
-
-    Raises:
-        OfflineError: they are not there, a stage failed, or the budget is used up.
-    """
-    ends, study = None if budget is None else time.monotonic() + budget, parsed_study(name)
-    for path in (Path("data/test.jsonl"), Path("models/base")):
-        if not path.exists():
-            raise OfflineError(f"{path} does not exist; run the study first.")
-    out.mkdir(parents=True, exist_ok=True)
-    found: dict[str, dict[str, float]] = {}
+def jobs(study: dict[str, Any], root: Path, steps: int, dialogues: int) -> list[Job]:
+    """A training and its summaries twice in each precision; they wait for the study's data and base."""
+    found = []
     for precision in PRECISIONS:
-        folders = [store / "stability" / precision / turn for turn in TURNS]
-        for folder in folders:
-            lay_out(folder, short(study, precision, steps), dialogues)
+        for turn in TURNS:
+            where, name = folder(root, precision, turn), f"{precision}-{turn}"
+            layout = (sys.executable, __file__, json.dumps(short(study, precision, steps)), str(where), str(dialogues))
+            found.append(Job(f"stability-layout-{name}", layout, ("data", "checkpoint@base")))
             for stage in ("train", "generate"):
-                left = None if ends is None else max(ends - time.monotonic(), 1.0)
-                command = [sys.executable, "-m", f"stages.{stage}", "short"]
-                where = environment(store / "site")
-                where["PYTHONPATH"] = f"{Path.cwd()}:{where['PYTHONPATH']}"
-                code = logged(f"{precision} {folder.name} {stage}", command, out / "stability.log", where, left, folder)
-                if code != 0:
-                    told = "outran the budget" if code is None else f"failed with exit status {code}"
-                    raise OfflineError(f"the {folder.name} {stage} in {precision} {told}; see {out / 'stability.log'}.")
-        found[precision] = difference(*folders)
-        (out / "stability.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-        (out / "stability.md").write_text(page(found, steps), encoding="utf-8")
-    print(page(found, steps))
+                command = (sys.executable, "-m", f"stages.{stage}", "short")
+                found.append(Job(f"stability-{stage}-{name}", command, (found[-1].name,), folder=where))
+    return found
 
 
 def short(study: dict[str, Any], precision: str, steps: int) -> dict[str, Any]:
@@ -86,19 +50,29 @@ def short(study: dict[str, Any], precision: str, steps: int) -> dict[str, Any]:
     }
 
 
-def lay_out(folder: Path, study: dict[str, Any], dialogues: int) -> None:
-    """An own working folder with what both stages read; what stands there already is kept."""
+def lay_out(where: Path, study: dict[str, Any], dialogues: int) -> None:
+    """Make an own working folder with what both stages read; what stands there already is kept."""
     from ruamel.yaml import YAML
 
-    (folder / "data").mkdir(parents=True, exist_ok=True)
-    (folder / "models").mkdir(exist_ok=True)
+    (where / "data").mkdir(parents=True, exist_ok=True)
+    (where / "models").mkdir(exist_ok=True)
     for name in ("data/train.jsonl", "data/validation.jsonl", "models/base"):
-        if not (folder / name).exists():
-            (folder / name).symlink_to(Path(name).resolve())
+        if not (where / name).exists():
+            (where / name).symlink_to(Path(name).resolve())
     rows = Path("data/test.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
-    (folder / "data" / "test.jsonl").write_text("".join(rows[:dialogues]), encoding="utf-8")
-    with (folder / "params.yaml").open("w", encoding="utf-8") as file:
+    (where / "data" / "test.jsonl").write_text("".join(rows[:dialogues]), encoding="utf-8")
+    with (where / "params.yaml").open("w", encoding="utf-8") as file:
         YAML(typ="safe", pure=True).dump(study, file)
+
+
+def differences(root: Path, ran: Sequence[Job]) -> dict[str, dict[str, float]]:
+    """How far the two runs of each precision are apart, where both were done."""
+    done = {job.name for job in ran if job.done}
+    return {
+        precision: difference(*(folder(root, precision, turn) for turn in TURNS))
+        for precision in PRECISIONS
+        if {f"stability-generate-{precision}-{turn}" for turn in TURNS} <= done
+    }
 
 
 def difference(one: Path, other: Path) -> dict[str, float]:
@@ -107,13 +81,13 @@ def difference(one: Path, other: Path) -> dict[str, float]:
     from safetensors.numpy import load_file
 
     curves = []
-    for folder in (one, other):
-        with (folder / "curves" / "short.csv").open(encoding="utf-8", newline="") as file:
+    for run in (one, other):
+        with (run / "curves" / "short.csv").open(encoding="utf-8", newline="") as file:
             curves.append([float(row["loss"]) for row in csv.DictReader(file)])
-    weights = [load_file(folder / "models" / "short" / "model.safetensors") for folder in (one, other)]
+    weights = [load_file(run / "models" / "short" / "model.safetensors") for run in (one, other)]
     rows = [
-        [json.loads(line) for line in (folder / "predictions" / "short.jsonl").read_text(encoding="utf-8").splitlines()]
-        for folder in (one, other)
+        [json.loads(line) for line in (run / "predictions" / "short.jsonl").read_text(encoding="utf-8").splitlines()]
+        for run in (one, other)
     ]
     found = {
         "largest_loss_difference": max(abs(a - b) for a, b in zip(*curves, strict=True)),
@@ -141,3 +115,7 @@ def page(found: dict[str, dict[str, float]], steps: int) -> str:
         moved = [f"{one[f'largest_{what}_difference']:.2e}" for what in ("loss", "weight")]
         lines.append(f"| {' | '.join([precision, *moved, *shares])} |")
     return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    lay_out(Path(sys.argv[2]), json.loads(sys.argv[1]), int(sys.argv[3]))

@@ -1,137 +1,224 @@
-"""Run a whole study on a GPU machine without a network and without DVC: pack it here, unpack and run it there.
+"""Run a whole study on a GPU machine without a network and without DVC, in one call of a few minutes.
 
-Assumed there: a copy of this repository's tracked files, python3 (3.12, x86-64 Linux) with pip and torch, transformers,
-accelerate, numpy, safetensors, tokenizers, scipy and pillow. What else the stages import travels as wheels, locked.
+Assumed there: this folder, and Python 3.12 on x86-64 Linux with torch, transformers, peft, accelerate, scikit-learn and
+matplotlib. The project and what else its stages import travel.
 
-In this project's environment, at the repository's root; `local/` is ignored by git, so the parts are too:
+In this project's environment, at the repository's root; `local/` is ignored by git, so the parcel is too:
 
-    python tools/offline_run.py pack dialogsum-small local/parts
+    python tools/offline_run.py pack dialogsum-small local/parcel
 
-    python tools/offline_run.py plan local/parts
+and there, with that folder and tools/ carried, where both lie:
 
-`plan` prints the calls in their order, each to be run there at the repository's root: the parts, of which only one need
-be there at a time; the study; the race against the lab's way in flan-t5-base's sizes; whether the same work comes out
-alike. The store stays outside the repository, and the machine must not be given back in between.
+    python3 tools/offline_run.py call dialogsum-small local/parcel --out "$OUT" --budget 540
 
-`run` stops before a stage that would not fit into the budget and ends one that outruns it; called again, it goes on
-where it stopped. OUT gets at most eight files: report.tar.xz and work.tar.xz (data left out), to be unpacked here with
-`tar -xf` at the root, and the small files beside them. `params.yaml` there becomes the study's. Options of the race
-after `--` are those of benchmarks/rival.
+The call unpacks, races the lab's way against ours, runs the study's stages as its graph allows, three at a time, trains
+and writes twice to see whether the same work comes out alike, and reports. The report's time is set aside first: what is
+not scored by then is left out of it. What was done is kept, and the same call goes on with the rest. OUT gets at most
+eight files; report.tar.xz and work.tar.xz are to be unpacked at the repository's root here.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
+import subprocess
 import sys
+import tarfile
+import time
+from collections.abc import Callable, Sequence
+from importlib import metadata
 from pathlib import Path
+from typing import Any
 
+import offline_graph
 import offline_measures
-import offline_parcel
-import offline_stages
-from offline_stages import OfflineError
+from offline_graph import Job, OfflineError
 
-# The lab writes one token at a time, some 40 a second with flan-t5-base's sizes: what fits into a call of ten minutes.
-RACES = (
-    "training,classifier,ppo --dialogues 200 --rounds 5",
-    "generation --dialogues 64 --rounds 2 --max-new-tokens 64",
+# In flan-t5-base's sizes. The lab writes one token after the other: what fits beside the study.
+RACE = (
+    "--races training,generation,ppo --dialogues 160 --written 32 --max-new-tokens 64 --rounds 2 --sizes flan-t5-base"
 )
+RACE_SHARE = 0.25  # of the budget, at most
+RESERVED = 45.0  # seconds for the report and for what is handed back
+AT_ONCE = 3
+DIALOGUES = 64  # summaries of the model that is trained twice
+HERE = Path("local/offline")  # what was carried and what comes of it
+WORK = Path("beside")  # the study: stamps, logs and the runs of `offline_measures`
+MOST = 16 << 20  # bytes of one file handed back
+VERSIONS = "torch transformers accelerate peft numpy tokenizers safetensors pydantic scikit-learn alt-profanity-check"
 
 
-def plan(given: argparse.Namespace) -> None:
-    """Print the calls of a GPU run, in their order."""
-    parts = sorted(Path(given.parts_dir).glob("part-*"))
+def call(given: argparse.Namespace) -> None:
+    """Do it all, and hand back what there is."""
+    import offline_parcel
+
+    began, out = time.monotonic(), Path(given.out).resolve()
+    ends = began + given.budget
+    offline_parcel.unpack(Path(given.folder, offline_parcel.PARCEL), HERE)
+    os.chdir(HERE)
+    sys.path[:0] = [str(Path(offline_parcel.SITE).resolve()), str(Path.cwd())]
+    study = offline_graph.parsed_study(given.study)
+    offline_graph.check_modules(
+        Path("studies", f"{given.study}.yaml").read_text(encoding="utf-8"), Path(offline_parcel.SITE)
+    )
+    study |= {"study": given.name or f"{given.study}-gpu"}
+    study["compute"] = study.get("compute", {}) | {"device": "auto"}
+    activate(study)
+    out.mkdir(parents=True, exist_ok=True)
+    print(f"unpacked: {time.monotonic() - began:.0f} s", flush=True)
+    race = lab_against_ours(given.race, out)
+    offline_graph.run([race], WORK / "stamps", WORK / "logs", began + RACE_SHARE * given.budget, at_once=1)
+    stages = offline_graph.stages(study, Path("dvc.yaml").read_text(encoding="utf-8"))
+    twice = offline_measures.jobs(study, WORK / "stability", given.steps, DIALOGUES)
+    offline_graph.run([*stages, *twice], WORK / "stamps", WORK / "logs", ends - RESERVED, AT_ONCE)
+    left_out = [] if stages[-1].done else report_of_what_is_there(study, stages, ends)
+    if found := offline_measures.differences(WORK / "stability", twice):
+        (out / "stability.md").write_text(offline_measures.page(found, given.steps), encoding="utf-8")
+    collect(str(study["study"]), [race, *stages, *twice], out)
+    print(f"{time.monotonic() - began:.0f} s in all")
+    undone = [job.name for job in (race, *stages, *twice) if not job.done]
+    if undone or left_out:
+        raise OfflineError(f"not done: {', '.join(undone)}; the same call goes on with them, log.txt says why.")
+
+
+def lab_against_ours(options: str, out: Path) -> Job:
+    """A run of benchmarks.rival, which reports race after race."""
+    command = (sys.executable, "-m", "benchmarks.rival", "--out", str(out), *shlex.split(options))
+    return Job("race", command, environment={"XDG_CACHE_HOME": str(Path("cache").resolve()), "PIP_NO_INDEX": "1"})
+
+
+def activate(study: dict[str, Any]) -> None:
+    """Write params.yaml as `bench use` would.
+
+    Raises:
+        OfflineError: the study is not right.
+    """
+    from ruamel.yaml import YAML
+
+    from bench import config
+    from bench.config import sources
+    from bench.core.schema import UserError
+
+    params = Path("params.yaml")
+    with params.open("w", encoding="utf-8") as file:
+        YAML(typ="safe", pure=True).dump(study, file)
     try:
-        study = json.loads((parts[0] / "manifest.json").read_text(encoding="utf-8"))["study"]
-    except (OSError, ValueError, LookupError, TypeError):
-        raise OfflineError(f"{given.parts_dir} holds no parts; make them with `pack`.") from None
-    tool, where = "python3 tools/offline_run.py", f'--store {given.store} --out "$OUT" --budget {given.budget}'
-    run = f"{tool} run {study} {where}"
-    race = f"{tool} race {where} -- --device cuda --sizes flan-t5-base --races"
-    calls = [(f"{tool} unpack {shlex.quote(part.as_posix())} {given.store}", part.as_posix(), "") for part in parts]
-    last, carry, _ = calls.pop()
-    page = "cuda.md and .json; give them names of their own in reports/rival/"
-    calls += [
-        (f"{last} && {run}", carry, "the study; the last call below goes on where its budget ended it"),
-        *((f"{race} {words}", "", page) for words in RACES),
-        (f"{tool} stability {study} {where}", "", "stability.md"),
-        (run, "", "only if the study is not done yet"),
+        text = sources.completed(params.read_text(encoding="utf-8"), config.parse(study, "params.yaml"))
+    except UserError as error:
+        raise OfflineError(str(error)) from None
+    params.write_text(text, encoding="utf-8")
+
+
+def report_of_what_is_there(study: dict[str, Any], stages: Sequence[Job], ends: float) -> list[str]:
+    """Report the variants that are scored, with their starts; returns the names of those left out."""
+    done = {job.name for job in stages if job.done}
+    variants = {
+        name: block
+        for name, block in study["variants"].items()
+        if all(f"score@{one}" in done for one in lineage(study, name))
+    }
+    left_out = [name for name in study["variants"] if name not in variants]
+    if not variants or "yardsticks" not in done:
+        return left_out
+    others = {name: block for name, block in study.get("evaluate_on", {}).items() if f"transfer@{name}" in done}
+    activate(study | {"variants": variants, "evaluate_on": others})
+    jobs = [
+        Job(name, (sys.executable, "-m", f"stages.{name}"), environment={"DVC_STAGE": name})
+        for name in ("params", "report")
     ]
-    for number, (command, carry, note) in enumerate(calls, 1):
-        words = f"; carry {carry}" if carry else ""
-        note = f" ({note})" if note else ""
-        print(f"{number}. at most {given.budget + 60} s{words}{note}\n   {command}")
-    print("Fetch what is under $OUT after every call: the next one empties it. Keep the machine warm in between.")
+    jobs[1].after = ("params",)
+    offline_graph.run(jobs, WORK / "stamps-report", WORK / "logs", ends - 5, at_once=1)
+    activate(study)
+    return left_out
+
+
+def lineage(study: dict[str, Any], name: str) -> list[str]:
+    """A variant and the variants that it starts from."""
+    found = []
+    while name in study["variants"] and name not in found:
+        found.append(name)
+        name = str(study["variants"][name].get("init"))
+    return found
+
+
+def collect(study: str, jobs: Sequence[Job], out: Path) -> None:
+    """Put what there is of a study into `out`, no file larger than MOST."""
+    rows = ["job,state,seconds,peak_gpu_bytes,peak_resident_bytes", *map(line, jobs)]
+    (out / "timings.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    (out / "machine.json").write_text(json.dumps(machine(), indent=2) + "\n", encoding="utf-8")
+    with (out / "log.txt").open("wb") as log:
+        for path in sorted((WORK / "logs").glob("*.log")):
+            log.write(f"# {path.stem}\n".encode() + path.read_bytes()[-20000:])
+    for name, folders in (("report", ["reports/" + study]), ("work", ["predictions", "scores", "curves", "costs"])):
+        with tarfile.open(out / f"{name}.tar.xz", "w:xz") as tar:
+            for folder in filter(os.path.exists, folders):
+                tar.add(folder)
+    for path in sorted(out.iterdir()):
+        if path.is_file() and path.stat().st_size > MOST:
+            print(f"{path.name} is left out: {path.stat().st_size >> 20} MiB")
+            path.unlink()
+
+
+def line(job: Job) -> str:
+    """A line of timings.csv; a stage wrote its peaks of memory beside the graph."""
+    costs = sorted(Path("costs", *job.name.split("@")).glob("*.json"), key=lambda path: path.stat().st_mtime)
+    facts = json.loads(costs[-1].read_text(encoding="utf-8")) if costs else {}
+    peaks = [str(facts.get(key, "")) for key in ("peak_gpu_bytes", "peak_resident_bytes")]
+    return ",".join([job.name, job.state, f"{job.seconds:.1f}", *peaks])
+
+
+def machine() -> dict[str, Any]:
+    """The GPU and the versions of what computed."""
+    asked = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
+    try:
+        gpu = subprocess.run(asked, capture_output=True, text=True, timeout=30).stdout.strip() or "none"
+    except (OSError, subprocess.SubprocessError):
+        gpu = "none"
+    found = {"gpu": gpu, "python": sys.version.split()[0], "cores": os.cpu_count()}
+    for name in VERSIONS.split():
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "none"
+    return found
 
 
 def pack(given: argparse.Namespace) -> None:
-    """Collect a study's files and wheels into parts."""
-    offline_parcel.pack(given.study, Path(given.out_dir), given.part_mib, given.preset, wheels=not given.no_wheels)
+    """Collect a study's files and packages, and say how to call it."""
+    import offline_parcel
 
-
-def unpack(given: argparse.Namespace) -> None:
-    """Take one part in."""
-    offline_parcel.unpack(Path(given.part_dir), Path(given.store).resolve())
-
-
-def run(given: argparse.Namespace) -> None:
-    """Run the study's stages that are out of date."""
-    offline_stages.run(given.study, Path(given.store).resolve(), Path(given.out), given.budget)
-
-
-def race(given: argparse.Namespace) -> None:
-    """Race the lab's way against ours."""
-    options = given.options[1:] if given.options[:1] == ["--"] else given.options
-    offline_measures.race(options, Path(given.store).resolve(), Path(given.out).resolve(), given.budget)
-
-
-def stability(given: argparse.Namespace) -> None:
-    """Do the same work twice and compare."""
-    where = Path(given.store).resolve(), Path(given.out).resolve()
-    offline_measures.stability(given.study, *where, given.budget, given.steps, given.dialogues)
+    offline_parcel.pack(given.study, Path(given.folder), wheels=not given.no_wheels)
+    print("leave out what does not run there, call, and put it back:")
+    print("  git sparse-checkout set --no-cone /tools")
+    print(f'  python3 tools/offline_run.py call {given.study} {shlex.quote(given.folder)} --out "$OUT" --budget 540')
+    print("  git sparse-checkout disable")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; a mistake is one sentence on the error stream and exit code 1."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
-    one = commands.add_parser("pack", help="collect a study's files and wheels into parts")
+    one = commands.add_parser("pack", help="collect a study's files and packages in one file")
     one.add_argument("study", help="the name of a file in studies/, without .yaml")
-    one.add_argument("out_dir")
-    one.add_argument("--part-mib", type=float, default=48, help="MiB of one part at most (48)")
-    one.add_argument(
-        "--preset", type=int, default=6, choices=range(10), help="xz's preset; 1 is seven times as fast (6)"
-    )
+    one.add_argument("folder")
     one.add_argument("--no-wheels", action="store_true", help="pack no packages")
     one.set_defaults(act=pack)
-    one = commands.add_parser("unpack", help="append one part to a store; after the last, put all in place")
-    one.add_argument("part_dir")
-    one.add_argument("store")
-    one.set_defaults(act=unpack)
-    one = commands.add_parser("plan", help="print the calls of a GPU run in their order")
-    one.add_argument("parts_dir")
-    one.add_argument("--store", default="/tmp/study")
-    one.add_argument("--budget", type=int, default=540, help="seconds of one call (540)")
-    one.set_defaults(act=plan)
-    working = argparse.ArgumentParser(add_help=False)
-    working.add_argument("--store", required=True, help="where unpack put its wheels; also remembers what was run")
-    working.add_argument("--out", required=True, help="folder for at most eight files of results")
-    working.add_argument("--budget", type=float, help="seconds after which nothing goes on")
-    one = commands.add_parser("run", parents=[working], help="run the stages that are out of date")
+    one = commands.add_parser("call", help="unpack, race, run, compare and report until the budget is used up")
     one.add_argument("study")
-    one.set_defaults(act=run)
-    one = commands.add_parser("race", parents=[working], help="the lab's way against ours: benchmarks/rival")
-    one.add_argument("options", nargs=argparse.REMAINDER, help="after --: the rival's own")
-    one.set_defaults(act=race)
-    one = commands.add_parser("stability", parents=[working], help="the same training and summaries twice")
-    one.add_argument("study")
-    one.add_argument("--steps", type=int, default=20, help="steps of the training (20)")
-    one.add_argument("--dialogues", type=int, default=64, help="test dialogues that are summarised (64)")
-    one.set_defaults(act=stability)
+    one.add_argument("folder", help="what `pack` wrote")
+    one.add_argument("--out", required=True, help="folder for at most eight files of results")
+    one.add_argument("--budget", type=float, default=540.0, help="seconds after which nothing goes on (540)")
+    one.add_argument("--name", help="the study's name there, of its report too (STUDY-gpu)")
+    one.add_argument("--steps", type=int, default=20, help="steps of the training that is done twice (20)")
+    one.add_argument("--race", default=RACE, help="options of benchmarks.rival (%(default)s)")
+    one.set_defaults(act=call)
     given = parser.parse_args(arguments)
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    act: Callable[[argparse.Namespace], None] = given.act
     try:
-        given.act(given)
+        act(given)
     except OfflineError as error:
         # A name out of an archive or a study may hold what a terminal obeys.
         print(f"error: {''.join(c if c.isprintable() else ' ' for c in str(error))}", file=sys.stderr)

@@ -33,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
     )
     tool.add_argument("--races", default=",".join(RACES), help=f"some of {','.join(RACES)} (all)")
     tool.add_argument("--dialogues", type=int, default=200, help="dialogues of each race but PPO (200)")
+    tool.add_argument("--written", type=int, help="dialogues of the generation race (as --dialogues)")
     tool.add_argument(
         "--rounds", type=int, default=5, help="laps of each side, which share training's dialogues out (5)"
     )
@@ -51,20 +52,20 @@ def parser() -> argparse.ArgumentParser:
     return tool
 
 
-def races(task: Task, chosen: list[str]) -> list[Race]:
+def races(task: Task, chosen: list[str], written: int) -> list[Race]:
     """The races. Where a model is trained, it writes and learns in the later ones, as in the lab."""
     tuned = replace(task, base="tuned") if "training" in chosen else task
     both = (("lab", "ours"),)
     sides = {name: {"lab": f"lab.{name}", "ours": f"ours.{name}"} for name in RACES}
-    short, half = "lab with targets of 128", "ours in bfloat16"
+    short, half, tf32 = "lab with targets of 128", "ours in bfloat16", "ours in TF32"
     sides["training"] |= {short: "lab.training_to_limits"}
     more = [(short, "ours")]
     if task.device != "cpu":  # most CPUs emulate bfloat16
-        sides["training"] |= {half: "ours.training_in_bfloat16"}
-        more.append(("lab", half))
+        sides["training"] |= {half: "ours.training_in_bfloat16", tf32: "ours.training_in_tf32"}
+        more += [("lab", half), ("lab", tf32)]
     found = {
         "training": [Race("training", sides["training"], (*both, *more), task)],
-        "generation": [Race("generation", sides["generation"], both, task)],
+        "generation": [Race("generation", sides["generation"], both, replace(task, dialogues=written))],
         "classifier": [
             Race(f"classifier on {texts}", sides["classifier"], both, replace(task, texts=texts))
             for texts in ("summaries", "dialogues")
@@ -72,7 +73,8 @@ def races(task: Task, chosen: list[str]) -> list[Race]:
         "ppo": [Race("PPO step", sides["ppo"], both, tuned)],
     }
     if tuned != task:
-        found["generation"].append(Race("generation by the model just trained", sides["generation"], both, tuned))
+        again = replace(tuned, dialogues=written)
+        found["generation"].append(Race("generation by the model just trained", sides["generation"], both, again))
     return [one for name in RACES if name in chosen for one in found[name]]
 
 
@@ -158,7 +160,7 @@ def write(given: argparse.Namespace, chosen: list[str], work: Path) -> None:
         race.once("sizes.flan_t5_base", task)
         task = replace(task, base="random")
     found, out = [], Path(given.out)
-    for one in races(task, chosen):
+    for one in races(task, chosen, given.written or task.dialogues):
         print(f"{one.title}: {task.rounds} rounds", flush=True)
         outcome = race.run(one, overlay() if "ppo" in one.sides["lab"] else None)
         found.append(page.figures(one, outcome))

@@ -61,6 +61,11 @@ def training_in_bfloat16(task: Task, lap: Lap) -> dict[str, Any]:
     return trained(replace(task, precision="bfloat16"), lap)[1]
 
 
+def training_in_tf32(task: Task, lap: Lap) -> dict[str, Any]:
+    """With `compute.tf32: true`."""
+    return trained(replace(task, tf32=True), lap)[1]
+
+
 def trained(task: Task, lap: Lap) -> tuple[Loaded, dict[str, Any]]:
     """One epoch by `trainer.fit`, as `method: sft` calls it."""
     from bench.training import batches, trainer

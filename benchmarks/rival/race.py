@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -40,7 +41,7 @@ class Outcome:
 
 
 class Side:
-    """A process of one side, with its model loaded and waiting."""
+    """A process of one side. It loads its model, answers that it is `ready`, and waits."""
 
     def __init__(self, function: str, task: Task, overlay: str | None) -> None:
         search = [overlay, str(ROOT), os.environ.get("PYTHONPATH")]
@@ -55,15 +56,25 @@ class Side:
                 cwd=task.work,
                 env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, search)), "HF_HUB_OFFLINE": "1"},
             )
-        self.told(json.dumps(asdict(task)))
+        self.order(json.dumps(asdict(task)))
 
     def told(self, order: str) -> dict[str, Any]:
         """Give an order and wait for the answer."""
-        assert self.process.stdin is not None and self.process.stdout is not None
-        try:
+        self.order(order)
+        return self.answer()
+
+    def order(self, order: str) -> None:
+        """Give an order. A process that has ended says so where it would answer."""
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
             print(order, file=self.process.stdin, flush=True)
+
+    def answer(self) -> dict[str, Any]:
+        """Wait for the answer to the last order."""
+        assert self.process.stdout is not None
+        try:
             return dict(json.loads(self.process.stdout.readline()))
-        except (BrokenPipeError, json.JSONDecodeError):
+        except json.JSONDecodeError:
             code = self.process.wait(timeout=60)  # it has closed its end already
             lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["it said nothing"]
             why = "killed, as when memory runs out" if code == -signal.SIGKILL else lines[-1][:300]
@@ -83,6 +94,8 @@ def run(race: Race, overlay: str | None = None) -> Outcome:
     try:
         for name, function in {**race.sides, LIMITS: LIMITS}.items():
             sides[name] = Side(function, race.task, overlay if function.startswith("lab.") else None)
+        for side in sides.values():  # all load at the same time
+            side.answer()
         for turn in range(race.task.rounds):
             names = list(race.sides)
             for name in [*(names if turn % 2 == 0 else names[::-1]), LIMITS]:
@@ -108,5 +121,6 @@ def once(function: str, task: Task) -> None:
         UserError: it broke.
     """
     side = Side(function, task, None)
+    side.answer()
     side.told("end")
     side.process.wait()

@@ -31,6 +31,7 @@ class Task:
     label: str
     seed: int = 0
     precision: str = "float32"
+    tf32: bool = False
     base: str = "base"
     texts: str = "summaries"
 
@@ -38,7 +39,7 @@ class Task:
     def compute(self) -> ComputeConfig:
         """The block `compute` of a study."""
         return ComputeConfig.model_validate(
-            {"device": self.device, "threads": self.threads, "precision": self.precision}
+            {"device": self.device, "threads": self.threads, "precision": self.precision, "tf32": self.tf32}
         )
 
     def examples(self, split: str, count: int) -> list[Example]:

@@ -144,3 +144,15 @@ def test_a_side_that_breaks_is_one_sentence(task: Any, monkeypatch: pytest.Monke
     monkeypatch.setattr(race.sys, "executable", "/bin/false")
     with pytest.raises(UserError, match=r"lab.ppo ended early \(it said nothing\); leave its race out with --races"):
         race.run(race.Race("PPO", {"lab": "lab.ppo"}, (), task))
+
+
+def test_on_a_gpu_tf32_and_bfloat16_race_too_and_fewer_dialogues_may_be_written(task: Any) -> None:
+    from benchmarks.rival.__main__ import races
+
+    gpu = replace(task, device="cuda")
+    training, first, again = races(gpu, ["training", "generation"], written=2)
+    assert {"ours.training_in_tf32", "ours.training_in_bfloat16"} <= set(training.sides.values())
+    assert (training.task.dialogues, first.task.dialogues, again.task.dialogues) == (DIALOGUES, 2, 2)
+    assert {fast for _, fast in training.pairs} == {"ours", "ours in TF32", "ours in bfloat16"}
+    (on_cpu,) = races(task, ["training"], written=2)
+    assert set(on_cpu.sides) == {"lab", "ours", "lab with targets of 128"}
