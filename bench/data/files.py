@@ -13,6 +13,7 @@ from bench.core import hub, paths, plugins, storage
 from bench.core.blocks import DatasetConfig
 from bench.core.schema import Example, Identity, Strict, UserError, first_error, readable
 from bench.data import readers
+from bench.data.parts import Parts
 
 
 class File(Strict):
@@ -39,7 +40,7 @@ class File(Strict):
 
 class FilesConfig(DatasetConfig):
     """Where the three files lie: `path`, a folder (a relative one starts at the project's root), or `repo`, a dataset
-    of the hub at the commit `revision`."""
+    of the hub at the commit `revision`. `parts` shares out a file that several splits name."""
 
     path: str | None = None
     repo: str | None = Field(None, pattern=hub.REPO)
@@ -47,6 +48,7 @@ class FilesConfig(DatasetConfig):
     train: File
     validation: File
     test: File
+    parts: Parts | None = None
 
     @model_validator(mode="after")
     def _one_place(self) -> FilesConfig:
@@ -57,6 +59,19 @@ class FilesConfig(DatasetConfig):
     def files(self) -> dict[str, str]:
         """Return each split's file."""
         return {split: getattr(self, split).file for split in paths.SPLITS}
+
+    def check_splits(self) -> None:
+        """Raise ValueError where one file serves several splits and nothing says which share of it each is."""
+        named = list(self.files().values())
+        if len(set(named)) < len(named) and self.parts is None:
+            raise ValueError("two splits name one file; add 'parts' (such as parts: {validation: 0.1, test: 0.1})")
+        if named[1] == named[2] != named[0]:
+            raise ValueError("'validation' and 'test' name one file; parts are kept back from the training file alone")
+
+    def holds(self, split: str, source: str) -> bool:
+        """Say whether a dialogue of a split's file belongs to that split."""
+        shared = {each for each, file in self.files().items() if file == self.train.file}
+        return self.parts is None or split not in shared or self.parts.split_of(source, shared) == split
 
     def check(self) -> None:
         """Raise UserError where `load` would for want of a file, of a commit or of the hub."""
@@ -83,6 +98,11 @@ def load(config: FilesConfig, example: Callable[[dict[str, Any], str], Example |
     Raises:
         UserError: a file is missing, is not the pinned one, or a row of it is wrong; it names file, line and field.
     """
+
+    def kept(row: dict[str, Any], split: str) -> Example | None:
+        one = example(row, split)
+        return one if one is not None and config.holds(split, one.source) else None
+
     splits, folder = {}, _folder(config)
     for split in paths.SPLITS:
         chosen: File = getattr(config, split)
@@ -93,7 +113,7 @@ def load(config: FilesConfig, example: Callable[[dict[str, Any], str], Example |
                 f"params.yaml: data.{split}.sha256: {path} has {found}, not the pinned {chosen.sha256}; "
                 "restore the file or pin the new one."
             )
-        rows = _merged(path, [one for one in _examples(path, split, example) if one is not None])
+        rows = _merged(path, [one for one in _examples(path, split, kept) if one is not None])
         if chosen.tag is not None:
             known = ", ".join(sorted({tag for one in rows for tag in one.tags})) or "none"
             rows = [one for one in rows if chosen.tag in one.tags]

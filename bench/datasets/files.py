@@ -9,7 +9,6 @@ from pydantic import Field
 
 from bench.core.schema import Example, Strict
 from bench.data import files
-from bench.data.parts import PartsConfig
 
 
 class Columns(Strict):
@@ -24,8 +23,8 @@ class Columns(Strict):
     tags: str | None = None
 
 
-class Config(PartsConfig):
-    """`columns` of all three files, and `parts` where one file serves several splits."""
+class Config(files.FilesConfig):
+    """`columns` of all three files."""
 
     columns: Columns
 
@@ -35,8 +34,6 @@ def load(config: Config) -> dict[str, list[Example]]:
 
     def example(row: dict[str, Any], split: str) -> Example | None:
         source = files.text(row, config.columns.dialogue)
-        if not config.holds(split, source):
-            return None
         references = tuple(files.text(row, name) for name in config.columns.references)
         own = hashlib.sha256(source.encode()).hexdigest()[:12]
         named = f"d-{own}" if config.columns.id is None else files.identity(row, config.columns.id)

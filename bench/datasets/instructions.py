@@ -7,13 +7,12 @@ from typing import Any
 from bench.core import paths
 from bench.core.schema import Example
 from bench.data import files, instructions
-from bench.data.parts import PartsConfig
 
 DIALOGUES = False
 
 
-class Config(PartsConfig):
-    """`columns` of all files, Alpaca's when absent, and `parts` where one file serves several splits."""
+class Config(files.FilesConfig):
+    """`columns` of all files, Alpaca's when absent."""
 
     columns: instructions.Columns = instructions.Columns()
 
@@ -22,8 +21,4 @@ def load(config: Config) -> dict[str, list[Example]]:
     """Load the three splits. Rows with the same instruction and input give it all their answers; one without is left out."""
     readers = {split: instructions.reader(config.columns) for split in paths.SPLITS}
 
-    def example(row: dict[str, Any], split: str) -> Example | None:
-        found = readers[split](row)
-        return found if found is not None and config.holds(split, found.source) else None
-
-    return files.load(config, example)
+    return files.load(config, lambda row, split: readers[split](row))
