@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from bench.core import paths
 from bench.core.schema import Example
 from bench.data import files, instructions

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from bench.core import plugins
+from bench.core import paths, plugins
 from bench.core.schema import UserError
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -128,7 +128,7 @@ def test_a_file_that_cannot_be_read_is_one_sentence(folder: Path) -> None:
             load(folder, file=name)
 
 
-def test_the_empty_dialogue_of_samsum_is_left_out_of_training_alone(folder: Path) -> None:
+def test_the_empty_dialogue_of_samsum_is_never_left_out_of_the_test_split(folder: Path) -> None:
     rows = [{"id": str(k), "dialogue": f"A: hi {k}", "summary": "They greet."} for k in range(3)]
     for name in ("train", "dev", "test"):
         write(
@@ -139,6 +139,27 @@ def test_the_empty_dialogue_of_samsum_is_left_out_of_training_alone(folder: Path
     write(folder / "test.jsonl", [{"id": "9", "dialogue": "", "summary": "x"}])
     with pytest.raises(UserError, match=r"test\.jsonl line 1: field 'dialogue' is empty"):
         load(folder, "samsum")
+
+
+@pytest.mark.parametrize("name", ["dialogsum", "samsum"])
+def test_validation_may_be_kept_back_from_the_training_file(folder: Path, name: str) -> None:
+    rows = [{"fname": f"d{k}", "id": f"d{k}", "dialogue": f"A: hi {k}", "summary": "They greet."} for k in range(400)]
+    write(
+        folder / "train.jsonl",
+        [*rows, {"fname": "e", "id": "e", "dialogue": "", "summary": "x"}][: 400 + (name == "samsum")],
+    )
+    write(folder / "test.jsonl", [rows[0] | {"fname": "t", "id": "t", "dialogue": "A: bye"}])
+    module = plugins.find("dataset", name)
+    files = {
+        split: {"file": f"{file}.jsonl"} for split, file in zip(paths.SPLITS, ("train", "train", "test"), strict=True)
+    }
+    found = module.load(module.Config(dataset=name, path=str(folder), parts={"validation": 0.1}, **files))
+    ids = {split: {example.id for example in found[split]} for split in paths.SPLITS}
+    assert ids["train"] | ids["validation"] == {row["id"] for row in rows} and not ids["train"] & ids["validation"]
+    assert 20 <= len(ids["validation"]) <= 62  # 40 +- 3.7 standard deviations of a coin for each
+    assert ids["test"] == {"t"}
+    with pytest.raises(ValueError, match="two splits name one file; add 'parts'"):
+        module.Config(dataset=name, path=str(folder), **files).check_splits()
 
 
 def test_a_missing_or_changed_file_is_refused(folder: Path) -> None:
