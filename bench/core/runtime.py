@@ -82,7 +82,12 @@ def prepare(compute: ComputeConfig, seed: int) -> str:
 
 
 def import_libraries() -> None:
-    """Import torch and transformers, whose code stays: the collector looking through it takes a quarter of the time."""
+    """Import torch and transformers, whose code stays: the collector looking through it takes a quarter of the time.
+
+    Once they are there it does nothing: what a training leaves behind must not be kept for good.
+    """
+    if "transformers.modeling_utils" in sys.modules:
+        return
     gc.disable()
     try:
         importlib.import_module("transformers.modeling_utils")
