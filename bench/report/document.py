@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bench import datasets
 from bench.report import (
     agreement,
     alignment,
@@ -17,9 +18,10 @@ from bench.report import (
     summary,
     tables,
     truncation,
+    wording,
     writing,
 )
-from bench.report.markdown import cell, code, folded, section
+from bench.report.markdown import cell, code, folded, line, section
 from bench.report.provenance import provenance
 from bench.report.view import View, share
 
@@ -45,7 +47,12 @@ def document(view: View, pictures: dict[str, Path]) -> str:
         _online(view),
         _details(view, pictures),
     ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    page = "\n\n".join(part for part in parts if part) + "\n"
+    if datasets.find(view.study.params.data.dataset).DIALOGUES:
+        return page
+    return wording.of_examples(
+        page, [line(view.study.params.about), examples.reward_table(view), examples.side_by_side(view)]
+    )
 
 
 def warnings(view: View) -> str:
