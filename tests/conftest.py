@@ -25,10 +25,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--shuffle", type=int, metavar="SEED", help="run the tests of each file in an order of this seed")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "last: counts what the other tests of its file did")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Start the files that take minutes first, so that no worker is left with one at the end."""
     if (seed := config.getoption("--shuffle")) is not None:
         random.Random(seed).shuffle(items)
+    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
     items.sort(key=lambda item: next((i for i, name in enumerate(LONG) if name in item.nodeid), len(LONG)))
 
 

@@ -46,7 +46,7 @@ def variant(method: str, learns_from: str = "models/rm", **block: Any) -> dict[s
 
 def study(**changes: Any) -> dict[str, Any]:
     raw = YAML(typ="safe", pure=True).load((ROOT / "studies" / "preferences.yaml").read_text())
-    raw["data"] = {"dataset": "dialogsum", "path": ".", **{s: {"file": "x.jsonl"} for s in paths.SPLITS}}
+    raw["data"] = {"dataset": "dialogsum", "path": ".", **{s: {"file": f"{s}.jsonl"} for s in paths.SPLITS}}
     raw["checkpoints"] |= {
         role: {"source": "miniature_classifier", "role": role, "seed": 0} for role in ("reward", "judge")
     }

@@ -61,10 +61,11 @@ class FilesConfig(DatasetConfig):
         return {split: getattr(self, split).file for split in paths.SPLITS}
 
     def check_splits(self) -> None:
-        """Raise ValueError where one file serves several splits and nothing says which share of it each is."""
-        named = list(self.files().values())
+        """Raise ValueError where one file serves several splits and nothing says which of its rows each has."""
+        named = [(file, getattr(self, split).tag) for split, file in self.files().items()]
         if len(set(named)) < len(named) and self.parts is None:
-            raise ValueError("two splits name one file; add 'parts' (such as parts: {validation: 0.1, test: 0.1})")
+            fix = "add 'parts' (such as parts: {validation: 0.1, test: 0.1}), or give each a 'tag' of its own"
+            raise ValueError(f"two splits name one file; {fix}")
         if named[1] == named[2] != named[0]:
             raise ValueError("'validation' and 'test' name one file; parts are kept back from the training file alone")
 

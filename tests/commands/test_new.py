@@ -114,6 +114,8 @@ def test_splits_of_one_file_need_parts(changes: dict[str, Any], said: str) -> No
     block |= {split: {"file": "x.csv"} for split in paths.SPLITS}
     with pytest.raises(ValueError, match=said):
         files.Config(**(block | changes)).check_splits()
+    tagged = {split: {"file": "x.csv", "tag": split} for split in paths.SPLITS}
+    files.Config(**(block | {"parts": None} | tagged)).check_splits()
 
 
 def test_the_labels_that_are_named_are_the_only_ones_that_are_looked_for(project: Path) -> None:
