@@ -125,8 +125,9 @@ class Job:
     after: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
     folder: Path = Path()
-    inputs: Callable[[], str] | None = None  # a digest of what it reads; without one it is never up to date
+    inputs: Callable[[], str] | None = None  # a digest of what it reads, where that is more than its command
     outs: tuple[Path, ...] = ()
+    read: str = ""  # that digest, once all it waits for is done
     state: str = "not started"
     seconds: float = 0.0
 
@@ -208,22 +209,13 @@ def run(jobs: Sequence[Job], stamps: Path, logs: Path, deadline: float, at_once:
     """
     stamps.mkdir(parents=True, exist_ok=True)
     logs.mkdir(parents=True, exist_ok=True)
-    running, states = dict[Job, tuple[subprocess.Popen[bytes], float, str]](), {job.name: job for job in jobs}
+    running, states = dict[Job, tuple[subprocess.Popen[bytes], float]](), {job.name: job for job in jobs}
     try:
         while time.monotonic() < deadline:
-            for job, (process, started, inputs) in list(running.items()):
+            for job, (process, started) in list(running.items()):
                 if (code := process.poll()) is not None:
                     del running[job]
-                    job.seconds, job.state = round(time.monotonic() - started, 1), "failed" if code else "ran"
-                    if not code:
-                        (stamps / f"{job.name}.json").write_text(json.dumps({"inputs": inputs, "seconds": job.seconds}))
-                    said = (logs / f"{job.name}.log").read_text(encoding="utf-8", errors="replace").splitlines()
-                    print(
-                        f"{job.name}: {job.state}, {job.seconds} s",
-                        *said[-1 if not code else -25 :],
-                        sep="\n  ",
-                        flush=True,
-                    )
+                    note(job, code, time.monotonic() - started, stamps, logs)
             ready = [
                 job
                 for job in jobs
@@ -234,24 +226,32 @@ def run(jobs: Sequence[Job], stamps: Path, logs: Path, deadline: float, at_once:
             if not ready and not running:
                 break
             for job in ready:
-                if len(running) >= at_once:
-                    break
-                inputs = job.inputs() if job.inputs else ""
-                if kept(job, stamps, inputs):
-                    continue
-                running[job] = (start(job, stamps, logs), time.monotonic(), inputs)
+                job.read = job.read or (job.inputs() if job.inputs else digest(job.command, ()))
+            if any(kept(job, stamps) for job in ready):
+                continue  # before anything takes a place: what waits for them may be kept too
+            for job in ready[: at_once - len(running)]:
+                running[job] = (start(job, stamps, logs), time.monotonic())
             time.sleep(POLL)
     finally:
-        for job, (process, started, _) in running.items():
+        for job, (process, started) in running.items():
             end(process)
             job.seconds, job.state = round(time.monotonic() - started, 1), "out of time"
 
 
-def kept(job: Job, stamps: Path, inputs: str) -> bool:
+def note(job: Job, code: int, seconds: float, stamps: Path, logs: Path) -> None:
+    """Keep what became of a job that has ended, and show its last words."""
+    job.seconds, job.state = round(seconds, 1), "failed" if code else "ran"
+    if not code:
+        (stamps / f"{job.name}.json").write_text(json.dumps({"inputs": job.read, "seconds": job.seconds}))
+    said = (logs / f"{job.name}.log").read_text(encoding="utf-8", errors="replace").splitlines()
+    print(f"{job.name}: {job.state}, {job.seconds} s", *said[-25 if code else -1 :], sep="\n  ", flush=True)
+
+
+def kept(job: Job, stamps: Path) -> bool:
     """Whether an earlier call did the job with the same inputs; if so it says so in its state."""
     stamp = stamps / f"{job.name}.json"
     old = json.loads(stamp.read_text()) if stamp.is_file() else {}
-    if job.inputs is None or old.get("inputs") != inputs or not all(path.exists() for path in job.outs):
+    if old.get("inputs") != job.read or not all(path.exists() for path in job.outs):
         return False
     job.state, job.seconds = "kept", old["seconds"]
     return True

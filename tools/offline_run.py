@@ -23,6 +23,7 @@ import argparse
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -129,8 +130,10 @@ def report_of_what_is_there(study: dict[str, Any], stages: Sequence[Job], ends: 
         for name in ("params", "report")
     ]
     jobs[1].after = ("params",)
+    shutil.rmtree(WORK / "stamps-report", ignore_errors=True)  # another call, other variants
     offline_graph.run(jobs, WORK / "stamps-report", WORK / "logs", ends - 5, at_once=1)
     activate(study)
+    (WORK / "stamps" / "params.json").unlink(missing_ok=True)  # the next call writes the whole study's files again
     return left_out
 
 

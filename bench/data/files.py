@@ -62,11 +62,14 @@ class FilesConfig(DatasetConfig):
 
     def check_splits(self) -> None:
         """Raise ValueError where one file serves several splits and nothing says which of its rows each has."""
-        named = [(file, getattr(self, split).tag) for split, file in self.files().items()]
-        if len(set(named)) < len(named) and self.parts is None:
-            fix = "add 'parts' (such as parts: {validation: 0.1, test: 0.1}), or give each a 'tag' of its own"
-            raise ValueError(f"two splits name one file; {fix}")
-        if named[1] == named[2] != named[0]:
+        if self.parts is None:
+            own = [(file, getattr(self, split).tag) for split, file in self.files().items()]
+            for file in set(self.files().values()):
+                tags = [tag for other, tag in own if other == file]
+                if len(tags) > 1 and (None in tags or len(set(tags)) < len(tags)):
+                    fix = "add 'parts' (such as parts: {validation: 0.1, test: 0.1}), or give each a 'tag' of its own"
+                    raise ValueError(f"two splits name one file; {fix}")
+        elif self.validation.file == self.test.file != self.train.file:
             raise ValueError("'validation' and 'test' name one file; parts are kept back from the training file alone")
 
     def holds(self, split: str, source: str) -> bool:

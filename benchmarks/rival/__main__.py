@@ -88,6 +88,8 @@ def prepared(given: argparse.Namespace, work: Path) -> Task:
         raise UserError(
             f"--dialogues {given.dialogues}: must be a multiple of {TRAIN_BATCH} x --rounds {given.rounds}."
         )
+    if given.written is not None and given.written < 1:
+        raise UserError(f"--written {given.written}: must be 1 or more.")
     (work / "models").mkdir()
     for name, folder in (("base", given.base), ("reward", given.classifier)):
         if not (Path(folder) / "config.json").is_file():

@@ -41,7 +41,7 @@ class Outcome:
 
 
 class Side:
-    """A process of one side. It loads its model, answers that it is `ready`, and waits."""
+    """A process of one side. It loads its model, answers when that is done, and waits for orders."""
 
     def __init__(self, function: str, task: Task, overlay: str | None) -> None:
         search = [overlay, str(ROOT), os.environ.get("PYTHONPATH")]

@@ -116,6 +116,9 @@ def test_splits_of_one_file_need_parts(changes: dict[str, Any], said: str) -> No
         files.Config(**(block | changes)).check_splits()
     tagged = {split: {"file": "x.csv", "tag": split} for split in paths.SPLITS}
     files.Config(**(block | {"parts": None} | tagged)).check_splits()
+    half = tagged | {"train": {"file": "x.csv"}}  # every row, those of the other splits too
+    with pytest.raises(ValueError, match="or give each a 'tag' of its own"):
+        files.Config(**(block | {"parts": None} | half)).check_splits()
 
 
 def test_the_labels_that_are_named_are_the_only_ones_that_are_looked_for(project: Path) -> None:
