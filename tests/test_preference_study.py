@@ -6,15 +6,17 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
-from bench import config, report
+from bench import config, metrics, report, stats
 from bench.core import manifest, paths, storage
 from bench.core.schema import Example, UserError
 from bench.evaluation import preflight, scoring
 from bench.rankings import Ranking
 from bench.report import plots
+from bench.report.study import Study, SystemScores
 from stages import generate, preferences, reward, score, train, yardsticks
 from tests.project import ROOT
 
@@ -74,7 +76,7 @@ def study(**changes: Any) -> dict[str, Any]:
         "rloo": variant("rloo", **ONLINE, group_size=4),
         "rejection": variant("rejection", samples=SAMPLES, optim=OPTIM, keep_every=2),
         "dpo": variant("dpo", pairs={**SAMPLES, "margin": 0.0}, optim=OPTIM, keep_every=2),
-        "by-pairs": variant("dpo", "preferences/own", pairs={"margin": 0.0}, optim=OPTIM),
+        "by-pairs": variant("dpo", "preferences/own", pairs={"margin": 0.0}, optim=OPTIM, keep_every=2),
         "best": variant("best_of", n=3),
         "by-rouge": variant("grpo", "data/train.jsonl", **ONLINE, group_size=4, reward={"metric": "rouge1"}),
     }
@@ -148,6 +150,8 @@ def test_from_rankings_to_the_report(run: dict[str, Any], monkeypatch: pytest.Mo
         rests = metrics["panel"][name]["rests_on"]
         assert {"reward_second", "reward_rm"} <= set(rests) and metrics["panel"][name]["verdict"] != "cannot be told"
     assert "rouge1" in metrics["panel"]["by-rouge"]["rests_on"]
+    if "by-pairs" not in metrics["collapsed"]:
+        assert "rouge1" in metrics["panel"]["by-pairs"]["rests_on"], "its preferences were ranked by it"
     page = (folder / "report.md").read_text()
     for words in (
         "## Which method?",
@@ -178,8 +182,65 @@ def test_a_policy_on_its_way_is_scored_by_every_metric(run: dict[str, Any]) -> N
         assert found["reward_rm"] == pytest.approx(found["followed"], abs=1e-4)
         assert "kl_start" not in found and 0 <= found["rouge1"] <= 1
     assert about["progress"][0]["kl"] == pytest.approx(0, abs=1e-5)
+    pairs = storage.read_object(paths.signatures_path("by-pairs"))
+    ranked = storage.read_rows(paths.preferences_path("own", "train"), Ranking)
+    assert pairs["samples"] == sum(len(ranking.summaries) for ranking in ranked)
+    assert [row["step"] for row in pairs["progress"]] == [0.0, 2.0, 3.0]
+    assert all("followed" not in row and {"kl", "rouge1", "reward_rm"} <= set(row) for row in pairs["progress"])
     assert "progress" not in storage.read_object(paths.signatures_path("baseline"))
     assert scoring.progress(config.parse(run), scoring.contexts(config.parse(run), "baseline", "cpu")[0]) == []
+
+
+@pytest.mark.parametrize(
+    ("blocks", "followed", "judge"),
+    [
+        ({"variant": {"learns_from": "models/rm"}}, {"reward_rm"}, "reward_second"),
+        ({"preferences": {"learns_from": "models/rm"}}, {"reward_rm"}, "reward_second"),
+        ({"preferences": {"reward": {"metric": "rouge1"}}}, {"rouge1"}, "reward_second"),
+        ({"preferences": {"reward": {"metric": "rouge1"}}, "judged": False}, {"rouge1"}, None),
+        ({"preferences": {"source": "damaged"}, "judged": False}, set(), "rouge1"),
+        ({"preferences": {"reward": {"metric": "rouge1"}}, "rm": "preferences/own"}, {"rouge1", "reward_rm"}, "reward_second"),
+        ({"preferences": {"reward": {"metric": "rouge1", "also": {"rouge2": 0.5}}}}, {"rouge1", "rouge2"}, "reward_second"),
+        ({"variant": {"learns_from": "models/rm", "reward": {"also": {"rouge1": 1.0}}}}, {"reward_rm", "rouge1"}, "reward_second"),
+        (
+            {"variant": {"learns_from": "models/rm", "reward": {"also": {"reward.nothate": 1.0}}}},
+            {"reward_rm", "reward", "toxicity_reward"},
+            "reward_second",
+        ),
+        ({"preferences": {"learns_from": "models/reward"}}, {"reward", "toxicity_reward"}, "toxicity_judge"),
+        ({"preferences": {"source": "damaged"}}, set(), "reward_second"),
+        ({"preferences": {"source": "constitution", "learns_from": "models/base", "principles": ["Be short."]}}, set(), "reward_second"),
+    ],
+)  # fmt: skip
+def test_what_a_variant_followed_is_no_judge_of_it(
+    blocks: dict[str, Any], followed: set[str], judge: str | None, workdir: Path
+) -> None:
+    """Whoever ranked its preferences, and every part of a reward, counts as followed."""
+    raw = study()
+    own = {"source": "damaged", "init": "base", "learns_from": "data/train.jsonl"}
+    if "preferences" in blocks:
+        own |= {"source": "sampled"} | blocks["preferences"]
+    raw["preferences"] = {"own": own, "given": {"source": "damaged", "init": "base", "learns_from": "data/train.jsonl"}}
+    raw["rewards"]["rm"] |= {"learns_from": blocks.get("rm", "preferences/given"), "tested_on": "preferences/given"}
+    given = blocks.get("variant", {"learns_from": "preferences/own"})
+    raw["variants"] = {"dpo": {"method": "dpo", "init": "base", "optim": OPTIM} | given}
+    raw["metrics"]["toxicity"] = {
+        "reward_label": "nothate",
+        "classifiers": {name: {"checkpoint": name, "toxic": "hate"} for name in ("reward", "judge")},
+    }
+    if not blocks.get("judged", True):
+        del raw["metrics"]["reward_model"]
+    params = config.parse(raw)
+    columns = {
+        key: column
+        for name, block in params.metrics.items()
+        for key, column in metrics.find(name).columns(block).items()
+    }
+    none = stats.Rows(np.zeros(0, int), np.zeros(0), np.zeros(0), np.zeros(0, int))
+    scores = SystemScores([], dict.fromkeys(columns, none), {})
+    found = Study(params, [], columns, {}, {"dpo": scores}, {}, {}, {}, [])
+    assert set(found.rewards_of("dpo")) == followed
+    assert found.judge_of("dpo") == judge
 
 
 @pytest.mark.parametrize(
@@ -224,7 +285,6 @@ def test_a_policy_on_its_way_is_scored_by_every_metric(run: dict[str, Any]) -> N
             {"batch_size": 10, "minibatch_size": 5},
             r"'batch_size' 10 is not a multiple of 'group_size' 4",
         ),
-        ("variants", "by-pairs", {"keep_every": 2}, r"by-pairs\.keep_every: preferences hold no reward to show"),
         ("variants", "by-rouge", {"learns_from": "models/rm"}, r"by-rouge\.learns_from: the reward 'rouge1' goes by"),
         (
             "metrics",

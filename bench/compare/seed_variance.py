@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bench import stats
 from bench.compare.pairs import fields
@@ -42,23 +43,35 @@ def known(
 ) -> SeedVariance | None:
     """Say what training again moves a column by: as the states' seeds measure it, else as params state it; else None.
 
-    The variance is pooled over all variants with seeds of both states: few trainings of one variant tell it badly, and
-    one recipe differs less from another than such estimates do. `factor` is that of the printed unit.
+    The variance is pooled over all variants with seeds of both states, for few trainings of one variant tell it badly; see
+    `taken`. `factor` is that of the printed unit.
     """
     trainings = [len(seeds_of(state.values[variant][column])) for state in (old, new)]
     tables = [
-        by_training(state, name, column)
+        (name, by_training(state, name, column))
         for state in (old, new)
         for name, columns in state.values.items()
         if len(seeds_of(columns.get(column, {}))) > 1
     ]
     if tables:
-        dfs = [table.shape[1] - 1 for table in tables]
-        variances = [stats.crossed(table).sd_training ** 2 for table in tables]
-        return SeedVariance(math.sqrt(float(np.average(variances, weights=dfs))), sum(dfs), *trainings)
+        dfs = np.array([table.shape[1] - 1 for _, table in tables])
+        variances = np.array([stats.crossed(table).sd_training ** 2 for _, table in tables])
+        own = np.array([name == variant for name, _ in tables])
+        pooled = np.average(variances, weights=dfs)
+        variance = taken(pooled, np.average(variances[own], weights=dfs[own])) if own.any() else pooled
+        return SeedVariance(math.sqrt(float(variance)), int(dfs.sum()), *trainings)
     if stated is not None:
         return SeedVariance(stated.sd / factor, math.inf if stated.df is None else stated.df, *trainings)
     return None
+
+
+def taken(pooled: ArrayLike, own: ArrayLike) -> stats.Floats:
+    """Take the larger of the variance that is pooled over variants and a variant's own; works on arrays.
+
+    Pooled alone is too little for a variant that spreads more than the others (PPO, by a factor of three over LoRA), and its
+    own alone, of two degrees of freedom a side, is so unsure that little would ever be told.
+    """
+    return np.maximum(pooled, own)
 
 
 def was_trained_again(old: Snapshot, new: Snapshot, variant: str) -> bool:

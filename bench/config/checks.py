@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 from bench import datasets, metrics
 from bench.config import starts
@@ -58,9 +57,9 @@ def _check_names(params: Params, name: str) -> None:
     if "base" not in params.checkpoints:
         raise UserError(f"{name}: checkpoints.base: missing; every study has a base model.")
     for variant, block in params.variants.items():
-        teacher = Path(block.learns_from)
-        followed = teacher.parent == paths.MODELS and teacher.name in params.checkpoints
-        if followed and starts.learns(block) in ("reward", "pairs") and JUDGE not in params.checkpoints:
+        if starts.learns(block) not in ("reward", "pairs") or JUDGE in params.checkpoints:
+            continue
+        if params.classifier_of(variant) in params.checkpoints:
             raise UserError(
                 f"{name}: checkpoints.{JUDGE}: missing; variants.{variant} follows a classifier, and one that no training sees "
                 "has to say what came of it."

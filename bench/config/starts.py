@@ -175,8 +175,6 @@ def _check_teacher(params: Params, variant: str, name: str) -> None:
         _check_file(block.learns_from, field)
     known = [str(paths.PREFERENCES / key) for key in params.preferences]
     if kind == "pairs" and block.learns_from in known:
-        if block.keep_every is not None:  # type: ignore[attr-defined]
-            raise UserError(f"{name}: variants.{variant}.keep_every: preferences hold no reward to show; remove it.")
         return
     if kind in ("reward", "pairs"):
         _check_reward(

@@ -114,6 +114,22 @@ class Params(Strict):
         teacher = Path(self.variant(variant).learns_from)
         return teacher.name if teacher.parent == paths.PREFERENCES else None
 
+    def teacher_of(self, variant: str) -> Any:
+        """Return the block that says who ranked what a variant learns from: its own, or that of its preferences."""
+        preferences = self.follows_preferences(variant)
+        return self.variant(variant) if preferences is None else self.preferences.get(preferences)
+
+    def classifier_of(self, variant: str) -> str | None:
+        """Return the classifier or reward model that an aligned variant follows, be it by preferences that it ranked.
+
+        None where a metric, people, the data or a model in words said what is better.
+        """
+        block = self.teacher_of(variant)
+        reward, teacher = getattr(block, "reward", None), Path(getattr(block, "learns_from", ""))
+        scored = reward is not None or self.follows_preferences(variant) is None
+        by_metric = reward is not None and reward.metric is not None
+        return teacher.name if scored and not by_metric and teacher.parent == paths.MODELS else None
+
     @property
     def learnt_from(self) -> list[Path]:
         """The files of examples that a training may have seen."""

@@ -111,13 +111,14 @@ class Prediction(Row):
 
 
 class Written(Row):
-    """A sample of a policy on its way, after `step` steps, with its reward and the KL to the start of its tokens, nats."""
+    """A sample of a policy on its way, after `step` steps, and the KL to the start of its tokens, nats; with its reward,
+    where it learnt from one and not from preferences."""
 
     step: int = Field(ge=0)
     id: str
     dialogue_id: str
     text: str
-    reward: float
+    reward: float | None
     kl: float
 
 

@@ -135,7 +135,7 @@ def score_and_write(params: Params, *contexts: ScoreContext, on: str | None = No
 def progress(params: Params, context: ScoreContext) -> list[dict[str, float]]:
     """Score what a policy wrote on the way: a row a step with the means of every column over the validation dialogues.
 
-    `followed` is the reward as training saw it. Each dialogue has one sample at temperature 1, and the columns are those of samples where a metric has them.
+    `followed` is the reward as training saw it, if it saw one. Each dialogue has one sample at temperature 1, and the columns are those of samples where a metric has them.
     """
     path = paths.model_path(context.variant) / paths.PROGRESS
     if not path.exists():
@@ -146,7 +146,9 @@ def progress(params: Params, context: ScoreContext) -> list[dict[str, float]]:
         own = [row for row in rows if row.step == step]
         given = [Prediction(id=r.id, dialogue_id=r.dialogue_id, output="greedy", draw=0, text=r.text) for r in own]
         then = dataclasses.replace(context, examples=examples, predictions=given, start=None, work=None)
-        values: dict[str, list[float]] = {"followed": [row.reward for row in own], "kl": [row.kl for row in own]}
+        values = {"kl": [row.kl for row in own]}
+        if rewards := [row.reward for row in own if row.reward is not None]:
+            values["followed"] = rewards
         for name, block in params.metrics.items():
             metric = metrics.find(name)
             if any(column.role == "distance" for column in metric.columns(block).values()):

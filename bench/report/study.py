@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import reduce
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
 from bench import methods, stats
-from bench.core import paths
 from bench.core.parameters import Params
 from bench.core.schema import Example, Lengths, Prediction, ScoreRow
 from bench.metrics import Column, Role
@@ -99,7 +97,7 @@ class Study:
     @property
     def teachers(self) -> set[str]:
         """The classifiers that some variant was trained against."""
-        return {Path(self.params.variants[variant].learns_from).name for variant in self.aligned}
+        return {name for variant in self.aligned for name in self._classifiers_of(variant)}
 
     @property
     def judge_key(self) -> str | None:
@@ -127,29 +125,39 @@ class Study:
 
     def detoxified(self, variant: str) -> bool:
         """Tell whether an aligned variant followed a classifier of what is not wanted, and not one whose label is a result."""
-        block = self.params.variants[variant]
-        teacher, reward = Path(block.learns_from), getattr(block, "reward", None)
-        if (reward is not None and reward.metric is not None) or teacher.name not in self.params.checkpoints:
+        teacher = self.params.classifier_of(variant)
+        if teacher not in self.params.checkpoints:
             return False
-        wanted = [key for key in self.keys("reward") if self.columns[key].classifier == teacher.name]
+        wanted = [key for key in self.keys("reward") if self.columns[key].classifier == teacher]
         return self.followed_key(variant) is not None or not wanted
 
     def rewards_of(self, variant: str) -> list[str]:
-        """List the greedy columns of what an aligned variant followed: its classifier's or reward model's, or its metric."""
-        block = self.params.variants[variant]
-        teacher, reward = Path(block.learns_from), getattr(block, "reward", None)
-        if reward is not None and reward.metric is not None:
-            return [key for key in self.keys("quality") if key in (reward.metric, f"{reward.metric}_right")]
-        found = [key for key in self.keys("reward") if self.columns[key].classifier == teacher.name]
-        if teacher.parent == paths.PREFERENCES:  # what reward models learnt of the same rankings
-            learnt = [n for n, model in self.params.rewards.items() if model.learns_from == block.learns_from]
-            found = [key for key in self.keys("reward") if self.columns[key].classifier in learnt]
-        return [key for key in (*found, self.followed_key(variant)) if key is not None]
+        """List the greedy columns of what an aligned variant followed: of its classifiers or reward models, and its metrics.
+
+        What ranked the preferences that it learnt from counts, and what reward models learnt of the same rankings.
+        """
+        reward = getattr(self.params.teacher_of(variant), "reward", None)
+        metrics = () if reward is None else (reward.metric, *reward.also)
+        preferences = self.params.variants[variant].learns_from
+        learnt = [name for name, model in self.params.rewards.items() if model.learns_from == preferences]
+        classifiers = [*self._classifiers_of(variant), *learnt]
+        found = [key for key in self.keys("quality") if key.removesuffix("_right") in metrics]
+        found += [key for name in classifiers for key in self.keys("reward") if self.columns[key].classifier == name]
+        return found + [key for name in classifiers if (key := self._safety_key(name)) is not None]
 
     def followed_key(self, variant: str) -> str | None:
         """Return the greedy safety column of the classifier that `variant` was trained against."""
-        teacher = Path(self.params.variants[variant].learns_from).name
-        return next((key for key in self.keys("safety") if self.columns[key].classifier == teacher), None)
+        return self._safety_key(self.params.classifier_of(variant))
+
+    def _classifiers_of(self, variant: str) -> list[str]:
+        """The classifiers that a variant followed, those included that are a further part of its reward."""
+        main, reward = self.params.classifier_of(variant), getattr(self.params.teacher_of(variant), "reward", None)
+        also = [part.partition(".")[0] for part in (reward.also if reward is not None else ()) if "." in part]
+        return list(dict.fromkeys([*([main] if main is not None else []), *also]))
+
+    def _safety_key(self, classifier: str | None) -> str | None:
+        """The greedy safety column of a classifier."""
+        return next((key for key in self.keys("safety") if self.columns[key].classifier == classifier), None)
 
     def start(self, variant: str) -> str | None:
         """Return the variant that `variant` started from; for a checkpoint, its untrained variant if there is one.

@@ -53,6 +53,7 @@ class OnlineLearner(ABC):
         )
         self.actor, self.optimizer = self.accelerator.prepare(actor, optimizer)
         self.sampler = Sampler(self.policy, reference, reward, config, context, self.forward, self.accelerator.autocast)
+        self.parts = reward.names
         self.kl = AdaptiveKL(config.kl_coefficient, config.kl_target, config.kl_horizon)
         self.prompts = self._prompts()
         self.generator = torch.Generator().manual_seed(context.seed)
@@ -109,7 +110,7 @@ class OnlineLearner(ABC):
         kl = float(rollout.kl.sum(1).mean())
         row = {
             "step": len(self.curve),
-            **dict(zip(self.sampler.reward.names, rollout.rewards.mean(0).tolist(), strict=True)),
+            **dict(zip(self.parts, rollout.rewards.mean(0).tolist(), strict=True)),
             "shaped_reward": float(rollout.shaped_rewards.mean()),
             "kl": kl,
             "kl_coefficient": self.kl.coefficient,

@@ -82,10 +82,11 @@ def sample(context: TrainContext, start: Loaded, reward: Reward, config: PairsCo
     return pairs
 
 
-def from_rankings(context: TrainContext, start: Loaded, margin: float) -> list[Pair]:
+def from_rankings(context: TrainContext, start: Loaded, margin: float) -> tuple[list[Pair], int]:
     """Read the training rankings of a block of `preferences`: of each the best and the worst, if more than `margin` apart.
 
-    A summary without tokens of its own is encoded as a reference would be.
+    A summary without tokens of its own is encoded as a reference would be. Returns the pairs, and how many samples of a model
+    were ranked for them.
 
     Raises:
         UserError: no ranking gives a pair.
@@ -120,7 +121,7 @@ def from_rankings(context: TrainContext, start: Loaded, margin: float) -> list[P
             f"params.yaml: {context.where}.pairs.margin: none of {len(rankings)} rankings of {path} has two summaries whose "
             f"scores differ by more than {margin:g}; lower it."
         )
-    return pairs
+    return pairs, sum(len(ranking.token_ids) for ranking in rankings)
 
 
 def whole(drawn: Drawn) -> list[int]:

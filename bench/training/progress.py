@@ -50,9 +50,8 @@ class Progress:
         with torch.random.fork_rng():
             torch.manual_seed(self.context.seed)
             for examples, rollout in self.rollouts(step):
-                kept = zip(
-                    examples, rollout.texts, rollout.rewards[:, 0].tolist(), rollout.kl.sum(1).tolist(), strict=True
-                )
+                rewards = rollout.rewards[:, 0].tolist() if self.sampler.reward else [None] * len(examples)
+                kept = zip(examples, rollout.texts, rewards, rollout.kl.sum(1).tolist(), strict=True)
                 rows += [
                     Written(step=step, id=e.id, dialogue_id=e.dialogue_id, text=text, reward=reward, kl=kl)
                     for e, text, reward, kl in kept
@@ -99,8 +98,8 @@ def of_trainer(
     longest: int,
     adapter: dict[str, Any] | None,
 ) -> KeepProgress | None:
-    """Make the callback for a training that asks for one."""
-    if every is None or reward is None:
+    """Make the callback for a training that asks for one; what learns from preferences has no `reward` to note."""
+    if every is None:
         return None
     reference = None if adapter is not None else context.start().model.requires_grad_(False)
     config = OnlineConfig(max_new_tokens=longest, kl_limit=1e9)

@@ -92,13 +92,16 @@ class Sampler:
         self,
         policy: Loaded,
         reference: Any | None,
-        reward: Reward,
+        reward: Reward | None,
         config: OnlineConfig,
         context: TrainContext,
         forward: Forward,
         autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
     ) -> None:
-        """`forward` gives logits (B, T, V) and extras of a batch. Without `reference` it is the policy less its adapter."""
+        """`forward` gives logits (B, T, V) and extras of a batch. Without `reference` it is the policy less its adapter.
+
+        Without `reward` every sample earns 0.
+        """
         self.policy, self.reference, self.reward = policy, reference, reward
         self.config, self.context = config, context
         self.forward, self.autocast = forward, autocast
@@ -132,7 +135,8 @@ class Sampler:
             kl = kl_penalty("full", logits.float().log_softmax(-1), reference_logits.float().log_softmax(-1))
         else:
             kl = kl_penalty(self.config.kl_penalty, logprobs, reference)
-        raw = self.reward.raw([examples[i] for i in own], [texts[i] for i in own])
+        chosen = [examples[i] for i in own], [texts[i] for i in own]
+        raw = self.reward.raw(*chosen) if self.reward else np.zeros((len(own), 1))
         rewards = torch.as_tensor(raw, device=logits.device)
         shards = {"logprobs": logprobs, "reference": reference, "kl": kl * mask, "rewards": rewards}
         shards |= {name: extra.float() for name, extra in extras.items()}
@@ -140,7 +144,8 @@ class Sampler:
         logprobs, reference, kl = (gathered.pop(name) for name in ("logprobs", "reference", "kl"))
         raw = gathered.pop("rewards").cpu().numpy()
         self.refuse_collapse(texts, raw, float(kl.sum(1).mean()), step)
-        shaped = torch.as_tensor(self.reward.shaped(raw), dtype=torch.float32, device=logits.device)
+        earned = self.reward.shaped(raw) if self.reward else raw[:, 0]
+        shaped = torch.as_tensor(earned, dtype=torch.float32, device=logits.device)
         mask = (batch.labels != models.IGNORE_INDEX).float()
         return Rollout(batch, mask, logprobs, reference, kl, raw, shaped, gathered, tuple(texts))
 
@@ -171,7 +176,7 @@ class Sampler:
             cause = f"every summary of the policy is the same, {texts[0]!r:.60}"
         elif not np.isfinite(rewards).all():
             cause = "a reward is not a finite number"
-        elif len(texts) > 2 and not np.ptp(rewards, axis=0).any():
+        elif self.reward and len(texts) > 2 and not np.ptp(rewards, axis=0).any():
             cause = f"the reward is the same, {rewards[0, 0]:.4g}, for all {len(texts)} summaries"
         if cause:
             raise UserError(

@@ -139,6 +139,27 @@ def test_trainings_stand_in_columns(project: Any) -> None:
         assert (found.df, found.before, found.after) == (4, trainings, trainings)
 
 
+def test_a_variant_that_spreads_more_than_the_pool_is_judged_by_its_own(project: Any) -> None:
+    """Two variants with seeds: numpy's variances of the mean, less what the dialogues' noise adds (a two-way table by hand)."""
+    project.seeds = {"lora": [0, 1, 2], "full": [0, 1, 2]}
+    project.values["lora"], project.values["full"] = trained(NOISY), trained(QUIET)
+    project.write()
+    state = read(Tree(), "toy")
+    own = {}
+    for name in ("lora", "full"):
+        table = seed_variance.by_training(state, name, "rouge1")
+        rest = table - table.mean(0) - table.mean(1, keepdims=True) + table.mean()
+        noise = (rest**2).sum() / ((N - 1) * 2)
+        own[name] = max(table.mean(0).var(ddof=1) - noise / N, 0.0)
+    pooled = (own["lora"] + own["full"]) / 2
+    assert own["full"] < pooled < own["lora"]
+    for name, expected in (("lora", own["lora"]), ("full", pooled), ("baseline", pooled)):
+        found = seed_variance.known(state, state, name, "rouge1", None, 100)
+        assert found is not None
+        assert found.sd == pytest.approx(expected**0.5, rel=1e-4)
+        assert found.df == 8
+
+
 def test_the_diff_names_the_seed_of_a_row_and_other_seeds(project: Any, bench: Bench) -> None:
     project.texts = {"lora": [f"They meet at {k}." for k in range(N)]}
     run(project, QUIET)
@@ -208,7 +229,7 @@ def test_the_simulated_estimate_of_the_noise_is_that_of_simulated_rows() -> None
         made.append(math.sqrt(np.mean(variances)))
     values = rng.normal(0, math.sqrt(own / (1 - characteristics.CORRELATION)), 2000)
     cell = characteristics.Cell("lora", "rouge1", "ROUGE-1", Margin(), values, None)
-    drawn, df = characteristics._estimated([(cell, noise)], n, "seeds", 20_000, rng)
+    drawn, df = characteristics._estimated([(cell, noise)], n, "seeds", 20_000, rng)["lora", "rouge1"]
     assert df == 4
     assert scipy.stats.ks_2samp(made, drawn).pvalue > 0.01
 

@@ -208,18 +208,18 @@ def _drawn(cell: Cell, n: int, trainings: int, config: GateConfig, cells: int, s
 def _rates(
     cells: list[Cell], drawn: list[Drawn], n: int, sds: list[float], knowledge: str, config: GateConfig, studies: int
 ) -> Rates:
-    """The rates where training moves each cell by its sd; the estimate of it is shared by the cells of a column."""
+    """The rates where training moves each cell by its sd; what is known of it is shared by the cells of a column."""
     rng = np.random.default_rng([SEED, n, KNOWLEDGE.index(knowledge), *(round(1000 * sd) for sd in sds)])
     chance = (1 - config.confidence) / len(cells)
     scale = math.sqrt(2 / (SEEDS if knowledge == "seeds" else 1))
-    reach: dict[str, tuple[stats.Floats, float]] = {}
+    reach: dict[tuple[str, str], tuple[stats.Floats, float]] = {}
     for column in dict.fromkeys(cell.column for cell in cells):
         own = [(cell, sd) for cell, sd in zip(cells, sds, strict=True) if cell.column == column]
-        reach[column] = _estimated(own, n, knowledge, studies, rng)
+        reach |= _estimated(own, n, knowledge, studies, rng)
     any_fail = np.zeros(studies, bool)
     passes, power = [], dict[str, list[stats.Floats]]()
     for cell, sd, (mean, lower, upper) in zip(cells, sds, drawn, strict=True):
-        estimate, df = reach[cell.column]
+        estimate, df = reach[cell.variant, cell.column]
         moved = sd * scale * rng.normal(0.0, 1.0, studies)
         above, below = (
             estimate * stats.seed_half_width(scale, 1, df, level) for level in (1 - chance, config.confidence)
@@ -237,16 +237,22 @@ def _rates(
 
 def _estimated(
     own: list[tuple[Cell, float]], n: int, knowledge: str, studies: int, rng: np.random.Generator
-) -> tuple[stats.Floats, float]:
-    """The sd of training as each study knows it, pooled over its variants (studies,), with its degrees of freedom."""
-    df = RUNS - 1 if knowledge != "seeds" else 2 * (SEEDS - 1)
-    variances = []
+) -> dict[tuple[str, str], tuple[stats.Floats, float]]:
+    """The sd of training of each cell of a column as each study knows it (studies,), with its degrees of freedom."""
+    df, variances = (RUNS - 1 if knowledge != "seeds" else 2 * (SEEDS - 1)), []
     for cell, sd in own:
         if knowledge != "seeds":
             dialogues = float(cell.values.var()) / len(cell.values)  # runs with other seeds have other dialogues too
             variances.append((sd**2 + dialogues) * rng.chisquare(df, studies) / df)
             continue
         rows = (1 - CORRELATION) * float(cell.values.var())
-        between = (n * sd**2 + rows) * rng.chisquare(df, studies) / df
-        variances.append((between - rows * rng.chisquare(df * (n - 1), studies) / (df * (n - 1))) / n)
-    return np.sqrt(np.maximum(np.mean(variances, axis=0), 0.0)), df * len(own)
+        half = SEEDS - 1  # of each state
+        between = (n * sd**2 + rows) * rng.chisquare(half, (2, studies)) / half
+        within = rows * rng.chisquare(half * (n - 1), (2, studies)) / (half * (n - 1))
+        variances.append(np.maximum((between - within) / n, 0.0).mean(axis=0))
+    pooled = np.mean(variances, axis=0)
+    found = {}
+    for (cell, _), variance in zip(own, variances, strict=True):
+        taken = seed_variance.taken(pooled, variance) if knowledge == "seeds" else pooled
+        found[cell.variant, cell.column] = (np.sqrt(taken), float(df * len(own)))
+    return found

@@ -53,11 +53,12 @@ def train(config: Config, context: TrainContext) -> dict[str, Any]:
     start = context.start()
     reward = None
     if Path(context.learns_from).parent == paths.PREFERENCES:
-        pairs = preferences.from_rankings(context, start, config.pairs.margin)
+        pairs, sampled = preferences.from_rankings(context, start, config.pairs.margin)
     else:
         with context.meter.timed("sampling"):
             reward = Reward.of(context.learns_from, config.reward, context.device)
             pairs = preferences.sample(context, start, reward, config.pairs)
+        sampled = min(config.pairs.prompts, len(context.train)) * config.pairs.samples
     keeper = None
     if config.engine == "trl":
         loaded, curve = by_trl.train(config, context, start, pairs)
@@ -80,7 +81,6 @@ def train(config: Config, context: TrainContext) -> dict[str, Any]:
             beta=config.beta,
             gamma=config.gamma,
         )
-    sampled = 0 if reward is None else min(config.pairs.prompts, len(context.train)) * config.pairs.samples
     facts = {"pairs": len(pairs), "samples": sampled, **{f"last_{key}": value for key, value in curve[-1].items()}}
     record = models.save(loaded, context.variant, config.method, facts)
     if keeper:
