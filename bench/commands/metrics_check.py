@@ -1,4 +1,4 @@
-"""`bench metrics-check`: what the metrics that need no model are worth, measured against people."""
+"""`bench metrics-check`: what metrics are worth, measured against people: those that need no model, and a study's own."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from bench.commands import Command
-from bench.core import paths, storage
+from bench.core import parameters, paths, storage
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, default=paths.REPORTS, metavar="FOLDER", help="where metrics-check.md and .json go"
     )
     parser.add_argument(
+        "--study",
+        action="store_true",
+        help="also the metrics of params.yaml that need a model (BERTScore, entailment, unseen reward models), from models/",
+    )
+    parser.add_argument(
         "--record",
         action="store_true",
         help="also write the sentence into bench/report/worth.json, from where reports print it",
@@ -41,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from bench.judgements import output, study
 
-    found = study.measure(arguments.folder, arguments.dialogues)
+    found = study.measure(arguments.folder, arguments.dialogues, parameters.read() if arguments.study else None)
     page = arguments.out / "metrics-check.md"
     storage.write_json(arguments.out / "metrics-check.json", output.as_json(found))
     storage.write_text(page, output.markdown(found))
@@ -51,4 +56,4 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-COMMAND = Command("measure the metrics that need no model against human judgements", add_arguments, run)
+COMMAND = Command("measure metrics against human judgements", add_arguments, run)

@@ -171,7 +171,7 @@ def rehearse_reward_model(model: RewardModel, example: Example, where: str) -> N
     """
     summaries = [example.references[0], TEXTS[0]]
     with _asked(where, "learn from a pair of summaries"):
-        (row,) = model.prepared([model.encode(example.source, summaries)], 1)
+        (row,) = model.prepared([model.encode(example.source, summaries)])
         found = model.rewards(
             model.module, {key: value.to(model.loaded.device) for key, value in model.collate([row]).items()}
         )

@@ -51,9 +51,9 @@ READ = (
 HOW = (
     f"Brackets are 95 % percentile bootstrap intervals ({correlations.RESAMPLES:,} resamples, seed {correlations.SEED}): by "
     "system over dialogues and systems both, else over dialogues, whose pairs are kept together. Fewer than "
-    f"{correlations.FEWEST} systems or dialogues have none. Columns are the quality and shape columns of the metrics that "
-    "need no model, each metric by its defaults; a column that is better when lower counts as its negative. Nothing is "
-    "corrected for the number of figures in these tables."
+    f"{correlations.FEWEST} systems or dialogues have none. Columns are the quality and shape columns of metrics: those that "
+    "need no model by their defaults, those that need one (where they are asked for) by the blocks of a study. A column that "
+    "is better when lower counts as its negative. Nothing is corrected for the number of figures in these tables."
 )
 REFERENCES = (
     "SAMSum has one summary by people a dialogue. It is the reference that ROUGE and the ratio of lengths are counted "
@@ -163,7 +163,7 @@ def _percent(found: Estimate) -> str:
 def markdown(found: Measured) -> str:
     """Write the whole page."""
     parts = ["# What the metrics are worth", f"**{cell(sentence(found))}**" if sentence(found) else ""]
-    parts += ["Figures that need no model, held against what people said of dialogue summaries.", bullets(_named(READ))]
+    parts += ["Metrics held against what people said of dialogue summaries.", bullets(_named(READ))]
     parts += [_ranked(given, found.columns) for given in found.ranked]
     parts += [_preferred(found.preferred, found.columns) if found.preferred else ""]
     parts += [section("How this is computed", GRADES, HOW, _refused(found)), section("Read from", _sources(found))]

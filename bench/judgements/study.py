@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bench import correlations
 from bench.core import storage
+from bench.core.parameters import Params
 from bench.core.schema import Example, UserError
 from bench.correlations import Agreement
 from bench.judgements import columns, files
@@ -55,12 +57,15 @@ class Measured:
     digests: dict[str, str] = field(default_factory=dict)
 
 
-def measure(folder: Path, dialogues: Path | None = None) -> Measured:
+def measure(folder: Path, dialogues: Path | None = None, params: Params | None = None) -> Measured:
     """Measure with the files of judgements that lie in `folder`; `dialogues` is DialogSum's test file, if elsewhere.
 
+    With `params` the metrics that need a model of that study are measured too.
+
     Raises:
-        UserError: none of the files is there, or one is broken; the message names file, field and fix.
+        UserError: none of the files is there, or one is broken, or a model is missing; the message names file, field and fix.
     """
+    wanted = columns.model_free() + (columns.of_study(params) if params else [])
     read: dict[str, Callable[[Path], files.Ratings]] = {
         files.DIALSUMMEVAL: files.dialsummeval,
         files.FACEVAL: files.faceval,
@@ -75,7 +80,7 @@ def measure(folder: Path, dialogues: Path | None = None) -> Measured:
         texts = dialogues or folder / files.DIALOGUES
         pairs = files.factcorr(folder / files.FACTCORR, texts)
         used.append(texts)
-    entries, refused = _entries(rated, pairs)
+    entries, refused = _entries(wanted, rated, pairs)
     return Measured(
         {key: column for entry in entries for key, column in entry.columns.items()},
         _signatures(entries, rated, pairs),
@@ -97,17 +102,22 @@ def _examples(given: files.Ratings) -> list[Example]:
 
 def _contexts(given: files.Ratings) -> dict[str, columns.ScoreContext]:
     """What metrics are handed of each system but the reference."""
-    examples = _examples(given)
+    examples, loaded = _examples(given), dict[tuple[str, str], Any]()
     return {
-        str(system): columns.context(str(system), examples, list(zip(rows["dialogue"], rows["summary"], strict=True)))
+        str(system): columns.context(
+            str(system), examples, list(zip(rows["dialogue"], rows["summary"], strict=True)), loaded
+        )
         for system, rows in given.texts.groupby("system", sort=True)
         if system != given.reference
     }
 
 
 def _pair_contexts(pairs: files.Corrections) -> tuple[columns.ScoreContext, columns.ScoreContext]:
+    loaded = dict[tuple[str, str], Any]()
     first, second = (
-        columns.context(side, pairs.examples, list(zip(pairs.pairs["dialogue"], pairs.pairs[side], strict=True)))
+        columns.context(
+            side, pairs.examples, list(zip(pairs.pairs["dialogue"], pairs.pairs[side], strict=True)), loaded
+        )
         for side in ("summary", "corrected")
     )
     return first, second
@@ -120,9 +130,9 @@ def _first(rated: Sequence[files.Ratings], pairs: files.Corrections | None) -> l
 
 
 def _entries(
-    rated: Sequence[files.Ratings], pairs: files.Corrections | None
+    entries: list[columns.Entry], rated: Sequence[files.Ratings], pairs: files.Corrections | None
 ) -> tuple[list[columns.Entry], dict[str, str]]:
-    entries, refused = columns.model_free(), dict[str, str]()
+    refused = dict[str, str]()
     for given, dataset in _first(rated, pairs):
         entries, more = columns.usable(entries, given, dataset)
         refused |= more

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -44,21 +44,22 @@ def train(model: RewardModel, config: TrainedConfig, context: TrainContext) -> d
     )
     held = [paths.preferences_path(Path(source).name, "train") for source in sources]
     rankings = [ranking for path in held for ranking in storage.read_rows(path, Ranking)]
-    rows = _pairs(model, rankings, config) if config.loss == "bradley_terry" else _scores(model, rankings)
-    if not rows:
+    taught = _pairs(rankings, config) if config.loss == "bradley_terry" else _scores(rankings)
+    if not taught:
         raise UserError(
             f"params.yaml: {context.where}.learns_from: no two summaries of {held[0]} differ in score by more than margin "
             f"{config.margin:g}; lower it, or learn from other preferences."
         )
-    # Of more pairs than there are steps for, as many as training will see, each once: others cost only their encoding.
-    seen = steps_of(config.optim, len(rows)) * config.optim.batch_size
-    rows = random.Random(context.seed).sample(rows, min(seen, len(rows)))
+    # Of more pairs than there are steps for, as many as training will see, each once.
+    seen = steps_of(config.optim, len(taught)) * config.optim.batch_size
+    chosen = random.Random(context.seed).sample(taught, min(seen, len(taught)))
+    rows = [{**model.encode(one.source, one.summaries), "weight": one.weight, "target": one.target} for one in chosen]
     if getattr(config, "engine", "ours") == "trl":
         from bench.training import by_trl
 
         curve = by_trl.reward(model.loaded, rows, config.optim, context)
         return {f"last_{key}": value for key, value in curve[-1].items()} | {"examples": len(rows)}
-    rows = model.prepared(rows, config.optim.batch_size)
+    rows = model.prepared(rows)
     curve = fit(
         model.loaded,
         rows,
@@ -73,14 +74,23 @@ def train(model: RewardModel, config: TrainedConfig, context: TrainContext) -> d
     return {f"last_{key}": value for key, value in curve[-1].items()} | {"examples": len(rows)}
 
 
-def _pairs(model: RewardModel, rankings: Sequence[Ranking], config: TrainedConfig) -> list[Row]:
+class _Taught(NamedTuple):
+    """What a row teaches: K summaries of a dialogue, their targets, and what the row weighs."""
+
+    source: str
+    summaries: tuple[str, ...]
+    weight: float
+    target: tuple[float, ...]
+
+
+def _pairs(rankings: Sequence[Ranking], config: TrainedConfig) -> list[_Taught]:
     return [
-        {**model.encode(pair.source, [pair.chosen, pair.rejected]), "weight": pair.weight, "target": (1.0, 0.0)}
+        _Taught(pair.source, (pair.chosen, pair.rejected), pair.weight, (1.0, 0.0))
         for pair in preferences(rankings, config.margin)
     ]
 
 
-def _scores(model: RewardModel, rankings: Sequence[Ranking]) -> list[Row]:
+def _scores(rankings: Sequence[Ranking]) -> list[_Taught]:
     """Each summary by itself; scores become shares of the range that the rankings have."""
     scores = [score for ranking in rankings for score in ranking.scores]
     low, high = min(scores, default=0.0), max(scores, default=0.0)
@@ -90,11 +100,7 @@ def _scores(model: RewardModel, rankings: Sequence[Ranking]) -> list[Row]:
     for ranking in rankings:
         counts[ranking.dialogue_id] = counts.get(ranking.dialogue_id, 0) + len(ranking.scores)
     return [
-        {
-            **model.encode(ranking.source, [summary]),
-            "weight": 1 / counts[ranking.dialogue_id],
-            "target": ((score - low) / (high - low),),
-        }
+        _Taught(ranking.source, (summary,), 1 / counts[ranking.dialogue_id], ((score - low) / (high - low),))
         for ranking in rankings
         for summary, score in zip(ranking.summaries, ranking.scores, strict=True)
     ]

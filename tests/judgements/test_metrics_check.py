@@ -6,6 +6,7 @@ import argparse
 import csv
 import importlib
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from bench.core.schema import UserError
 from bench.correlations import Agreement
 from bench.judgements import output, study
 from bench.judgements.study import Measured, Preferred, Ranked
-from bench.metrics import Column, rouge
+from bench.metrics import Column, bertscore, rouge
 from bench.stats import Estimate
 from tests.judgements.conftest import DIALOGUES, SYSTEMS
 
@@ -182,6 +183,41 @@ def test_a_metric_of_a_model_or_that_refuses_is_left_out(folder: Path, add: Call
     assert "vowels" not in study.measure(folder).columns
 
 
+def test_a_metric_of_the_study_that_needs_a_model_is_measured_too(
+    folder: Path, workdir: Path, reward_template: Path
+) -> None:
+    raw = (ROOT / "studies" / "miniature.yaml").read_text()
+    params = raw.replace("\nmetrics:\n", "\nmetrics:\n  bertscore: {checkpoint: reward, layer: 1}\n", 1)
+    Path("params.yaml").write_text(params)
+    folder, out = folder.absolute(), Path("out")
+    with pytest.raises(UserError, match=r"metrics\.bertscore: models/reward is not there; run `dvc repro`"):
+        command.run(arguments(str(folder), "--study", "--out", "out"))
+    shutil.copytree(reward_template, "models/reward")
+    plain = study.measure(folder)
+    command.run(arguments(str(folder), "--study", "--out", "out"))
+    found = json.loads((out / "metrics-check.json").read_text())
+    agreements = found["ranked"]["DialSummEval"]["targets"]["fluency"]
+    assert agreements.keys() - plain.ranked[0].agreements["fluency"].keys() == {
+        "bertscore",
+        "bertscore_precision",
+        "bertscore_recall",
+    }
+    assert found["sentence"] == output.sentence(plain), "it is about ROUGE"
+    assert "bert@" in found["signatures"]["bertscore"]
+    # The same by the metric itself: one number a summary, its rank correlation within each dialogue by scipy.
+    rows, each = records(folder), []
+    for dialogue in sorted({row["id"] for row in rows}):
+        own = [row for row in rows if row["id"] == dialogue]
+        reference = next(row["summary"] for row in own if row["model_id"] == "A")
+        others = [row for row in own if row["model_id"] != "A"]
+        encoder = bertscore.Encoder("reward", 1, "cpu")
+        states = encoder.states([reference, *(row["summary"] for row in others)], 8)
+        scores = [round(bertscore.match(one, states[0])[2], 12) for one in states[1:]]
+        ratings = [np.mean([rating["fluency"] for rating in row["annotations"]]) for row in others]
+        each.append(scipy_stats.spearmanr(scores, ratings).statistic)
+    assert agreements["bertscore"]["summary_spearman"]["value"] == pytest.approx(np.mean(each), abs=1e-4)
+
+
 def agreement(value: float, low: float) -> Agreement:
     one = Estimate(value, low, 2 * value - low)
     return Agreement(one, one, one, one, one, one, 10)
@@ -316,11 +352,13 @@ def test_the_committed_report_is_that_of_the_judgements(workdir: Path) -> None:
     committed = json.loads((ROOT / "reports" / "metrics-check.json").read_text())
     assert found["files"] == committed["files"] and found["sentence"] == committed["sentence"]
     assert found["ranked"].keys() == committed["ranked"].keys()
-    for name, given in committed["ranked"].items():
+    for name, given in found["ranked"].items():
         for target, agreements in given["targets"].items():
+            all_of_them = committed["ranked"][name]["targets"][target]
+            assert {key.partition("_")[0] for key in all_of_them.keys() - agreements.keys()} == {"bertscore"}
             for key, figures in agreements.items():
-                ours = found["ranked"][name]["targets"][target][key]["summary_spearman"]["value"]
-                assert ours == pytest.approx(figures["summary_spearman"]["value"], abs=1e-5)
+                theirs = all_of_them[key]["summary_spearman"]["value"]
+                assert figures["summary_spearman"]["value"] == pytest.approx(theirs, abs=1e-5)
 
 
 def test_the_sentence_that_reports_print_is_the_report_s() -> None:

@@ -16,6 +16,7 @@ from bench.lm.models import Loaded
 
 Row = dict[str, Any]
 Inputs = dict[str, torch.Tensor]
+MOST = 8  # summaries of one dialogue in a row of a batch
 
 
 class RewardModel(ABC):
@@ -36,7 +37,7 @@ class RewardModel(ABC):
     def rewards(self, module: Any, inputs: Inputs) -> torch.Tensor:
         """Compute the rewards, (B, K)."""
 
-    def prepared(self, rows: list[Row], batch_size: int) -> list[Row]:
+    def prepared(self, rows: list[Row]) -> list[Row]:
         """Add to rows what training needs and does not change, such as a frozen start's figures."""
         return rows
 
@@ -46,19 +47,34 @@ class RewardModel(ABC):
 
     @torch.inference_mode()
     def score(self, pairs: Sequence[tuple[str, str]], name: str) -> torch.Tensor:
-        """Compute the rewards of (dialogue, summary), float64 (n,)."""
-        rows = [self.encode(source, [summary]) for source, summary in pairs]
-        lengths = [sum(len(part) for part in _lists(row)) for row in rows]
-        out, parts = torch.empty(len(rows), dtype=torch.float64), memory.Parts(f"{name}: rewards")
-        device = self.loaded.device
+        """Compute the rewards of (dialogue, summary), float64 (n,); a dialogue with several summaries is read once."""
+        out, device = torch.empty(len(pairs), dtype=torch.float64), self.loaded.device
+        parts = memory.Parts(f"{name}: rewards")
+        for groups in _together([source for source, _ in pairs]):
+            rows = [self.encode(pairs[group[0]][0], [pairs[i][1] for i in group]) for group in groups]
 
-        def logits(part: Sequence[int]) -> list[torch.Tensor]:
-            inputs = {key: value.to(device) for key, value in self.collate([rows[i] for i in part]).items()}
-            return list(self.rewards(self.module, inputs)[:, 0].double().cpu())
+            def rewards(part: Sequence[int], rows: Sequence[Row] = rows) -> list[torch.Tensor]:
+                inputs = {key: value.to(device) for key, value in self.collate([rows[i] for i in part]).items()}
+                return list(self.rewards(self.module, inputs).double().cpu())
 
-        for part in batching.by_length(lengths, batching.TOKENS[device.type]):
-            out[part] = torch.stack(parts.run(part, logits))
+            lengths = [sum(len(part) for part in _lists(row)) for row in rows]
+            for part in batching.by_length(lengths, batching.TOKENS[device.type]):
+                for row, found in zip(part, parts.run(part, rewards), strict=True):
+                    out[groups[row]] = found
         return out
+
+
+def _together(sources: Sequence[str]) -> list[list[list[int]]]:
+    """Group the numbers of equal sources, at most `MOST` in a group; groups of one size, which make a batch, in a list."""
+    by_source: dict[str, list[int]] = {}
+    for number, source in enumerate(sources):
+        by_source.setdefault(source, []).append(number)
+    by_size: dict[int, list[list[int]]] = {}
+    for numbers in by_source.values():
+        for first in range(0, len(numbers), MOST):
+            group = numbers[first : first + MOST]
+            by_size.setdefault(len(group), []).append(group)
+    return list(by_size.values())
 
 
 def _lists(row: Row) -> list[list[int]]:

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from bench.classifiers.reward_models import Inputs, RewardModel, Row
 from bench.core import manifest, paths, storage
 from bench.core.blocks import TextConfig
-from bench.lm import architectures, models, prompts
+from bench.lm import architectures, batching, models, prompts
 from bench.lm.architectures.interface import Batch
 from bench.lm.models import Loaded
 
@@ -123,11 +123,12 @@ class LogRatio(WritingModel):
         with self.loaded.model.disable_adapter() if self.reference is None else nullcontext():
             return _logprobs(self.loaded.model if self.reference is None else self.reference.model, inputs)
 
-    def prepared(self, rows: list[Row], batch_size: int) -> list[Row]:
+    def prepared(self, rows: list[Row]) -> list[Row]:
         """Compute the start's log-probabilities once, and let it go."""
-        for first in range(0, len(rows), batch_size):
-            part = rows[first : first + batch_size]
-            inputs = {key: value.to(self.loaded.device) for key, value in self.collate(part).items()}
+        device = self.loaded.device
+        for numbers in batching.by_length([len(row["input_ids"]) for row in rows], batching.TOKENS[device.type]):
+            part = [rows[i] for i in numbers]
+            inputs = {key: value.to(device) for key, value in self.collate(part).items()}
             for row, found in zip(part, self._of_start(inputs).tolist(), strict=True):
                 row["reference"] = tuple(found)
         return rows
