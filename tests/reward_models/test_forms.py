@@ -103,6 +103,11 @@ def test_it_learns_is_stored_and_is_read_like_a_classifier(given: Make, case: st
     alone = [read.summary_logits([a], [b])[0, 0] for a, b in pairs]
     assert alone == pytest.approx(again.tolist(), abs=1e-5), "a score depends on nothing beside it"
     assert not torch.allclose(before.score(pairs, "x"), model.score(pairs, "x"))
+    # A dialogue with more summaries than a row takes, one with a single one between them: each as by itself.
+    mixed = [("#person1# hello you", f"{word} {other}") for word in WORDS for other in ("friend", "idiot")]
+    mixed.insert(3, ("#person1# kind you", "home"))
+    expected = [float(model.score([pair], "rm")[0]) for pair in mixed]
+    assert model.score(mixed, "rm").tolist() == pytest.approx(expected, abs=1e-5)
     with pytest.raises(UserError, match="reads|no label"):
         read.column("nothate")
 
