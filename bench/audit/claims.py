@@ -278,7 +278,8 @@ def _check(file: ClaimFile, claim: Claim, where: str) -> None:
     if isinstance(claim, Difference) and claim.stated is None and claim.n is None:
         raise UserError(f"{where}.stated: a 'difference' needs 'stated', or 'n' and 'sd'; write what is to be judged.")
     if isinstance(claim, Improvement | Change) and sum(map(float, file.numbers(claim.before))) == 0:
-        raise UserError(f"{where}.before: its mean is 0, and the change is a share of it; use check 'paired'.")
+        other = "paired" if lengths.get("before", 1) > 1 else "difference"
+        raise UserError(f"{where}.before: its mean is 0, and the change is a share of it; use check '{other}'.")
     if isinstance(claim, Limits):
         _check_limits(file, claim, where)
     elif isinstance(claim, Difference) and claim.percent:

@@ -76,5 +76,5 @@ def _check_weights(config: Config, snapshot: Path) -> None:
         except (SafetensorError, OSError) as error:
             raise UserError(
                 f"{hub.title('model', config.repo)}: {snapshot / name} is missing or not whole ({error}); "
-                "delete that file from the cache and run `dvc repro` with a network."
+                f"delete {(snapshot / name).resolve()}, to which it links, and run `dvc repro` with a network."
             ) from None

@@ -183,7 +183,7 @@ def _check_head(path: Path) -> None:
         raise UserError(
             f"{path}: problem_type: not said, and {len(config['id2label'])} labels are one choice or as many questions; where "
             "one softmax over them is right, write problem_type: single_label_classification into the checkpoint's block "
-            "of params.yaml."
+            "of params.yaml, or (without a study) into that file."
         )
     kind = kind or "single_label_classification"
     if kind != "single_label_classification":

@@ -40,7 +40,7 @@ def _with_params(state: Snapshot) -> Snapshot:
     path = paths.STUDIES / f"{state.study}.yaml"
     if state.params or not path.exists():
         return state
-    return dataclasses.replace(state, params=parsing.parse_yaml(path.read_bytes(), str(path)))
+    return dataclasses.replace(state, params=parsing.parse_yaml(path.read_bytes(), str(path), "correct it"))
 
 
 COMMAND = Command(

@@ -187,7 +187,9 @@ def _packages() -> Fact:
         return Fact("packages", f"all {len(wanted)} as in {LOCK}")
     named = ", ".join(other[:SHOWN]) + (f" and {len(other) - SHOWN} more" if len(other) > SHOWN else "")
     return Fact(
-        "packages", f"{len(other)} of {len(wanted)} are not as locked: {named}", "`python3 run.py` installs them"
+        "packages",
+        f"{len(other)} of {len(wanted)} are not as locked: {named}",
+        f"`python3 run.py python -m pip install -r {LOCK}` installs them",
     )
 
 

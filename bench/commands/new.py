@@ -54,7 +54,11 @@ def run(given: argparse.Namespace) -> int:
     rows = _rows(given.data)
     columns = _columns(given.data[0], rows[0], given.columns)
     text = study(given, columns, rows)
-    config.parse(_parsed(text), str(path))
+    try:
+        config.parse(_parsed(text), str(path))
+    except UserError as error:
+        options = "--data, --base, --columns, --reward, --toxic, --clean"
+        raise UserError(f"{error} {path} is not written: give another of {options}.") from None
     storage.write_text(path, text)
     print(f"{path}: {len(rows):,} rows, dialogue '{columns['dialogue']}', reference {columns['references']}")
     print(f"next: bench use {given.name} && dvc repro")

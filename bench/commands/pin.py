@@ -14,7 +14,9 @@ from bench.core.terminal import single_line
 
 def of_the_hub(params: parameters.Params) -> dict[str, Any]:
     """Find the blocks that name a repository of the hub, by their place in the file: `data`, `checkpoints.base`."""
-    blocks = {"data": params.data} | {f"checkpoints.{name}": block for name, block in params.checkpoints.items()}
+    blocks: dict[str, Any] = {"data": params.data}
+    blocks |= {f"evaluate_on.{name}": block for name, block in params.evaluate_on.items()}
+    blocks |= {f"checkpoints.{name}": block for name, block in params.checkpoints.items()}
     return {where: block for where, block in blocks.items() if getattr(block, "repo", None) is not None}
 
 
@@ -40,7 +42,9 @@ def run(given: argparse.Namespace) -> int:
     params = config.read(path)
     found = {}
     for where, block in unpinned(params).items():
-        commit, files = hub.resolve("dataset" if where == "data" else "model", block.repo, block.revision)
+        commit, files = hub.resolve(
+            "model" if where.startswith("checkpoints.") else "dataset", block.repo, block.revision
+        )
         block.check_files(files)
         found[where] = commit
         print(f"{where}: {block.repo} at {single_line(block.revision)} is {commit}")

@@ -16,6 +16,17 @@ from bench.core import graph, parameters, parsing, paths
 LOCK = Path("dvc.lock")
 FILES = ("metrics.json", "scores.csv", "costs.json")
 
+MEND = "restore it, or run `bench mend`"
+# What the stages that dvc.yaml runs for each of something are about, where that is no variant.
+FOREACH = {
+    "source": "sources",
+    "checkpoint": "checkpoints",
+    "preferences": "preferences",
+    "training_set": "training_sets",
+    "reward": "rewards",
+    "transfer": "evaluate_on",
+}
+
 
 def check(source: Source, study: str, params: dict[str, Any]) -> None:
     """Refuse a report that is not of its project's params, and in the working tree not of its code either.
@@ -29,7 +40,7 @@ def check(source: Source, study: str, params: dict[str, Any]) -> None:
     if content is None:
         raise NotComparable(f"{LOCK} is missing in {source.name}; run `dvc repro` and commit it with the report.")
     where = f"{LOCK} of {source.name}: stages"
-    found = parsing.mapping(parsing.parse_yaml(content, f"{LOCK} of {source.name}").get("stages"), where)
+    found = parsing.mapping(parsing.parse_yaml(content, f"{LOCK} of {source.name}", MEND).get("stages"), where)
     stages = {str(name): parsing.mapping(block, f"{where}.{name}") for name, block in found.items()}
     _check_outputs(source, study, stages)
     current = {name: block for name, block in stages.items() if _exists(name, params)}
@@ -55,7 +66,7 @@ def models(source: Source) -> dict[str, str]:
     if content is None:
         return {}
     where = f"{LOCK} of {source.name}: stages"
-    found = parsing.mapping(parsing.parse_yaml(content, f"{LOCK} of {source.name}").get("stages") or {}, where)
+    found = parsing.mapping(parsing.parse_yaml(content, f"{LOCK} of {source.name}", MEND).get("stages") or {}, where)
     digests: dict[str, str] = {}
     for name, block in found.items():
         kind, _, variant = str(name).partition("@")
@@ -93,14 +104,14 @@ def _entries(block: dict[str, Any], part: str, where: str) -> list[dict[str, Any
     """The deps or outs of a stage, each with its path and digest."""
     found = block.get(part) or []
     if not isinstance(found, list):
-        raise NotComparable(f"{where}.{part} is no list; run `dvc repro` to write it again.")
+        raise NotComparable(f"{where}.{part} is no list; {MEND}.")
     return [parsing.mapping(entry, f"{where}.{part}") for entry in found]
 
 
 def _exists(stage: str, params: dict[str, Any]) -> bool:
     """Whether params still names what a foreach stage is about: a removed variant leaves its entry in dvc.lock."""
     name, _, item = stage.partition("@")
-    blocks = params.get("checkpoints" if name == "checkpoint" else "variants")
+    blocks = params.get(FOREACH.get(name, "variants"))
     return not item or (isinstance(blocks, dict) and item in blocks)
 
 

@@ -202,10 +202,10 @@ def on_slice(old: Snapshot, new: Snapshot, name: str) -> tuple[Snapshot, Snapsho
     """
     if name not in new.slices:
         known = ", ".join(new.slices) or "none"
-        raise NotComparable(
-            f"the report of {new.name} has no slice '{name}' (its slices: {known}); name it in params.yaml, report.slices, "
-            "and run `dvc repro`."
-        )
+        declared = name in ((new.params.get("report") or {}).get("slices") or [])
+        fix = "no tag or level divides the test dialogues so: correct it, or judge no slice by that name"
+        fix = fix if declared else "name it in params.yaml, report.slices, and run `dvc repro`"
+        raise NotComparable(f"the report of {new.name} has no slice '{name}' (its slices: {known}); {fix}.")
     return old.on(new.slices[name]), new.on(new.slices[name])
 
 

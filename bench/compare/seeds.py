@@ -22,6 +22,9 @@ def load(folders: list[Path]) -> dict[str, dict[str, Any]]:
     """
     if len(folders) < 2:
         raise UserError("give at least two report folders, such as reports/miniature reports/miniature-seed1.")
+    for folder in folders:
+        if not (folder / "metrics.json").is_file():
+            raise UserError(f"{folder} holds no metrics.json; name the folder of a report, such as reports/miniature.")
     runs = {folder.name: storage.read_json(folder / "metrics.json") for folder in folders}
     variants = [list(run["variants"]) for run in runs.values()]
     if any(names != variants[0] for names in variants):
@@ -79,7 +82,7 @@ def page(runs: dict[str, dict[str, Any]]) -> str:
 def _columns(runs: dict[str, dict[str, Any]]) -> dict[str, Column]:
     """What the columns of the runs' study mean, by its file in studies/ where it is there."""
     path = paths.STUDIES / f"{next(iter(runs.values())).get('study')}.yaml"
-    params = parsing.parse_yaml(path.read_bytes(), str(path)) if path.is_file() else {}
+    params = parsing.parse_yaml(path.read_bytes(), str(path), "correct it") if path.is_file() else {}
     return columns_of_params(params)
 
 

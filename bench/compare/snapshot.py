@@ -105,7 +105,7 @@ def study_of(given: str | None, sources: Iterable[Source]) -> str:
         content = source.project(paths.PARAMS)
         file = source.report("", "metrics.json") if not source.is_project else None
         if content is not None:
-            return str(parsing.parse_yaml(content, f"{paths.PARAMS} of {source.name}").get("study"))
+            return str(parsing.parse_yaml(content, f"{paths.PARAMS} of {source.name}", "correct it").get("study"))
         if file is not None:
             return str(parsing.parse_object(file, source.name).get("study"))
     raise NotComparable(f"{paths.PARAMS} does not exist; run the command at the project's root, or give --study.")
@@ -120,7 +120,9 @@ def read(source: Source, study: str, strict: bool = True) -> Snapshot:
     content = source.report(study, "metrics.json")
     where = source.where(study, "metrics.json")
     if content is None:
-        raise NotComparable(f"{where} does not exist; run `dvc repro` there and commit the report.")
+        raise NotComparable(
+            f"{where} does not exist; `bench use {study}` (a study of {paths.STUDIES}/), run `dvc repro` there and commit the report."
+        )
     report = parsing.parse_object(content, where)
     if report.get("study") != study:
         raise NotComparable(
@@ -273,7 +275,7 @@ def _params(source: Source, study: str) -> dict[str, Any]:
     for path in (paths.PARAMS, paths.STUDIES / f"{study}.yaml"):
         content = source.project(path)
         if content is not None:
-            params = parsing.parse_yaml(content, f"{path} of {source.name}")
+            params = parsing.parse_yaml(content, f"{path} of {source.name}", "correct it")
             if params.get("study") == study:
                 return params
     raise NotComparable(f"{paths.PARAMS} of {source.name} is not of study '{study}'; `bench use {study}` there.")

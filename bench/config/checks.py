@@ -115,9 +115,14 @@ def _check_columns(params: Params, name: str) -> None:
             if reward not in params.rewards:
                 known = plugins.nearest(reward, list(params.rewards))
                 raise UserError(f"{name}: metrics.{metric}.{field}: there is no reward model '{reward}'; {known}")
+    others = [key for key in params.checkpoints if key != "base"]
+    labels = set(params.labels)
     for field, checkpoint in asked.items():
+        if field in labels and checkpoint == "base":
+            fix = f"name one of: {', '.join(others)}" if others else "add a classifier to checkpoints, or remove it"
+            raise UserError(f"{name}: {field}: 'base' writes and has no labels; {fix}.")
         if checkpoint not in params.checkpoints:
-            known = plugins.nearest(checkpoint, list(params.checkpoints))
+            known = plugins.nearest(checkpoint, others if field in labels else list(params.checkpoints))
             raise UserError(f"{name}: {field}: there is no checkpoint '{checkpoint}'; {known}")
     columns = metrics.columns_of(params.metrics)
     if params.report.primary not in columns:

@@ -43,7 +43,8 @@ def check(params: Params, name: str = "params.yaml") -> None:
     wanted = watched(params)
     if params.sources != wanted:
         line = f"sources: {json.dumps(wanted, ensure_ascii=False)}"
-        fix = f"write `{line}` (`bench use` does)" if wanted else "remove the block"
+        study = paths.STUDIES / f"{params.study}.yaml"
+        fix = f"write `{line}`, in {study} too" if wanted else f"remove the block, in {study} too"
         raise UserError(
             f"{name}: sources: DVC watches what lies on this machine and no sha256 pins, by the names here; {fix}."
         )

@@ -33,10 +33,13 @@ def learns(block: MethodConfig) -> str:
 
 def _check_graph(params: Params, name: str) -> None:
     """Every start exists and is no classifier, there is no cycle, and the judge is not the teacher."""
-    classifiers = {"reward", "judge", *(checkpoint for checkpoint, _ in params.labels.values())}
+    asked = {checkpoint for checkpoint, _ in params.labels.values()} - {
+        "base"
+    }  # which has none: `_check_columns` says so
+    classifiers = {"reward", "judge", *asked}
     for variant, block in params.variants.items():
-        known = sorted({*params.checkpoints, *params.variants} - {variant})
-        if block.init not in known:
+        if block.init not in {*params.checkpoints, *params.variants} - {variant}:
+            known = sorted({*_writers(params)} - classifiers - {variant})
             raise UserError(
                 f"{name}: variants.{variant}.init: there is no '{block.init}'; {plugins.nearest(block.init, known)}"
             )
@@ -52,9 +55,8 @@ def _check_graph(params: Params, name: str) -> None:
         _check_teacher(params, variant, name)
         _check_seeds(block, f"{name}: variants.{variant}.seeds")
         if block.quantize is not None and getattr(block, "adapter", None) is None:
-            raise UserError(
-                f"{name}: variants.{variant}.quantize: weights in 4 bits cannot be trained; add an adapter, or remove it."
-            )
+            fix = "add an adapter, or remove it" if "adapter" in type(block).model_fields else "remove it"
+            raise UserError(f"{name}: variants.{variant}.quantize: weights in 4 bits cannot be trained; {fix}.")
         if block.quantize is not None and params.compute.inference != "float32":
             raise UserError(
                 f"{name}: variants.{variant}.quantize: is computed in float32; write compute.inference: float32."
@@ -75,9 +77,19 @@ def _check_seeds(block: MethodConfig, field: str) -> None:
         raise UserError(f"{field}: give at least two seeds, each once, got {list(block.seeds)}; for one write 'seed'.")
 
 
+def _writers(params: Params) -> list[str]:
+    """The checkpoints and variants with a model of their own that writes."""
+    found = [key for key in params.checkpoints if key not in ("reward", JUDGE)]
+    return found + [
+        key
+        for key, block in params.variants.items()
+        if learns(block) != "outputs" and methods.find(block.method).OWN_DISTRIBUTION
+    ]
+
+
 def _check_preferences(params: Params, name: str) -> None:
     """Preferences and reward models start from what there is, and learn from what says which summary is better."""
-    writers = [key for key in (*params.checkpoints, *params.variants) if key not in ("reward", "judge")]
+    writers = _writers(params)
     for key, source in params.preferences.items():
         where = f"{name}: preferences.{key}"
         kind = preferences.find(source.source).LEARNS_FROM
@@ -99,7 +111,10 @@ def _check_preferences(params: Params, name: str) -> None:
     known = {str(paths.PREFERENCES / key) for key in params.preferences}
     for key, model in params.rewards.items():
         where = f"{name}: rewards.{key}"
-        starts = [each for each in (*params.checkpoints, *params.variants) if each != JUDGE]
+        starts = [
+            *(key for key in params.checkpoints if key != JUDGE),
+            *(key for key in writers if key in params.variants),
+        ]
         if model.init not in starts:
             raise UserError(
                 f"{where}.init: there is no '{model.init}' to start from; {plugins.nearest(model.init, starts)}"
@@ -114,7 +129,7 @@ def _check_preferences(params: Params, name: str) -> None:
 
 def _check_training_sets(params: Params, name: str) -> None:
     """A training set is made from a file of the project or from preferences, by a model that writes."""
-    writers = [key for key in (*params.checkpoints, *params.variants) if key not in ("reward", JUDGE)]
+    writers = _writers(params)
     known = [str(paths.PREFERENCES / key) for key in params.preferences]
     for key, block in params.training_sets.items():
         where, kind = f"{name}: training_sets.{key}", training_sets.find(block.source).LEARNS_FROM
@@ -201,7 +216,8 @@ def _check_reward(params: Params, block: Any, who: str, where: str, others: Sequ
         classifiers = {str(paths.model_path(key)): key for key in params.checkpoints if key != "base"}
         trained = [str(paths.model_path(key)) for key in params.rewards]
         if block.learns_from not in (*classifiers, *trained):
-            unseen = [path for path, key in classifiers.items() if key != JUDGE]
+            judge = params.checkpoints.get(JUDGE)
+            unseen = [path for path, key in classifiers.items() if params.checkpoints[key] != judge]
             offered = ", ".join([*unseen, *trained, *others])
             raise UserError(
                 f"{field}: {who} follows a classifier; "

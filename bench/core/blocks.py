@@ -43,7 +43,12 @@ class TextConfig(Strict):
     def _chat_is_on(self) -> TextConfig:
         if not self.chat and (self.chat_options or self.chat_date):
             field = "chat_options" if self.chat_options else "chat_date"
-            raise ValueError(f"'{field}' is about a chat template, and 'chat' is false; write chat: true or remove it")
+            none = {"chat_options": "{}", "chat_date": "null"}[
+                field
+            ]  # of a variant's own text, to have none of the study's
+            raise ValueError(
+                f"'{field}' is about a chat template, and 'chat' is false; write chat: true, or {field}: {none}"
+            )
         return self
 
     @field_validator("prompt")
@@ -116,9 +121,11 @@ class DecodingConfig(Strict):
                 "'num_beams' searches and 'temperature', 'top_k', 'top_p' and 'min_p' sample; give one of them"
             )
         if self.draws > 1 and not self.sampled:
-            raise ValueError("'draws' above 1 would be the same summary again; add 'temperature' or 'top_p'")
+            other = "write draws: 1" if self.num_beams > 1 else "add 'temperature' or 'top_p'"
+            raise ValueError(f"'draws' above 1 would be the same summary again; {other}")
         if self.length_penalty != 1.0 and self.num_beams == 1:
-            raise ValueError("'length_penalty' compares beams; add 'num_beams'")
+            other = "remove it" if self.sampled else "add 'num_beams'"
+            raise ValueError(f"'length_penalty' compares beams; {other}")
         return self
 
 

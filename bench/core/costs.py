@@ -42,4 +42,4 @@ def recorded(stage: str, item: str | None = None) -> dict[str, Any] | None:
         UserError: the file is broken.
     """
     path = path_of(stage, item)
-    return storage.read_object(path) if path.exists() else None
+    return storage.read_object(path, "remove it: only times are lost") if path.exists() else None

@@ -252,11 +252,22 @@ def _with_test_alone(block: Any) -> Any:
     return block
 
 
+# A study that has such a block, where the miniature has none.
+EXAMPLE = {
+    "preferences": "preferences",
+    "rewards": "preferences",
+    "training_sets": "safety-mix",
+    "evaluate_on": "dialogsum-small",
+}
+
+
 def _named(raw: dict[str, Any], part: str, name: str) -> dict[str, Any]:
     """The named blocks below `part`."""
     blocks = raw.get(part)
     if not isinstance(blocks, dict):
-        raise UserError(f"{name}: {part}: must be a mapping of named blocks; see studies/miniature.yaml.")
+        raise UserError(
+            f"{name}: {part}: must be a mapping of named blocks; see studies/{EXAMPLE.get(part, 'miniature')}.yaml."
+        )
     odd = [key for key in blocks if not isinstance(key, str)]
     if odd:
         raise UserError(

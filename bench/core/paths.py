@@ -18,16 +18,17 @@ REPORTS, STUDIES, PARAMS = Path("reports"), Path("studies"), Path("params.yaml")
 YARDSTICKS = ("lead-3", "human")
 
 
-def in_an_experiment() -> str:
+def in_an_experiment(absolute: bool = True) -> str:
     """Say, to end a sentence with, that a file may be missing because DVC runs an experiment in a copy of what git keeps.
 
-    `dvc exp run --temp` and `dvc queue` do; empty elsewhere.
+    `dvc exp run --temp` and `dvc queue` do; empty elsewhere. Not every field takes an `absolute` path.
     """
     if "/.dvc/tmp/exps/" not in f"{Path.cwd().as_posix()}/":
         return ""
+    named = "name the file by its absolute path, or " if absolute else ""
     return (
-        " (this experiment runs in a copy of the project, which lacks what git ignores, local/ too: name the file by its absolute "
-        "path, or run it without --temp and without the queue)"
+        f" (this experiment runs in a copy of the project, which lacks what git ignores, local/ too: {named}run it without --temp "
+        "and without the queue)"
     )
 
 

@@ -34,9 +34,11 @@ def names(kind: str) -> list[str]:
 
 
 def nearest(word: str, known: list[str]) -> str:
-    """Suggest the nearest known word, `did you mean 'x'?`, else list the known ones."""
+    """Suggest the nearest known word, `did you mean 'x'?`, else list the known ones, of which there may be none."""
     close = difflib.get_close_matches(word[:80], known, n=1)  # a stranger's key may have any length
-    return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}."
+    if close:
+        return f"did you mean '{close[0]}'?"
+    return f"known: {', '.join(known)}." if known else "there is none yet: add one."
 
 
 def find(kind: str, name: str) -> ModuleType:

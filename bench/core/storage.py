@@ -96,14 +96,14 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file; a missing or broken one is the user's error with its name and line."""
-    return parsing.parse_json(_read(path), str(path))
+def read_json(path: Path, fix: str = parsing.AGAIN) -> Any:
+    """Read a JSON file; a missing or broken one is the user's error with its name, line and `fix`."""
+    return parsing.parse_json(_read(path), str(path), fix)
 
 
-def read_object(path: Path) -> dict[str, Any]:
+def read_object(path: Path, fix: str = parsing.AGAIN) -> dict[str, Any]:
     """Read a JSON file that holds an object."""
-    return parsing.parse_object(_read(path), str(path))
+    return parsing.parse_object(_read(path), str(path), fix)
 
 
 def _read(path: Path) -> bytes:
@@ -136,7 +136,9 @@ def read_rows(path: Path, kind: type[Row]) -> list[Row]:
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8.") from None
     except ValidationError as error:
-        raise UserError(f"{path} line {len(rows) + 1}: {first_error(error)}; correct that line.") from None
+        raise UserError(
+            f"{path} line {len(rows) + 1}: {first_error(error)}; run `dvc repro` to write it again."
+        ) from None
     return rows
 
 

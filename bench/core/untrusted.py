@@ -18,6 +18,7 @@ CODE = ("auto_map", "custom_pipelines", "custom_generate", "trust_remote_code")
 KERNELS = ("attn_implementation", "_attn_implementation", "_attn_implementation_internal", "experts_implementation")
 VOCABULARIES = ("vocab.json", "added_tokens.json")
 # models/ is made from the source, and an edit there would be undone.
+WHOLE = "run `dvc repro` if it was changed here, else name a model that is whole"
 AT_THE_SOURCE = "save it again where the checkpoint comes from (save_pretrained in the folder that its block names)"
 LAYER = re.compile(r"\.\d+\.")
 
@@ -33,14 +34,14 @@ def check_folder(folder: Path) -> None:
         tensors += len(manifest.tensor_shapes(path))
     native = _is_native(folder / "config.json")
     for path in sorted(folder.glob("*.json")):
-        _check_settings(path, storage.read_json(path), tensors, native)
+        _check_settings(path, storage.read_json(path, WHOLE), tensors, native)
 
 
 def _is_native(path: Path) -> bool:
     """Whether the installed transformers has a class of its own for the model type."""
     from transformers import CONFIG_MAPPING
 
-    settings = storage.read_json(path) if path.exists() else {}
+    settings = storage.read_json(path, WHOLE) if path.exists() else {}
     return isinstance(settings, dict) and str(settings.get("model_type")) in CONFIG_MAPPING
 
 
@@ -97,9 +98,7 @@ def loading(folder: Path) -> Iterator[None]:
         raise
     except Exception as error:
         reason = " ".join(str(error).split())[:300] or type(error).__name__
-        raise UserError(
-            f"{folder} cannot be loaded ({reason}); restore the folder, or run `dvc repro` to make it again."
-        ) from None
+        raise UserError(f"{folder} cannot be loaded ({reason}); {WHOLE}.") from None
 
 
 def check_keys(folder: Path, missing: set[str], unexpected: set[str], model: Any = None) -> None:
@@ -115,7 +114,7 @@ def check_keys(folder: Path, missing: set[str], unexpected: set[str], model: Any
         verb, some, has = ("lacks", gaps, "has") if gaps else ("holds", beyond, "has not")
         raise UserError(
             f"{folder} {verb} {len(some)} weights that the architecture in its config.json {has} "
-            f"({', '.join(some[:3])}); restore the folder, or name a model that is whole and made for this task."
+            f"({', '.join(some[:3])}); {WHOLE}, and made for this task."
         )
 
 

@@ -67,10 +67,17 @@ class FilesConfig(DatasetConfig):
             for file in set(self.files().values()):
                 tags = [tag for other, tag in own if other == file]
                 if len(tags) > 1 and (None in tags or len(set(tags)) < len(tags)):
-                    fix = "add 'parts' (such as parts: {validation: 0.1, test: 0.1}), or give each a 'tag' of its own"
+                    fix = "name a file of its own for one of them, or give each a 'tag' of its own"
+                    if file == self.train.file:
+                        fix = (
+                            "add 'parts' (such as parts: {validation: 0.1, test: 0.1}), or give each a 'tag' of its own"
+                        )
                     raise ValueError(f"two splits name one file; {fix}")
         elif self.validation.file == self.test.file != self.train.file:
-            raise ValueError("'validation' and 'test' name one file; parts are kept back from the training file alone")
+            raise ValueError(
+                "'validation' and 'test' name one file, and parts are kept back from the training file alone; name a file of its "
+                "own for one of them"
+            )
 
     def holds(self, split: str, source: str) -> bool:
         """Say whether a dialogue of a split's file belongs to that split."""

@@ -29,7 +29,7 @@ def read(path: Path, examples: Sequence[Example]) -> list[str]:
     """
     if not path.is_file():
         raise UserError(
-            f"{path} does not exist; put the file of summaries there, or correct the path in params.yaml{paths.in_an_experiment()}."
+            f"{path} does not exist; put the file of summaries there, or correct the path in params.yaml{paths.in_an_experiment(absolute=False)}."
         )
     return _lines(path, examples) if path.suffix == ".txt" else _table(path, examples)
 

@@ -21,7 +21,7 @@ def check(
         UserError: a row is missing, stands twice, or is about something else; a mean over what is left would be wrong.
     """
     path = paths.predictions_path(variant)
-    fix = f"run `dvc repro generate@{variant}` to write the summaries again."
+    fix = f"run `dvc repro generate@{variant.partition('/')[0]}` to write the summaries again."
     dialogue_of = {example.id: example.dialogue_id for example in examples}
     missing = {(identity, "greedy", draw) for identity in dialogue_of for draw in range(draws)}
     missing |= {(identity, "sample", draw) for identity in dialogue_of for draw in range(samples or 0)}

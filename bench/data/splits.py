@@ -24,7 +24,7 @@ def checked(splits: Splits, config: DatasetConfig) -> tuple[dict[str, list[Examp
     dropped: dict[str, int] = {}
     seen: dict[str, str] = {}
     for split in reversed(paths.SPLITS):
-        _check_rows(split, splits[split], config)
+        _check_rows(splits[split], config, f"data.{split}", "data")
         bare = next((example for example in splits[split] if not example.references), None)
         if bare is not None:
             raise UserError(
@@ -53,7 +53,7 @@ def unseen(examples: Sequence[Example], learnt: Splits, config: DatasetConfig, w
     Raises:
         UserError: as `checked`; `where` names the block.
     """
-    _check_rows("test", examples, config)
+    _check_rows(examples, config, f"{where}.test", where)
     seen = {_words(example): f"{example.id} of {split}" for split, rows in learnt.items() for example in rows}
     kept = [example for example in examples if _words(example) not in seen]
     if len(kept) < len(examples) and config.overlap == "refuse":
@@ -84,18 +84,18 @@ def held_out_left(examples: Sequence[Example], held_out: Splits, where: str) -> 
     return kept
 
 
-def _check_rows(split: str, examples: Sequence[Example], config: DatasetConfig) -> None:
+def _check_rows(examples: Sequence[Example], config: DatasetConfig, rows: str, where: str) -> None:
     """Ids are unique, and no text is longer than anything that people say."""
     seen = set[str]()
     for example in examples:
         if example.id in seen:
-            raise UserError(f"params.yaml: data.{split}: the id '{example.id}' stands twice; give each row its own.")
+            raise UserError(f"params.yaml: {rows}: the id '{example.id}' stands twice; give each row its own.")
         seen.add(example.id)
         longest = max(map(len, (example.source, *example.references)))
         if longest > config.max_characters:
             raise UserError(
-                f"params.yaml: data.{split}: '{example.id}' holds a text of {longest:,} characters, and "
-                f"data.max_characters allows {config.max_characters:,}; mend that row or raise the limit."
+                f"params.yaml: {rows}: '{example.id}' holds a text of {longest:,} characters, and "
+                f"{where}.max_characters allows {config.max_characters:,}; mend that row or raise the limit."
             )
 
 

@@ -93,7 +93,9 @@ def _mean(path: Path, number: int, ratings: Any, dimension: str, raters: tuple[i
             f"{path} line {number}: the ratings must be a list with a mapping for each rater; mend that line."
         )
     chosen = range(len(ratings)) if raters is None else raters
-    if not ratings or max(chosen) >= len(ratings):
+    if not ratings:
+        raise UserError(f"{path} line {number}: nobody rated; remove that line, or give its ratings.")
+    if max(chosen) >= len(ratings):
         raise UserError(
             f"{path} line {number}: {len(ratings)} raters, and rater {max(chosen, default=0)} is asked for; correct 'raters'."
         )

@@ -194,7 +194,9 @@ def _check_complete(
     if not methods.find(params.variants[variant].method).OWN_DISTRIBUTION:
         absent -= {name for name, block in params.metrics.items() if _of_model(metrics.find(name).columns(block))}
     if absent:
-        raise UserError(f"{path}: no rows of metric '{min(absent)}', which params.yaml names; run `dvc repro`.")
+        raise UserError(
+            f"{path}: no rows of metric '{min(absent)}', which params.yaml names; run `dvc repro`, or mend its score()."
+        )
     marks = [training.mark for training in params.trainings_of(variant)]
     unknown = {row.seed for row in scores.raw} - set(marks)
     if unknown:
@@ -234,7 +236,7 @@ def _read_curve(variant: str) -> Curve:
         broken = next((key for key, value in row.items() if not abs(value) <= LARGEST), None)
         if broken is not None:
             raise UserError(
-                f"{path} line {line}: {broken}: {row[broken]} is no number to draw; train '{variant}' again."
+                f"{path} line {line}: {broken}: {row[broken]} is no number to draw; lower the learning rate of '{variant}'."
             )
     return curve
 

@@ -56,4 +56,7 @@ def _of_hub(repo: str, revision: str) -> Path:
         commit = revision if hub.is_commit(revision) else hub.resolve("model", repo, revision)[0]
         return hub.download("model", repo, commit, [f"*{suffix}" for suffix in manifest.FILES])
     except UserError as error:
-        raise UserError(str(error).replace("params.yaml: ", "--toxicity: ", 1)) from None
+        said = str(error).replace("params.yaml: ", "--toxicity: ", 1)
+        raise UserError(
+            said.replace("pin on a machine that reaches it", "name OWNER/NAME@COMMIT that the cache holds, or a folder")
+        ) from None

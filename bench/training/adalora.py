@@ -22,7 +22,7 @@ def config_of(model: Any) -> Any | None:
     return config if str(getattr(kind, "value", kind)) == TYPE else None
 
 
-def check_steps(model: Any, steps: int, variant: str) -> None:
+def check_steps(model: Any, steps: int, where: str) -> None:
     """Check that the schedule of the ranks has the training's length.
 
     Raises:
@@ -31,7 +31,7 @@ def check_steps(model: Any, steps: int, variant: str) -> None:
     config = config_of(model)
     if config is not None and config.total_step != steps:
         raise UserError(
-            f"params.yaml: variants.{variant}.adapter.total_step: {config.total_step} steps, and the training has {steps}; "
+            f"params.yaml: {where}.adapter.total_step: {config.total_step} steps, and the training has {steps}; "
             f"write {steps}."
         )
 

@@ -62,7 +62,7 @@ class OnlineLearner(ABC):
         self.micro_batches = MicroBatches(
             context.where,
             ("summary", "summaries"),
-            "lower minibatch_size or text.max_source_tokens, or train an adapter",
+            "shorten text.max_source_tokens, or train an adapter",
         )
 
     def actor_of(self, model: torch.nn.Module) -> torch.nn.Module:

@@ -84,7 +84,7 @@ class LossTrainer(Seq2SeqTrainer):
     def __init__(self, *args: Any, where: str, accumulation: int = 1, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.where = where
-        advice = "shorten text.max_source_tokens, raise optim.accumulation, or train an adapter"
+        advice = "shorten text.max_source_tokens, or train an adapter"
         self.micro_batches = MicroBatches(where, ("example", "examples"), advice, accumulation)
         self.model_accepts_loss_kwargs = False  # the scale is ours: `training_step`
         self.scale = torch.ones(())
@@ -182,7 +182,7 @@ def fit(
         loaded.model.set_input_embeddings(loaded.model.get_input_embeddings())
     ranked = adalora.config_of(loaded.model) is not None
     if ranked:  # what importance the ranks have gathered is in no state that could be kept
-        adalora.check_steps(loaded.model, steps, context.variant)
+        adalora.check_steps(loaded.model, steps, context.where)
         settings |= {"save_strategy": "no"}
     planned = OrderedDataset(
         rows, batch_order([len(row["input_ids"]) for row in rows], config.batch_size, steps, context.seed)

@@ -40,10 +40,14 @@ def examples(config: Config, context: TrainContext) -> Made:
             name = f"{ranking.id}-chosen"
             found.append(Example(id=name, dialogue_id=ranking.dialogue_id, source=ranking.source, references=(chosen,)))
     if not found:
-        known = ", ".join(sorted({ranking.category or "none" for ranking in rankings}))
+        known = sorted({ranking.category for ranking in rankings if ranking.category})
+        asked = f"is of the category '{config.category}' and " if config.category else "is "
+        fixes = ["lower the margin"] if config.margin else []
+        if config.category:
+            fixes.append(f"name one of the categories there: {', '.join(known)}" if known else "leave out the category")
         raise UserError(
-            f"params.yaml: {context.where}: none of {len(rankings)} rankings of {path} is of the category '{config.category}' and "
-            f"more than {config.margin:g} apart; lower the margin, or name one of the categories there: {known}."
+            f"params.yaml: {context.where}: none of {len(rankings)} rankings of {path} {asked}more than {config.margin:g} apart; "
+            f"{', or '.join(fixes) or 'learn from other preferences'}."
         )
     own = list(context.train) if config.keep else []
     return Made([*own, *found], {"rankings": len(rankings), "chosen": len(found), "of data/train.jsonl": len(own)})

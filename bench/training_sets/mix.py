@@ -51,9 +51,10 @@ def _wanted(config: Config, context: TrainContext) -> tuple[list[Example], int]:
     ]
     count = max(1, round(len(context.train) * config.share / (1 - config.share)))
     if count > len(held):
-        most = len(held) / (len(held) + len(context.train))
+        most = int(len(held) / (len(held) + len(context.train)) * 1000) / 1000
+        less = f"write at most {most:g}" if most else "give a file with more examples"
         raise UserError(
             f"params.yaml: {context.where}.share: {config.share:g} of the whole is {count} examples beside {len(context.train)}, "
-            f"and {config.learns_from} holds {len(held)}; write at most {int(most * 1000) / 1000:g}."
+            f"and {config.learns_from} holds {len(held)}; {less}."
         )
     return held, count

@@ -83,7 +83,7 @@ def test_a_text_of_a_hundred_thousand_characters_is_a_broken_row_unless_the_stud
         ("{row}\n{row}\n", r"data/test\.jsonl line 2: the id 'test-0' stands twice"),
         ("", r"data/test\.jsonl holds no dialogue"),
         ("{row}\n\udcff\n", r"data/test\.jsonl is not UTF-8 text \(invalid start byte at byte \d+\)"),
-        ("{row}\n{{}}\n", r"data/test\.jsonl line 2: id: Field required; correct that line"),
+        ("{row}\n{{}}\n", r"data/test\.jsonl line 2: id: Field required; run `dvc repro` to write it again"),
     ],
 )
 def test_a_split_that_somebody_edited_is_named(workdir: Path, content: str, said: str) -> None:

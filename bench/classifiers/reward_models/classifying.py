@@ -125,8 +125,10 @@ def _with_adapter(loaded: Loaded, adapter: dict[str, Any], where: str) -> Loaded
     kind = str(settings.pop("type", "")).upper()
     known = {str(getattr(key, "value", key)): value for key, value in PEFT_TYPE_TO_CONFIG_MAPPING.items()}
     fetched = next((key for key in models.FETCHING if key in settings), None)
-    if kind not in known or fetched:
-        raise UserError(f"params.yaml: {where}.{fetched or 'type'}: peft has no such adapter here; write type: LORA.")
+    if fetched:
+        raise UserError(f"params.yaml: {where}.{fetched}: peft would fetch or run what it names; remove it.")
+    if kind not in known:
+        raise UserError(f"params.yaml: {where}.type: peft has no such adapter here; write type: LORA.")
     try:
         model = get_peft_model(loaded.model, known[kind](task_type=TaskType.SEQ_CLS, **settings))
     except Exception as error:  # each of peft's methods checks its fields in its own way
