@@ -175,3 +175,21 @@ def test_an_experiment_in_a_copy_says_why_files_are_missing(tmp_path, monkeypatc
             "which lacks what git ignores, local/ too: name the file by its absolute path" in str(caught.value)
         ) is said
         assert str(caught.value).endswith(".") and "'local/mine' is not a folder" in str(caught.value)
+
+
+def test_a_folder_without_a_tokenizer_is_refused_before_anything_long(folder, tmp_path):
+    for name in ("tokenizer.json", "spiece.model"):
+        (folder / name).unlink()
+    with pytest.raises(
+        UserError, match=r"holds no tokenizer .*; save the model's own there with `tokenizer\.save_pretrained"
+    ):
+        block().check()
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "ByT5Tokenizer"}')
+    block().check()  # its tokens are bytes
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "T5Tokenizer"}')
+    with pytest.raises(UserError, match="holds no tokenizer"):
+        block().check()
+    for name in ("tokenizer.json", "vocab.json", "vocab.txt", "sentencepiece.bpe.model", "source.spm"):
+        (folder / name).write_text("{}")
+        block().check()
+        (folder / name).unlink()
