@@ -101,7 +101,7 @@ class Written(Row):
 
 
 Ask = Callable[[str], Sequence[float]]  # a question -> the log-probabilities of the answers, in the order of ANSWERS
-Write = Callable[[str], str]
+Write = Callable[[Sequence[str]], Sequence[str]]  # questions, which a model answers at once
 
 
 def rankings(config: Config, context: TrainContext) -> list[Ranking]:
@@ -116,8 +116,9 @@ def rankings(config: Config, context: TrainContext) -> list[Ranking]:
     drawn = preferences.written(context, context.start(), config.samples)
     judge = models.load(Path(context.learns_from).name, context.device)
     judged = [(example, [row.text for row in samples if not row.hit_limit]) for example, samples in drawn]
-    ask = remembered(context.work, "answers.jsonl", Answer, asker(judge, config.prompts))
-    made, about = judgements(config, [each for each in judged if len(each[1]) > 1], ask)
+    ask = asker(judge, config.prompts)
+    asks = remembered(context.work, "answers.jsonl", Answer, lambda questions: [ask(one) for one in questions], 1)
+    made, about = judgements(config, [each for each in judged if len(each[1]) > 1], lambda one: asks([one])[0])
     refused = config.place_bias == "refuse"
     if refused and about["pairs"] >= FEWEST and max(about["always_first"], about["always_second"]) >= ALWAYS:
         answer = ANSWERS[about["always_second"] >= ALWAYS]
@@ -127,22 +128,32 @@ def rankings(config: Config, context: TrainContext) -> list[Ranking]:
             "how much its odds change with the order."
         )
     if config.revise:
-        write = remembered(context.work, "written.jsonl", Written, writer(judge, config, context))
-        made += revisions(config, judged, write)
+        size = config.samples.batch_size
+        made += revisions(
+            config, judged, remembered(context.work, "written.jsonl", Written, writer(judge, config), size)
+        )
     storage.write_json(context.work.folder / JUDGE, about)
     return made
 
 
-def remembered(work: resume.Work, name: str, kind: type[Any], answer: Callable[[str], Any]) -> Callable[[str], Any]:
-    """Keep each answer in the stage's work as it comes: a run that goes on asks no question twice."""
+def remembered(
+    work: resume.Work, name: str, kind: type[Any], answer: Callable[[Sequence[str]], Sequence[Any]], size: int
+) -> Callable[[Sequence[str]], list[Any]]:
+    """Keep answers in the stage's work as they come, `size` at once, the longest questions first: a run that goes on asks
+    no question twice.
+    """
     known = {row.question: row.said for row in work.rows(name, kind)}
 
-    def ask(question: str) -> Any:
-        digest = storage.sha256_text(question)
-        if digest not in known:
-            known[digest] = answer(question)
-            work.append(name, [kind(question=digest, said=known[digest])])
-        return known[digest]
+    def ask(questions: Sequence[str]) -> list[Any]:
+        digests = [storage.sha256_text(question) for question in questions]
+        new = {digest: question for digest, question in zip(digests, questions, strict=True) if digest not in known}
+        order = sorted(new, key=lambda digest: (-len(new[digest]), digest))
+        for first in range(0, len(order), size):
+            part = order[first : first + size]
+            said = dict(zip(part, answer([new[digest] for digest in part]), strict=True))
+            known.update(said)
+            work.append(name, [kind(question=digest, said=one) for digest, one in said.items()])
+        return [known[digest] for digest in digests]
 
     return ask
 
@@ -191,13 +202,20 @@ def judgements(
 
 def revisions(config: Config, judged: Sequence[tuple[Example, Sequence[str]]], write: Write) -> list[Ranking]:
     """Let the model criticise and revise the first sample of each dialogue: the revision is the better half of a pair."""
-    made = []
-    for number, (example, summaries) in enumerate(judged):
-        if not summaries:
-            continue
-        principle, summary = config.principles[number % len(config.principles)], summaries[0]
-        critique = write(_asked(config.prompts.critique, principle, example, summary=summary))
-        revised = write(_asked(config.prompts.revise, principle, example, summary=summary, critique=critique))
+    made, count, texts = [], len(config.principles), config.prompts
+    given = [
+        (config.principles[number % count], example, summaries[0])
+        for number, (example, summaries) in enumerate(judged)
+        if summaries
+    ]
+    critiques = write([_asked(texts.critique, by, example, summary=one) for by, example, one in given])
+    revised_all = write(
+        [
+            _asked(texts.revise, by, example, summary=one, critique=critique)
+            for (by, example, one), critique in zip(given, critiques, strict=True)
+        ]
+    )
+    for (_, example, summary), revised in zip(given, revised_all, strict=True):
         if revised.strip() and revised.strip() != summary.strip():
             made.append(
                 Ranking(
@@ -242,17 +260,19 @@ def _answer_ids(judge: Loaded, answer: str) -> list[int]:
     return encoding.encode_target(judge.tokenizer, before + answer, TextConfig())[:-1]
 
 
-def writer(judge: Loaded, config: Config, context: TrainContext) -> Write:
-    """Let a model write an answer, greedily."""
+def writer(judge: Loaded, config: Config) -> Write:
+    """Let a model write answers, greedily."""
     from bench import generation
+    from bench.lm import prepack
     from bench.lm import prompts as encoding
 
     text = TextConfig(prompt="{source}", chat=config.prompts.chat, max_source_tokens=config.prompts.max_tokens)
 
-    def write(question: str) -> str:
-        source = encoding.encode_source(judge.tokenizer, question, text).ids
-        ((written,),) = generation.generate(judge, [source], config.samples.max_new_tokens)
-        return generation.text_of(judge, written)
+    def write(questions: Sequence[str]) -> list[str]:
+        sources = [encoding.encode_source(judge.tokenizer, question, text).ids for question in questions]
+        with prepack.prepacked(judge.model):
+            written = generation.generate(judge, sources, config.samples.max_new_tokens)
+        return [generation.text_of(judge, one) for (one,) in written]
 
     return write
 

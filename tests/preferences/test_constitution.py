@@ -118,22 +118,24 @@ def test_no_question_is_asked_twice(context: Make) -> None:
     """Answers are kept as they come, to the last digit; a run that goes on asks what is missing."""
     asked: list[str] = []
 
-    def ask(question: str) -> Sequence[float]:
-        asked.append(question)
-        if len(asked) == 3:
+    def answers(questions: Sequence[str]) -> list[Sequence[float]]:
+        asked.extend(questions)
+        if "ccc" in questions and asked.count("ccc") == 1:
             raise KeyboardInterrupt
-        return [len(asked) / 3, -1 / 7]
+        return [[len(question) / 3, -1 / 7] for question in questions]
 
-    def made(ask: constitution.Ask) -> constitution.Ask:
-        return constitution.remembered(context("ai").work, "answers.jsonl", constitution.Answer, ask)
+    def made() -> Callable[[Sequence[str]], list[Any]]:
+        return constitution.remembered(context("ai").work, "answers.jsonl", constitution.Answer, answers, 2)
 
-    first = made(ask)
-    said = [tuple(first("a")), tuple(first("b")), tuple(first("a"))]
+    first = made()
+    said = [tuple(one) for one in first(["a", "bb", "a"])]
+    assert said == [(1 / 3, -1 / 7), (2 / 3, -1 / 7), (1 / 3, -1 / 7)]
     with pytest.raises(KeyboardInterrupt):
-        first("c")
-    again = made(ask)
-    assert [tuple(again(question)) for question in "aba"] == said and tuple(again("c")) == (4 / 3, -1 / 7)
-    assert asked == ["a", "b", "c", "c"]
+        first(["ccc", "a", "dddd", "eeeee", "ffffff"])
+    again = made()
+    assert [tuple(one) for one in again(["a", "bb", "a"])] == said
+    assert [len(asked), *map(tuple, again(["ccc", "ffffff"]))] == [6, (1.0, -1 / 7), (2.0, -1 / 7)]
+    assert asked == ["bb", "a", "ffffff", "eeeee", "dddd", "ccc", "ccc"], "two at once, the longest first"
 
 
 def test_a_revision_stands_above_what_it_revises() -> None:
@@ -149,7 +151,9 @@ def test_a_revision_stands_above_what_it_revises() -> None:
         (e, [f"{e.references[0]} He says: you idiot." if k % 2 else e.references[0]])
         for k, e in enumerate(miniature(6))
     ]
-    made = constitution.revisions(config(principles=["No insults.", "No threats."]), judged, write)
+    made = constitution.revisions(
+        config(principles=["No insults.", "No threats."]), judged, lambda questions: [write(one) for one in questions]
+    )
     assert [one.id for one in made] == ["t1-revised", "t3-revised", "t5-revised"], "the others said nothing wrong"
     for one in made:
         assert one.summaries[1] == f"{one.summaries[0]} He says: you idiot." and one.scores == (1.0, 0.0)
@@ -209,3 +213,16 @@ def test_a_real_model_answers_by_its_own_chances(
 def test_what_it_is_asked_has_a_place_for_everything(block: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         config(**block)
+
+
+@pytest.mark.parametrize("kind", ["t5", "llama"])
+def test_answers_written_at_once_are_those_written_alone(
+    tiny_base: Path, decoder_templates: dict[str, Path], kind: str
+) -> None:
+    if kind != "t5":
+        shutil.rmtree(tiny_base)
+        shutil.copytree(decoder_templates[kind], tiny_base)
+    judge = models.load("base", "cpu")
+    asked = ["hello you are kind", "you", "hello hello meets home you are an idiot"]
+    write = constitution.writer(judge, config())
+    assert write(asked) == [write([one])[0] for one in asked]
