@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 FITTING = 95  # per cent of the training dialogues that a prompt with its shots must hold whole
 COUNTED = 1000  # dialogues, about, by which that is measured
-TEXT = "params.yaml: text (or the variant's own)"
 CLOCK = re.compile(r"strftime_now\s*\(\s*(['\"])(.*?)\1\s*\)")  # a call with a format that is written out
 
 
@@ -116,10 +115,10 @@ def prompt_ids(
         whole = "\n\n".join([*(request + gap + answer for request, answer in asked), prompt])
         return list(tokenizer(whole, truncation=False, split_special_tokens=True, verbose=False)["input_ids"])
     if not tokenizer.chat_template:
-        raise UserError(f"{TEXT}.chat: the base's tokenizer has no chat template; write false.")
+        raise UserError(f"{_field('chat')}: the base's tokenizer has no chat template; write false.")
     if "sanitize_control_tokens" not in inspect.signature(tokenizer.apply_chat_template).parameters:
         raise UserError(
-            f"{TEXT}.chat: this transformers would take control tokens in a dialogue for its own; install "
+            f"{_field('chat')}: this transformers would take control tokens in a dialogue for its own; install "
             "transformers>=5.23 or write false."
         )
     turns, options = list[dict[str, str]](), _chat_options(tokenizer, text)
@@ -133,9 +132,14 @@ def prompt_ids(
     except Exception as error:  # the template is a program of the model's makers
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise UserError(
-            f"{TEXT}.chat: the tokenizer's chat template fails ({reason}); write false or repair it."
+            f"{_field('chat')}: the tokenizer's chat template fails ({reason}); write false or repair it."
         ) from None
     return list(ids)
+
+
+def _field(name: str) -> str:
+    """A field of `text` as messages call it."""
+    return f"params.yaml: text.{name} (the variant's own, where it has one)"
 
 
 def _chat_options(tokenizer: PreTrainedTokenizerBase, text: TextConfig) -> dict[str, Any]:
@@ -145,21 +149,21 @@ def _chat_options(tokenizer: PreTrainedTokenizerBase, text: TextConfig) -> dict[
     for option in text.chat_options:
         if option in reserved or not re.search(rf"\b{re.escape(option)}\b", template):
             raise UserError(
-                f"{TEXT}.chat_options.{option}: the tokenizer's chat template has no such switch; remove it."
+                f"{_field(f'chat_options.{option}')}: the tokenizer's chat template has no such switch; remove it."
             )
     if not re.search(r"strftime_now\s*\(", template):
         if text.chat_date is not None:
-            raise UserError(f"{TEXT}.chat_date: the tokenizer's chat template asks for no date; remove it.")
+            raise UserError(f"{_field('chat_date')}: the tokenizer's chat template asks for no date; remove it.")
         return dict(text.chat_options)
     if text.chat_date is None:
         raise UserError(
-            f"{TEXT}.chat_date: the tokenizer's chat template writes today's date, so the study would have other "
+            f"{_field('chat_date')}: the tokenizer's chat template writes today's date, so the study would have other "
             "input tomorrow; fix it, such as chat_date: 2026-01-01."
         )
     stopped = CLOCK.sub(lambda call: json.dumps(text.chat_date.strftime(call[2])), template)  # type: ignore[union-attr]
     if re.search(r"strftime_now\s*\(", stopped):
         raise UserError(
-            f"{TEXT}.chat: the tokenizer's chat template writes the date in a format that it computes, which cannot "
+            f"{_field('chat')}: the tokenizer's chat template writes the date in a format that it computes, which cannot "
             "be fixed; write false."
         )
     return {**text.chat_options, "chat_template": stopped}
@@ -197,7 +201,7 @@ def fitting(tokenizer: PreTrainedTokenizerBase, source: str, text: TextConfig) -
             return cut
         keep -= size - text.max_source_tokens  # joining pieces can split a token at the seam
     raise UserError(
-        f"{TEXT}.max_source_tokens: {text.max_source_tokens} tokens do not hold the prompt alone; raise it."
+        f"{_field('max_source_tokens')}: {text.max_source_tokens} tokens do not hold the prompt alone; raise it."
     )
 
 

@@ -41,7 +41,7 @@ def test_one_run_or_other_variants_are_refused(tmp_path: Path) -> None:
         seeds.load([one])
     with pytest.raises(UserError, match="same variants"):
         seeds.load([one, run(tmp_path / "b", 0.1, "dpo")])
-    with pytest.raises(UserError, match="does not exist"):
+    with pytest.raises(UserError, match="holds no metrics.json; name the folder of a report"):
         seeds.load([one, tmp_path / "none"])
 
 

@@ -101,7 +101,9 @@ def test_the_schedule_of_ranks_has_the_training_s_length(workdir: Path) -> None:
 
     loaded = tuned(ADAPTERS["ADALORA"])
     adalora.check_steps(loaded.model, 4, "v")
-    with pytest.raises(UserError, match=r"variants\.v\.adapter\.total_step: 4 steps, and the training has 9; write 9"):
+    with pytest.raises(
+        UserError, match=r"params\.yaml: v\.adapter\.total_step: 4 steps, and the training has 9; write 9"
+    ):
         adalora.check_steps(loaded.model, 9, "v")
     adalora.check_steps(models.load("base", "cpu").model, 9, "v")
 
