@@ -129,9 +129,11 @@ def rankings(config: Config, context: TrainContext) -> list[Ranking]:
         )
     if config.revise:
         size = config.samples.batch_size
-        made += revisions(
-            config, judged, remembered(context.work, "written.jsonl", Written, writer(judge, config), size)
+        criticise, revise = (
+            remembered(context.work, f"{name}.jsonl", Written, writer(judge, config, whole), size)
+            for name, whole in (("critiques", False), ("revisions", True))
         )
+        made += revisions(config, judged, criticise, revise)
     storage.write_json(context.work.folder / JUDGE, about)
     return made
 
@@ -200,7 +202,9 @@ def judgements(
     }
 
 
-def revisions(config: Config, judged: Sequence[tuple[Example, Sequence[str]]], write: Write) -> list[Ranking]:
+def revisions(
+    config: Config, judged: Sequence[tuple[Example, Sequence[str]]], criticise: Write, revise: Write
+) -> list[Ranking]:
     """Let the model criticise and revise the first sample of each dialogue: the revision is the better half of a pair."""
     made, count, texts = [], len(config.principles), config.prompts
     given = [
@@ -208,8 +212,8 @@ def revisions(config: Config, judged: Sequence[tuple[Example, Sequence[str]]], w
         for number, (example, summaries) in enumerate(judged)
         if summaries
     ]
-    critiques = write([_asked(texts.critique, by, example, summary=one) for by, example, one in given])
-    revised_all = write(
+    critiques = criticise([_asked(texts.critique, by, example, summary=one) for by, example, one in given])
+    revised_all = revise(
         [
             _asked(texts.revise, by, example, summary=one, critique=critique)
             for (by, example, one), critique in zip(given, critiques, strict=True)
@@ -260,8 +264,11 @@ def _answer_ids(judge: Loaded, answer: str) -> list[int]:
     return encoding.encode_target(judge.tokenizer, before + answer, TextConfig())[:-1]
 
 
-def writer(judge: Loaded, config: Config) -> Write:
-    """Let a model write answers, greedily."""
+def writer(judge: Loaded, config: Config, whole: bool) -> Write:
+    """Let a model write answers, greedily; where they are to be `whole`, what the length limit cut is no answer.
+
+    A policy that imitates what was cut would learn to run on to the limit.
+    """
     from bench import generation
     from bench.lm import prepack
     from bench.lm import prompts as encoding
@@ -272,7 +279,7 @@ def writer(judge: Loaded, config: Config) -> Write:
         sources = [encoding.encode_source(judge.tokenizer, question, text).ids for question in questions]
         with prepack.prepacked(judge.model):
             written = generation.generate(judge, sources, config.samples.max_new_tokens)
-        return [generation.text_of(judge, one) for (one,) in written]
+        return ["" if whole and one.hit_limit else generation.text_of(judge, one) for (one,) in written]
 
     return write
 

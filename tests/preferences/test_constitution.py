@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench import generation
 from bench.core import storage
 from bench.core.schema import Example, UserError
 from bench.lm import models
@@ -152,7 +153,9 @@ def test_a_revision_stands_above_what_it_revises() -> None:
         for k, e in enumerate(miniature(6))
     ]
     made = constitution.revisions(
-        config(principles=["No insults.", "No threats."]), judged, lambda questions: [write(one) for one in questions]
+        config(principles=["No insults.", "No threats."]),
+        judged,
+        *2 * [lambda questions: [write(one) for one in questions]],
     )
     assert [one.id for one in made] == ["t1-revised", "t3-revised", "t5-revised"], "the others said nothing wrong"
     for one in made:
@@ -217,12 +220,18 @@ def test_what_it_is_asked_has_a_place_for_everything(block: dict[str, Any], said
 
 @pytest.mark.parametrize("kind", ["t5", "llama"])
 def test_answers_written_at_once_are_those_written_alone(
-    tiny_base: Path, decoder_templates: dict[str, Path], kind: str
+    tiny_base: Path, decoder_templates: dict[str, Path], kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if kind != "t5":
         shutil.rmtree(tiny_base)
         shutil.copytree(decoder_templates[kind], tiny_base)
     judge = models.load("base", "cpu")
     asked = ["hello you are kind", "you", "hello hello meets home you are an idiot"]
-    write = constitution.writer(judge, config())
-    assert write(asked) == [write([one])[0] for one in asked]
+    write = constitution.writer(judge, config(), False)
+    written = write(asked)
+    assert written == [write([one])[0] for one in asked]
+    monkeypatch.setattr(
+        generation, "generate", lambda *_: [[generation.Generated((5, 6), cut)] for cut in (False, True)]
+    )
+    assert constitution.writer(judge, config(), True)(asked[:2])[1] == "", "what is cut is no revision"
+    assert constitution.writer(judge, config(), False)(asked[:2])[1]
