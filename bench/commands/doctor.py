@@ -199,7 +199,7 @@ def _gpu(cards: list[GPU]) -> Fact:
         return Fact("GPU", f"{named}; {_driver()}")
     if shutil.which("nvidia-smi"):
         return Fact("GPU", "torch sees none, though nvidia-smi is here", "install a CUDA build of torch into .venv")
-    return Fact("GPU", "none", "miniature and dialogsum-small-cut are made for a CPU, the other studies for a GPU")
+    return Fact("GPU", "none", "thesis and samsum are made for one, the other studies for a CPU")
 
 
 def _driver() -> str:

@@ -50,7 +50,7 @@ class Scores:
 
 
 def score(
-    systems: Mapping[str, Texts] | Sequence[str | Path],
+    systems: Mapping[str, Texts] | Sequence[str | Path] | str | Path,
     references: Given,
     *,
     columns: Columns | None = None,
@@ -66,7 +66,7 @@ def score(
     """Score systems against references.
 
     Args:
-        systems: files of summaries, or a name for each with a file or its texts in the order of the references. The
+        systems: files of summaries (or one), or a name for each with a file or its texts in the order of the references. The
             differences are to the first.
         references: a file, or the references of each dialogue (one text or several).
         columns: which columns of the files hold what, where their names do not tell.

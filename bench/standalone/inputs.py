@@ -64,7 +64,7 @@ def read_references(given: Given, columns: Columns) -> list[Example]:
 
 
 def read_systems(
-    systems: Mapping[str, Texts] | Sequence[str | Path], examples: Sequence[Example], columns: Columns
+    systems: Mapping[str, Texts] | Sequence[str | Path] | str | Path, examples: Sequence[Example], columns: Columns
 ) -> dict[str, list[str]]:
     """Read each system's summaries, in the order of the references.
 
@@ -74,9 +74,10 @@ def read_systems(
     if isinstance(systems, Mapping):
         named = dict(systems)
     else:
-        stems = [Path(path).stem for path in systems]
-        names = [stem if stems.count(stem) == 1 else str(path) for stem, path in zip(stems, systems, strict=True)]
-        named = dict(zip(names, systems, strict=True))
+        files = [systems] if isinstance(systems, str | Path) else systems
+        stems = [Path(path).stem for path in files]
+        names = [stem if stems.count(stem) == 1 else str(path) for stem, path in zip(stems, files, strict=True)]
+        named = dict(zip(names, files, strict=True))
         if len(named) < len(names):
             doubled = next(name for name in names if names.count(name) > 1)
             raise UserError(f"{doubled} is named twice; name each file of summaries once.")

@@ -96,6 +96,8 @@ def test_texts_alone_and_columns_of_other_names(files: dict[str, Path]) -> None:
     texts = bench.score({"good": GOOD}, REFERENCES, resamples=200)
     assert "copy_rate" not in texts.columns and texts.differences.empty
     from_files = bench.score([files["good"]], files["references"], resamples=200)
+    for one in (files["good"], str(files["good"])):  # a file alone is no sequence of letters
+        assert bench.score(one, files["references"], resamples=200).values.equals(from_files.values)
     same = texts.values.merge(from_files.values, on=["system", "column"])
     assert len(same) == len(texts.values) and same["value_x"].tolist() == pytest.approx(same["value_y"].tolist())
     pandas.DataFrame([{"nr": k, "gist": a} for k, (a, _) in enumerate(REFERENCES)]).to_csv("r.csv", index=False)
