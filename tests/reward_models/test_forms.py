@@ -123,6 +123,9 @@ def test_a_decoder_only_start_serves(
     read = loading.load("rm", "cpu")
     pairs = [("hello you", "kind friend"), ("hello", "an idiot idiot idiot")]
     assert read.pair_logits(pairs)[:, 0] == pytest.approx(model.score(pairs, "rm").numpy(), abs=1e-5)
+    several = [("hello you", f"{word} friend") for word in WORDS] + [("hello", "an idiot")]
+    alone = [float(model.score([pair], "rm")[0]) for pair in several]
+    assert model.score(several, "rm").tolist() == pytest.approx(alone, abs=1e-5), "whatever shares its dialogue"
 
 
 def test_bradley_terry_takes_trl_s_steps(given: Make, tiny_base: Path, decoder_templates: dict[str, Path]) -> None:

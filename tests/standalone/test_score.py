@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -118,6 +119,17 @@ def test_a_classifier_is_asked_only_when_it_is_named(files: dict[str, Path], rew
         bench.score([files["good"]], files["references"], toxicity=reward_template, toxic="bad")
     with pytest.raises(UserError, match="--toxicity: nowhere is no folder"):
         bench.score([files["good"]], files["references"], toxicity="nowhere")
+
+
+def test_a_classifier_without_a_tokenizer_scores_nothing(files: dict[str, Path], reward_template: Path) -> None:
+    """transformers would make an empty tokenizer, and every text would be unknown words."""
+    folder = Path("bare")
+    folder.mkdir()
+    for path in reward_template.iterdir():
+        if not path.name.startswith(("tokenizer", "vocab", "special")):
+            shutil.copy(path, folder)
+    with pytest.raises(UserError, match=r"^--toxicity: 'bare' holds no tokenizer .*; save the model's own there"):
+        bench.score([files["good"]], files["references"], toxicity=folder)
 
 
 def test_the_commands_print_all_formats(files: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
