@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -70,8 +71,8 @@ def test_what_has_no_model_of_its_own_is_refused_everywhere(workdir: Path, part:
             "rm": {"form": "head", "init": model, "learns_from": "preferences/own", "tested_on": "preferences/own", "optim": OPTIM}
         }  # fmt: skip
     message = said(raw)
-    assert "known: " in message or "write one of: " in message
-    assert model not in message.replace(f"'{model}'", "").replace(f"models/{model};", "").partition("known: ")[2]
+    _, offered = re.fullmatch(r"(.*)(?:known: |write one of: )(.*)", message).groups()  # type: ignore[union-attr]
+    assert "full" in offered and not {"bart", "four"} & set(re.findall(r"[\w-]+", offered))
 
 
 def test_the_judge_under_another_name_is_not_offered() -> None:
@@ -179,3 +180,14 @@ def test_seeds_of_a_folder_without_a_report(workdir: Path) -> None:
     storage.write_json(paths.REPORTS / "one" / "metrics.json", {"variants": {}})
     with pytest.raises(UserError, match=r"reports/two holds no metrics\.json; name the folder of a report"):
         seeds.load([paths.REPORTS / "one", paths.REPORTS / "two"])
+
+
+def test_what_is_evaluated_on_is_pinned_too() -> None:
+    from bench.commands import pin
+
+    raw = study()
+    hub = {"dataset": "dialogsum", "repo": "knkarthick/dialogsum", "test": {"file": "test.csv"}}
+    raw["evaluate_on"] = {"other": hub | {"revision": "main"}, "done": hub | {"revision": "0" * 40}}
+    params = config.parse(raw)
+    assert list(pin.of_the_hub(params)) == ["evaluate_on.other", "evaluate_on.done"]
+    assert list(pin.unpinned(params)) == ["evaluate_on.other"]
