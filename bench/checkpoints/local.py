@@ -13,8 +13,6 @@ from bench.core.blocks import CheckpointConfig
 from bench.core.schema import UserError
 
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
-VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt", ".model", ".spm")
-BYTES = ("ByT5", "Canine", "Perceiver")  # their tokens are bytes or characters, of which there is no list
 
 
 class Config(CheckpointConfig):
@@ -49,13 +47,7 @@ class Config(CheckpointConfig):
                 f"{where}: '{self.path}' holds weights and no config.json; give the whole folder that "
                 "`save_pretrained` wrote (an adapter must be merged into its base first)."
             )
-        stated = folder / "tokenizer_config.json"
-        of_bytes = stated.is_file() and any(word in stated.read_text("utf-8", "replace") for word in BYTES)
-        if not of_bytes and not any(name.endswith(VOCABULARIES) for name in names):
-            raise UserError(  # transformers would make an empty tokenizer and go on
-                f"{where}: '{self.path}' holds no tokenizer ({', '.join(VOCABULARIES[:3])} or a .model file); save the model's own "
-                "there with `tokenizer.save_pretrained(folder)`."
-            )
+        untrusted.check_has_tokenizer(folder, f"{where}: '{self.path}'")
 
 
 def build(config: Config, context: BuildContext) -> dict[str, Any]:

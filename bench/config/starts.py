@@ -33,9 +33,8 @@ def learns(block: MethodConfig) -> str:
 
 def _check_graph(params: Params, name: str) -> None:
     """Every start exists and is no classifier, there is no cycle, and the judge is not the teacher."""
-    asked = {checkpoint for checkpoint, _ in params.labels.values()} - {
-        "base"
-    }  # which has none: `_check_columns` says so
+    # The base has no labels: `_check_columns` says so where some are asked of it.
+    asked = {checkpoint for checkpoint, _ in params.labels.values()} - {"base"}
     classifiers = {"reward", "judge", *asked}
     for variant, block in params.variants.items():
         if block.init not in {*params.checkpoints, *params.variants} - {variant}:

@@ -17,10 +17,30 @@ from bench.core.schema import UNREADABLE, UserError
 CODE = ("auto_map", "custom_pipelines", "custom_generate", "trust_remote_code")
 KERNELS = ("attn_implementation", "_attn_implementation", "_attn_implementation_internal", "experts_implementation")
 VOCABULARIES = ("vocab.json", "added_tokens.json")
+TOKENIZERS = ("tokenizer.json", "vocab.json", "vocab.txt", ".model", ".spm")
+BYTES = ("ByT5", "Canine", "Perceiver")  # their tokens are bytes or characters, of which there is no list
 # models/ is made from the source, and an edit there would be undone.
 WHOLE = "run `dvc repro` if it was changed here, else name a model that is whole"
 AT_THE_SOURCE = "save it again where the checkpoint comes from (save_pretrained in the folder that its block names)"
 LAYER = re.compile(r"\.\d+\.")
+
+
+def check_has_tokenizer(folder: Path, named: str = "") -> None:
+    """Refuse a folder without any tokenizer: transformers would make an empty one and go on.
+
+    Args:
+        named: how the message calls the folder; its path where nothing is given.
+
+    Raises:
+        UserError: it holds no vocabulary, and its tokens are not bytes.
+    """
+    stated = folder / "tokenizer_config.json"
+    of_bytes = stated.is_file() and any(word in stated.read_text("utf-8", "replace") for word in BYTES)
+    if not of_bytes and not any(path.name.endswith(TOKENIZERS) for path in folder.iterdir()):
+        raise UserError(
+            f"{named or folder} holds no tokenizer ({', '.join(TOKENIZERS[:3])} or a .model file); save the model's own there with "
+            "`tokenizer.save_pretrained(folder)`."
+        )
 
 
 def check_folder(folder: Path) -> None:
@@ -33,6 +53,8 @@ def check_folder(folder: Path) -> None:
     for path in manifest.weights_of(folder):
         tensors += len(manifest.tensor_shapes(path))
     native = _is_native(folder / "config.json")
+    if (folder / "config.json").exists():  # an adapter's tokenizer is that of its start
+        check_has_tokenizer(folder)
     for path in sorted(folder.glob("*.json")):
         _check_settings(path, storage.read_json(path, WHOLE), tensors, native)
 
