@@ -105,6 +105,18 @@ def test_a_real_checkpoint_writes_the_same_in_any_batch(workdir: Path) -> None:
         assert [one.token_ids for (one,) in rows] == expected
 
 
+@pytest.mark.parametrize("draws", [0, 3])
+def test_how_often_the_ends_are_looked_at_changes_nothing(
+    loaded: models.Loaded, draws: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for every in (1, 3, 100):
+        monkeypatch.setitem(generation.LOOKED_AT, "cpu", every)
+        found.append(generation.predict(loaded, EXAMPLES, TEXT, GenerationConfig(max_new_tokens=8), draws))
+    assert found[0] == found[1] == found[2]
+    assert len({len(row.token_ids) for row in found[0]}) > 1 or not draws
+
+
 def test_greedy_summaries_do_not_depend_on_the_batch(loaded: models.Loaded) -> None:
     one, many = (
         generation.predict(loaded, EXAMPLES, TEXT, GenerationConfig(max_new_tokens=8, batch_size=size))

@@ -136,6 +136,7 @@ class ComputeConfig(Strict):
     `precision` is that of training (bfloat16 by autocast, weights in float32), `inference` that of writing and scoring.
     `tf32` lets a GPU round what it multiplies in float32 to TF32's 10 bits. With `sharding: fsdp` the
     processes also share out weights, gradients and the optimiser's state where `sft` trains every weight.
+    `compile` has torch's compiler fuse the blocks of what is trained, which a GPU gains most from.
     Training keeps its state every `save_seconds`; a killed `dvc repro` goes on from there.
     """
 
@@ -146,6 +147,7 @@ class ComputeConfig(Strict):
     precision: Literal["float32", "bfloat16"] = "float32"
     inference: Literal["float32", "bfloat16"] = "float32"
     tf32: bool = False
+    compile: bool = False
     save_seconds: float = Field(300.0, ge=0)
 
     @property

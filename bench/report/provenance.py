@@ -93,7 +93,7 @@ def machine(study: Study) -> dict[str, str]:
     facts = {
         "python": f"{platform.python_version()} ({platform.python_implementation()})",
         "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
-        "processor": f"{_processor()}, {os.cpu_count()} cores, {compute.threads} used, training in {compute.precision}{', tf32' * compute.tf32}, writing and scoring in {compute.arithmetic}",
+        "processor": f"{_processor()}, {os.cpu_count()} cores, {compute.threads} used, training in {compute.precision}{', tf32' * compute.tf32}{', compiled' * compute.compile}, writing and scoring in {compute.arithmetic}",
     }
     gpus = sorted({str(cost["gpu_name"]) for cost in study.costs.values() if cost.get("gpu_name")})
     return facts | ({"GPU": ", ".join(gpus)} if gpus else {})

@@ -88,11 +88,16 @@ class TrainContext:
         return found
 
     def start(self) -> Loaded:
-        """Load a fresh copy of the model that training starts from, in 4 bits where the variant asks for it."""
+        """Load a fresh copy of the model that training starts from: in 4 bits, its blocks compiled, where that is asked for."""
         from bench.lm import models
+        from bench.training import passes
 
         start = models.load(self.init, self.device)
-        return start if self.quantize is None else models.quantized(start, self.quantize)
+        if self.quantize is not None:
+            start = models.quantized(start, self.quantize)
+        if self.compute.compile:
+            passes.compile_blocks(start.model)
+        return start
 
     def alias(self, method: str, more: dict[str, Any]) -> dict[str, Any]:
         """Write the manifest of a variant that has its start's own weights, with what `more` is to be known of it."""

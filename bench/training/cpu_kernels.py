@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -19,11 +18,6 @@ from torch.overrides import TorchFunctionMode
 
 LEVELS = 2**16  # a kept or dropped element is decided by 16 random bits
 FEWEST = 64  # rows and columns below which MKL's product is as fast
-
-
-def for_training(device: torch.device | str) -> AbstractContextManager[Any]:
-    """Return the context for a forward pass that is trained through; on anything but a CPU it changes nothing."""
-    return CpuKernels() if torch.device(device).type == "cpu" else nullcontext()
 
 
 class CpuKernels(TorchFunctionMode):

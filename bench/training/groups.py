@@ -37,6 +37,6 @@ def refuse_without_spread(where: str, rewards: torch.Tensor, size: int, step: in
     each = rewards.view(-1, size)
     if bool((each.amax(1) == each.amin(1)).all()):
         raise UserError(
-            f"{where}: at step {step} the {size} summaries of each dialogue have one reward, so nothing can be "
+            f"params.yaml: {where}: at step {step} the {size} summaries of each dialogue have one reward, so nothing can be "
             "learnt; raise group_size or reward.cap, or check the reward's model."
         )

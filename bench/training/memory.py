@@ -46,7 +46,7 @@ class MicroBatches:
             each = max(1, len(distributed.shard(rows)) // self.count)
             name = self.unit[each > 1]
             raise UserError(
-                f"{self.where}: out of memory at step {step} with {each} {name} at a time; {self.advice}."
+                f"params.yaml: {self.where}: out of memory at step {step} with {each} {name} at a time; {self.advice}."
             ) from None
         self.count *= 2
         print(

@@ -21,7 +21,7 @@ from bench.core.paths import curve_path
 from bench.core.schema import Example, UserError
 from bench.lm import models
 from bench.lm.models import Batch, Loaded
-from bench.training import cpu_kernels
+from bench.training import passes
 from bench.training.context import TrainContext
 from bench.training.memory import MicroBatches
 from bench.training.progress import Progress
@@ -129,7 +129,7 @@ class OnlineLearner(ABC):
         norm = float(self.accelerator.clip_grad_norm_(self.actor.parameters(), self.config.max_grad_norm))
         if not math.isfinite(logs["loss"]) or not math.isfinite(norm):
             raise UserError(
-                f"{self.context.where}: the loss became {logs['loss']} (gradient norm {norm}) at step "
+                f"params.yaml: {self.context.where}: the loss became {logs['loss']} (gradient norm {norm}) at step "
                 f"{step}; the last good state is kept in {self.context.work.folder}; lower learning_rate."
             )
         self.optimizer.step()
@@ -145,7 +145,7 @@ class OnlineLearner(ABC):
         for index in torch.arange(own.start, own.stop, device=rollout.mask.device).chunk(self.micro_batches.count):
             part = rollout.rows(index)
             weight = self.units(part) / units
-            with cpu_kernels.for_training(self.context.device):
+            with passes.for_training(self.context.device, self.context.compute.compile):
                 logits, extras = self.forward(part.batch)
             loss, means = self.loss(logits, extras, part, {name: one[index] for name, one in targets.items()})
             # Gradients are averaged over the processes.

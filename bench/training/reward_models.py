@@ -126,6 +126,7 @@ class RewardTrainer(LossTrainer):
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Save a state: a model in a module of ours has tensors that share memory, which transformers would refuse."""
+        self.check_loss()
         if self.of.module is self.of.loaded.model:
             super().save_model(output_dir, _internal_call)
         elif self.args.should_save:

@@ -19,6 +19,7 @@ from bench.core import distributed
 from bench.core.schema import Example, UserError
 from bench.lm import models, prompts
 from bench.lm.models import Batch, Loaded, exact_kl
+from bench.training import passes
 from bench.training.context import TrainContext
 from bench.training.rewards import Reward
 from bench.training.settings import OnlineConfig
@@ -126,9 +127,10 @@ class Sampler:
         batch = models.collate(sources, ids, int(tokenizer.pad_token_id), self.policy.device)
         texts, own = [generation.text_of(self.policy, one) for one in written], distributed.shard(len(ids))
         part = batch.rows(slice(own.start, own.stop))
-        logits, extras = self.forward(part)
-        with self.autocast():  # the precision of the policy, or KL would not start at 0
-            reference_logits = self.reference_logits(part)
+        with passes.for_training(self.context.device, self.context.compute.compile):
+            logits, extras = self.forward(part)
+            with self.autocast():  # the precision of the policy, or KL would not start at 0
+                reference_logits = self.reference_logits(part)
         logprobs, mask = models.token_logprobs(logits, part.labels)
         reference, _ = models.token_logprobs(reference_logits, part.labels)
         if self.config.kl_penalty == "full":
@@ -180,7 +182,7 @@ class Sampler:
             cause = f"the reward is the same, {rewards[0, 0]:.4g}, for all {len(texts)} summaries"
         if cause:
             raise UserError(
-                f"{self.context.where}: at step {step} {cause}; the last good state is kept in "
+                f"params.yaml: {self.context.where}: at step {step} {cause}; the last good state is kept in "
                 f"{self.context.work.folder}; lower learning_rate, raise kl_coefficient, or check the reward's model."
             )
 

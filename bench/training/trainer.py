@@ -16,7 +16,7 @@ from bench.core import distributed, storage
 from bench.core.schema import UserError
 from bench.lm import architectures, models
 from bench.lm.models import Loaded
-from bench.training import adalora, cpu_kernels, states
+from bench.training import adalora, passes, states
 from bench.training.batches import Collator, OrderedDataset, Rows, batch_order
 from bench.training.context import TrainContext
 from bench.training.memory import MicroBatches
@@ -78,16 +78,18 @@ class LossTrainer(Seq2SeqTrainer):
     """Seq2SeqTrainer whose loss is a mean over the whole optimiser step, in however many micro-batches it is computed.
 
     When memory runs out the micro-batches are halved and the step is done again, so the batch, and with it the result
-    but for rounding, stays what the params say. A loss that is not finite ends the training with the step's number.
+    but for rounding, stays what the params say. A loss that is not finite ends the training with the step's number,
+    before the next state is kept; it is looked at a step later, for a GPU would have to be waited for.
     """
 
-    def __init__(self, *args: Any, where: str, accumulation: int = 1, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, where: str, accumulation: int = 1, compiled: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.where = where
+        self.where, self.compiled = where, compiled
         advice = "shorten text.max_source_tokens, or train an adapter"
         self.micro_batches = MicroBatches(where, ("example", "examples"), advice, accumulation)
         self.model_accepts_loss_kwargs = False  # the scale is ours: `training_step`
         self.scale = torch.ones(())
+        self.latest: tuple[int, torch.Tensor] | None = None  # a step and its loss, not looked at yet
 
     def units(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         """Count the units that the loss is a mean over, (): target tokens."""
@@ -101,7 +103,7 @@ class LossTrainer(Seq2SeqTrainer):
         self, model: Any, inputs: dict[str, torch.Tensor], return_outputs: bool = False, **_: Any
     ) -> Any:
         """Compute a micro-batch's share of the step's mean loss."""
-        with cpu_kernels.for_training(self.args.device):
+        with passes.for_training(self.args.device, self.compiled):
             loss = self.loss_sum(model, inputs) * self.scale
         if (penalty := adalora.penalty(self.accelerator.unwrap_model(model))) is not None:
             # Once a step: each micro-batch adds its share of the units.
@@ -116,9 +118,21 @@ class LossTrainer(Seq2SeqTrainer):
         self.scale = distributed.world_size() / count  # gradients are averaged over the processes
         step, rows = self.state.global_step + 1, len(inputs["input_ids"])
         loss = self.micro_batches.run(step, rows, lambda: self._accumulate(model, inputs), model.zero_grad)
-        if not math.isfinite(float(loss)):
-            raise diverged(self.where, float(loss), self.state.global_step + 1, self.args)
+        self.check_loss()
+        self.latest = (step, loss)
         return loss
+
+    def check_loss(self) -> None:
+        """Look at the last step's loss.
+
+        Raises:
+            UserError: it is not finite.
+        """
+        if self.latest is not None:
+            step, loss = self.latest[0], float(self.latest[1])
+            self.latest = None
+            if not math.isfinite(loss):
+                raise diverged(self.where, loss, step, self.args)
 
     def _accumulate(self, model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         rows = len(inputs["input_ids"])
@@ -131,7 +145,12 @@ class LossTrainer(Seq2SeqTrainer):
         return total
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """Save as the Trainer does, but an adapter without the embeddings, whose 'auto' would ask the hub."""
+        """Save as the Trainer does, but an adapter without the embeddings, whose 'auto' would ask the hub.
+
+        Raises:
+            UserError: the loss is not finite: no such state is kept.
+        """
+        self.check_loss()
         if isinstance(self.model, PeftModel) and not self.is_fsdp_enabled:
             if self.args.should_save:
                 self.model.save_pretrained(output_dir or str(self.args.output_dir), save_embedding_layers=False)
@@ -155,7 +174,7 @@ class NonFiniteLossCallback(TrainerCallback):
 def diverged(where: str, loss: float, step: int, args: Any) -> UserError:
     """Return the error of a loss that is not finite."""
     return UserError(
-        f"{where}: the loss became {loss} at step {step}; the last good state is kept in {args.output_dir}; "
+        f"params.yaml: {where}: the loss became {loss} at step {step}; the last good state is kept in {args.output_dir}; "
         "lower optim.learning_rate or raise optim.warmup_steps."
     )
 
@@ -194,6 +213,7 @@ def fit(
         data_collator=collator,
         where=context.where,
         accumulation=config.accumulation,
+        compiled=context.compute.compile,
         **extra,
     )
     for one in (adalora.ShareOutRanks() if ranked else None, callback):
@@ -205,6 +225,7 @@ def fit(
             "write 'none'."
         )
     curve = run(trainer, loaded, context, examples=len(planned), tokens=planned.tokens())
+    trainer.check_loss()
     if sharded:
         loaded.model = gather_weights(loaded.model, context)
     return curve

@@ -46,23 +46,29 @@ def parser() -> argparse.ArgumentParser:
         "--sizes", choices=("flan-t5-base",), help="random weights of these sizes, with --base's tokenizer"
     )
     tool.add_argument("--classifier", default="local/bert-tiny-toxicity", help="folder of a text classifier")
+    tool.add_argument(
+        "--compiled", action="store_true", help="race `compute.compile: true` too; its first lap compiles"
+    )
     tool.add_argument("--label", default="not-toxic", help="the classifier's label that PPO rewards")
     tool.add_argument("--data", default="local/dialogsum", help="folder of DialogSum's files")
     tool.add_argument("--out", default=str(paths.REPORTS / "rival"), help="folder of the report")
     return tool
 
 
-def races(task: Task, chosen: list[str], written: int) -> list[Race]:
+def races(task: Task, chosen: list[str], written: int, compiled: bool = False) -> list[Race]:
     """The races. Where a model is trained, it writes and learns in the later ones, as in the lab."""
     tuned = replace(task, base="tuned") if "training" in chosen else task
     both = (("lab", "ours"),)
     sides = {name: {"lab": f"lab.{name}", "ours": f"ours.{name}"} for name in RACES}
-    short, half, tf32 = "lab with targets of 128", "ours in bfloat16", "ours in TF32"
+    short, half, tf32, fused = "lab with targets of 128", "ours in bfloat16", "ours in TF32", "ours compiled"
     sides["training"] |= {short: "lab.training_to_limits"}
     more = [(short, "ours")]
     if task.device != "cpu":  # most CPUs emulate bfloat16
         sides["training"] |= {half: "ours.training_in_bfloat16", tf32: "ours.training_in_tf32"}
         more += [("lab", half), ("lab", tf32)]
+    if compiled:
+        sides["training"] |= {fused: "ours.training_compiled"}
+        more += [("lab", fused), ("ours", fused)]
     found = {
         "training": [Race("training", sides["training"], (*both, *more), task)],
         "generation": [Race("generation", sides["generation"], both, replace(task, dialogues=written))],
@@ -162,7 +168,7 @@ def write(given: argparse.Namespace, chosen: list[str], work: Path) -> None:
         race.once("sizes.flan_t5_base", task)
         task = replace(task, base="random")
     found, out = [], Path(given.out)
-    for one in races(task, chosen, given.written or task.dialogues):
+    for one in races(task, chosen, given.written or task.dialogues, given.compiled):
         print(f"{one.title}: {task.rounds} rounds", flush=True)
         outcome = race.run(one, overlay() if "ppo" in one.sides["lab"] else None)
         found.append(page.figures(one, outcome))

@@ -66,6 +66,11 @@ def training_in_tf32(task: Task, lap: Lap) -> dict[str, Any]:
     return trained(replace(task, tf32=True), lap)[1]
 
 
+def training_compiled(task: Task, lap: Lap) -> dict[str, Any]:
+    """With `compute.compile: true`, on a GPU in TF32."""
+    return trained(replace(task, tf32=task.device != "cpu", compiled=True), lap)[1]
+
+
 def trained(task: Task, lap: Lap) -> tuple[Loaded, dict[str, Any]]:
     """One epoch by `trainer.fit`, as `method: sft` calls it."""
     from bench.training import batches, trainer

@@ -32,15 +32,16 @@ class Task:
     seed: int = 0
     precision: str = "float32"
     tf32: bool = False
+    compiled: bool = False
     base: str = "base"
     texts: str = "summaries"
 
     @property
     def compute(self) -> ComputeConfig:
         """The block `compute` of a study."""
-        return ComputeConfig.model_validate(
-            {"device": self.device, "threads": self.threads, "precision": self.precision, "tf32": self.tf32}
-        )
+        where = {"device": self.device, "threads": self.threads}
+        how = {"precision": self.precision, "tf32": self.tf32, "compile": self.compiled}
+        return ComputeConfig.model_validate(where | how)
 
     def examples(self, split: str, count: int) -> list[Example]:
         """The first `count` dialogues of DialogSum's file for `split`: train, dev or test.

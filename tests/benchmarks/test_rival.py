@@ -156,3 +156,6 @@ def test_on_a_gpu_tf32_and_bfloat16_race_too_and_fewer_dialogues_may_be_written(
     assert {fast for _, fast in training.pairs} == {"ours", "ours in TF32", "ours in bfloat16"}
     (on_cpu,) = races(task, ["training"], written=2)
     assert set(on_cpu.sides) == {"lab", "ours", "lab with targets of 128"}
+    (with_it,) = races(task, ["training"], written=2, compiled=True)
+    assert set(with_it.sides) - set(on_cpu.sides) == {"ours compiled"}
+    assert replace(task, compiled=True).compute.compile and not task.compute.compile

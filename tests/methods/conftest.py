@@ -33,17 +33,17 @@ def context(tiny_base: Path, tiny_reward: Path) -> Callable[..., TrainContext]:
         init: str = "base",
         learns_from: str = "data/train.jsonl",
         seed: int = 0,
-        precision: Any = "float32",
+        **compute: Any,
     ) -> TrainContext:
-        compute = ComputeConfig(device="cpu", threads=1, precision=precision)
-        device = runtime.prepare(compute, seed)
+        settings = ComputeConfig(device="cpu", threads=1, **compute)
+        device = runtime.prepare(settings, seed)
         return TrainContext(
             variant=variant,
             init=init,
             learns_from=learns_from,
             seed=seed,
             text=TextConfig(max_target_tokens=12),
-            compute=compute,
+            compute=settings,
             device=device,
             train=EXAMPLES,
             validation=EXAMPLES[:4],

@@ -33,9 +33,11 @@ def train(context: TrainContext, method: str, **block: Any) -> dict[str, torch.T
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("often", [True, False])  # a state after every step; or only after the first
 def test_a_loss_that_is_not_finite_ends_the_training(
-    value: float, context: Make, monkeypatch: pytest.MonkeyPatch
+    value: float, often: bool, context: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    due = iter([True] * (9 if often else 1))
     real = LossTrainer.loss_sum
 
     def broken(self: LossTrainer, model: Any, inputs: Any) -> torch.Tensor:
@@ -43,13 +45,13 @@ def test_a_loss_that_is_not_finite_ends_the_training(
         return loss * value if self.state.global_step == 1 else loss
 
     monkeypatch.setattr(LossTrainer, "loss_sum", broken)
-    monkeypatch.setattr(Work, "due", lambda work: True)
+    monkeypatch.setattr(Work, "due", lambda work: next(due, False))
     ctx = context("full")
     with pytest.raises(
         UserError, match=r"variants\.full: the loss became (nan|inf) at step 2; .*kept in work/train/full"
     ):
         train(ctx, "sft", optim=OPTIM)
-    assert (ctx.work.folder / "trainer" / "checkpoint-1" / "complete.json").exists()
+    assert [path.parent.name for path in ctx.work.folder.rglob("complete.json")] == ["checkpoint-1"]
     assert not ctx.out.exists()
 
 

@@ -169,7 +169,7 @@ def test_every_loss_of_pairs_comes_to_prefer_the_chosen(context: Make, kind: str
     assert all(pair.chosen_reward > pair.rejected_reward for pair in pairs)
 
     def margin(name: str) -> float:
-        rows = dpo.preference_rows(models.load(name, "cpu"), pairs, ctx.text, 4)
+        rows = dpo.preference_rows(models.load(name, "cpu"), pairs, ctx.text, 4, ctx.compute)
         return sum(row["reference"][0] - row["reference"][1] for row in rows)
 
     assert margin(kind) > margin("base")

@@ -26,7 +26,7 @@ def _seed() -> None:
 @pytest.mark.parametrize("p", [0.05, 0.1, 0.5, 0.9])
 def test_dropout_drops_the_share_asked_for_and_keeps_the_mean(p: float) -> None:
     x = torch.ones(DRAWS, requires_grad=True)
-    with cpu_kernels.for_training("cpu"):
+    with cpu_kernels.CpuKernels():
         found = F.dropout(x, p)
     dropped = (found == 0).double().mean().item()
     assert dropped == pytest.approx(p, abs=4.5 * (p * (1 - p) / DRAWS) ** 0.5)
@@ -36,7 +36,7 @@ def test_dropout_drops_the_share_asked_for_and_keeps_the_mean(p: float) -> None:
 
 
 def test_dropout_has_no_pattern_over_rows_columns_and_calls() -> None:
-    with cpu_kernels.for_training("cpu"):
+    with cpu_kernels.CpuKernels():
         first, second = (F.dropout(torch.ones(512, 128), 0.5) > 0 for _ in range(2))
     for kept in (first.double().mean(0), first.double().mean(1), (first == second).double().mean(0)):
         # The largest of 512 or 128 means of so many coins: within five standard errors.
@@ -49,7 +49,7 @@ def test_the_same_seed_of_torch_draws_the_same_and_the_next_call_others() -> Non
     drawn = []
     for _ in range(2):
         torch.manual_seed(3)
-        with cpu_kernels.for_training("cpu"):
+        with cpu_kernels.CpuKernels():
             drawn.append([F.dropout(torch.ones(1000), 0.3) for _ in range(2)])
     assert torch.equal(drawn[0][0], drawn[1][0]) and torch.equal(drawn[0][1], drawn[1][1])
     assert not torch.equal(*drawn[0])
@@ -69,7 +69,7 @@ def test_what_is_no_dropout_of_float32_is_left_to_torch(x: torch.Tensor, argumen
     torch.manual_seed(1)
     expected = F.dropout(x.clone(), **arguments)
     torch.manual_seed(1)
-    with cpu_kernels.for_training("cpu"):
+    with cpu_kernels.CpuKernels():
         assert torch.equal(F.dropout(x.clone(), **arguments), expected)
 
 
@@ -82,7 +82,7 @@ def test_a_linear_layer_and_its_gradients_equal_double_precision(
     layer, x = torch.nn.Linear(96, 80, bias=bias), torch.randn(shape, requires_grad=True)
     layer.weight.requires_grad_(not frozen)
     exact, y = copy.deepcopy(layer).double(), x.detach().double().requires_grad_()
-    with cpu_kernels.for_training("cpu"):
+    with cpu_kernels.CpuKernels():
         found = layer(x)
     expected = exact(y)
     gradient = torch.randn_like(found)
@@ -103,7 +103,7 @@ def test_attention_with_dropout_equals_a_loop_on_average(kind: str, scale: float
     mask = {"none": None, "boolean": seen, "additive": torch.zeros(2, 1, 6, 6).masked_fill(~seen, -1e9)}[kind]
     exact = F.scaled_dot_product_attention(query, key, value, mask, scale=scale)
     draws = torch.zeros_like(exact)
-    with cpu_kernels.for_training("cpu"):
+    with cpu_kernels.CpuKernels():
         for _ in range(2000):
             draws += F.scaled_dot_product_attention(query, key, value, mask, 0.1, scale=scale) / 2000
     # Dropout's mean is the value: each weight's standard error is at most (.1 / .9 / 2000) ** .5 of it.
@@ -114,14 +114,14 @@ def test_no_number_is_drawn_by_torchs_own_dropout(tiny_base: Any) -> None:
     """In a step of T5, whose attention has dropout too."""
     model = models.load("base", "cpu").model.train()
     batch = models.collate([[5, 6, 7, 1], [8, 1]], [[9, 10, 1], [11, 1]], 0, "cpu")
-    for context, calls in ((cpu_kernels.for_training("cpu"), 0), (nullcontext(), 1)):
+    for context, calls in ((cpu_kernels.CpuKernels(), 0), (nullcontext(), 1)):
         with torch.profiler.profile() as profile, context:
             architectures.of(model).loss(model, batch)
         assert min(1, sum(event.key == "aten::bernoulli_" for event in profile.key_averages())) == calls
 
 
 def test_nothing_is_replaced_outside_the_block() -> None:
-    with cpu_kernels.for_training("cpu"):
+    with cpu_kernels.CpuKernels():
         pass
     torch.manual_seed(1)
     found = F.dropout(torch.ones(1000), 0.5)
@@ -159,7 +159,7 @@ def test_a_loss_without_the_paddings_logits_is_transformers_loss(tiny_base: Any)
         expected.backward()
         gradients = {name: one.grad.clone() for name, one in model.named_parameters() if one.grad is not None}
         model.zero_grad()
-        with cpu_kernels.for_training("cpu"):
+        with cpu_kernels.CpuKernels():
             found = architectures.of(model).loss(model, Batch(batch.input_ids, batch.attention_mask, batch.labels))
         found.backward()
         assert found.item() == pytest.approx(expected.item(), rel=1e-6)

@@ -63,8 +63,8 @@ def train(config: Config, context: TrainContext) -> dict[str, Any]:
     if config.engine == "trl":
         loaded, curve = by_trl.train(config, context, start, pairs)
     else:
-        size, precision = config.optim.batch_size, context.compute.precision
-        rows = preference_rows(start, pairs, context.text, size, precision, config.loss)
+        size = config.optim.batch_size
+        rows = preference_rows(start, pairs, context.text, size, context.compute, config.loss)
         runtime.set_seed(context.seed)  # a run that goes on after a crash has not sampled before
         loaded = models.trainable(start, config.adapter)
         longest = config.pairs.max_new_tokens

@@ -7,10 +7,11 @@ from typing import Any
 
 import torch
 
-from bench.core.blocks import TextConfig
+from bench.core.blocks import ComputeConfig, TextConfig
 from bench.lm import architectures, models, prompts
 from bench.lm.models import Loaded
 from bench.methods.dpo import losses
+from bench.training import passes
 from bench.training.batches import Collator, Rows
 from bench.training.preferences import Pair
 from bench.training.trainer import LossTrainer
@@ -31,10 +32,10 @@ def preference_rows(
     pairs: Sequence[Pair],
     text: TextConfig,
     batch_size: int,
-    precision: str = "float32",
+    compute: ComputeConfig,
     loss: str = "sigmoid",
 ) -> Rows:
-    """Encode each pair, with the start's log-probabilities of its summaries in the training's precision.
+    """Encode each pair, with the start's log-probabilities of its summaries, computed as training computes.
 
     For `kto` the next pair's chosen summary stands beside them: what the dialogue is not about.
     """
@@ -56,7 +57,10 @@ def preference_rows(
     for first in range(0, len(rows), batch_size):
         part = rows[first : first + batch_size]
         inputs = {key: value.to(start.device) for key, value in collate(part).items()}
-        with torch.autocast(start.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        with (
+            passes.for_training(start.device, compute.compile),
+            torch.autocast(start.device.type, torch.bfloat16, enabled=compute.precision == "bfloat16"),
+        ):
             found, _ = summary_logprobs(start.model, inputs)
         for row, logprobs in zip(part, found.tolist(), strict=True):
             row["reference"] = tuple(logprobs)

@@ -1,0 +1,35 @@
+"""How the passes are computed that a model is trained through: by the CPU's fast kernels, or by torch's compiler."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+
+from bench.training.cpu_kernels import CpuKernels
+
+BACKEND = "inductor"
+# A block is compiled once for each of its forms: first or later layer, encoder or decoder, with gradients or without.
+FORMS = 64
+
+
+def compile_blocks(model: torch.nn.Module) -> None:
+    """Have torch compile each repeated block of `model`, within `for_training` alone; elsewhere it runs as it is.
+
+    One layer is compiled in place of the whole model ("regional compilation" in torch's tutorials), for lengths of every
+    kind: a minute instead of many. It fuses what lies between the matrix products, so a GPU launches far fewer kernels.
+    """
+    torch.compiler.config.recompile_limit = FORMS
+    torch.compiler.set_stance("force_eager")
+    for blocks in model.modules():
+        if isinstance(blocks, torch.nn.ModuleList) and len({type(block) for block in blocks}) == 1:
+            for block in blocks:
+                block.compile(backend=BACKEND, dynamic=True)
+
+
+def for_training(device: torch.device | str, compiled: bool = False) -> AbstractContextManager[Any]:
+    """Return the context for a forward pass that is trained through, or that must equal one that is."""
+    if compiled:
+        return torch.compiler.set_stance("default")
+    return CpuKernels() if torch.device(device).type == "cpu" else nullcontext()
