@@ -21,7 +21,7 @@ def main(variant: str) -> str:
 
     examples, rows = storage.read_split("test"), []
     for training in params.trainings_of(variant):
-        loaded = models.in_precision(models.load(training.name, device), params.compute.inference)
+        loaded = models.to_write(training.name, device, params.compute.inference)
         inputs = [paths.split_path("test"), *manifest.lineage(training.name)]
         settings = [params.generation, params.text, params.decoding_of(variant)]
         work = resume.Work.of("generate", training.name, settings, params.compute, inputs)

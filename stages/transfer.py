@@ -26,7 +26,7 @@ def main(name: str) -> str:
         system, contexts = paths.elsewhere(name, variant), []
         for training in params.trainings_of(variant):
             items.append(f"{name}.{training.name.replace('/', '.')}")
-            model = models.in_precision(models.load(training.name, device), params.compute.inference)
+            model = models.to_write(training.name, device, params.compute.inference)
             inputs = [paths.split_path(paths.elsewhere(name)), *manifest.lineage(training.name)]
             settings = [params.generation, params.text, params.decoding_of(variant)]
             work = resume.Work.of("transfer", items[-1], settings, params.compute, inputs)

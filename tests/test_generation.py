@@ -83,6 +83,27 @@ def test_an_adapter_writes_what_its_logits_say(loaded: models.Loaded, adapter: d
                 so_far.append(token)
 
 
+@pytest.mark.parametrize("kind", ["LORA", "IA3"])
+def test_an_adapter_folded_into_the_weights_writes_the_same(
+    loaded: models.Loaded, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = (
+        {"feedforward_modules": ["wo"], "target_modules": ["q", "wo"]} if kind == "IA3" else {"target_modules": ["q"]}
+    )
+    tuned = models.with_adapter(loaded, {"type": kind, **more})
+    torch.manual_seed(0)
+    for parameter in tuned.model.parameters():
+        if parameter.requires_grad:
+            torch.nn.init.normal_(parameter, std=0.5)
+    monkeypatch.setattr(models, "load", lambda name, device: tuned)
+    kept = models.to_write("any", "cpu", "float32")
+    assert kept is tuned
+    expected = generation.generate(kept, sources(loaded), 8)
+    folded = models.to_write("any", "cuda", "float32")  # the name of the device decides, the weights lie where they lay
+    assert not hasattr(folded.model, "peft_config")
+    assert generation.generate(folded, sources(loaded), 8) == expected
+
+
 def test_a_dialogue_is_encoded_once_for_all_its_draws(loaded: models.Loaded) -> None:
     seen = []
     loaded.model.get_encoder().register_forward_hook(lambda _, __, out: seen.append(len(out.last_hidden_state)))
