@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib.util
 import subprocess
 import sys
 
@@ -50,3 +51,19 @@ print(gc.isenabled(), gc.get_freeze_count() > 10_000)
 def test_the_collector_works_again_whether_or_not_the_libraries_load(libraries: str, said: str) -> None:
     done = subprocess.run([sys.executable, "-c", SCRIPT, libraries], capture_output=True, text=True)
     assert done.stdout.strip() == said, done.stderr
+
+
+SCIPY = """
+import sys
+from bench.core import runtime
+runtime.import_libraries()
+left_out = "scipy.optimize" not in sys.modules
+from transformers import utils
+print(left_out, utils.is_scipy_available())
+"""
+
+
+def test_scipy_stays_out_of_what_is_imported_and_can_still_be_asked_for() -> None:
+    done = subprocess.run([sys.executable, "-c", SCIPY], capture_output=True, text=True)
+    known = importlib.util.find_spec("scipy") is not None
+    assert done.stdout.strip() == f"True {known}", done.stderr
