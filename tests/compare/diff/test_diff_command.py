@@ -218,7 +218,7 @@ def test_other_data_are_not_compared_at_all(project: Any, bench: Bench) -> None:
 
 
 def test_a_stale_report_is_shown_with_a_warning(project: Any, bench: Bench) -> None:
-    (project.root / "params.yaml").write_text((project.root / "params.yaml").read_text().replace("r: 8", "r: 4"))
+    (project.root / "params.yaml").write_text((project.root / "params.yaml").read_text().replace("r: 4", "r: 8"))
     code, out, _ = bench("diff", "HEAD")
     assert code == 0
     assert "warning: dvc.lock of the working tree is stale: stage 'train@lora'" in out

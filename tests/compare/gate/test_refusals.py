@@ -67,7 +67,7 @@ def params(**blocks: Any) -> Callable[[Any], None]:
 
 def unlocked_knob(project: Any) -> None:
     text = (project.root / "params.yaml").read_text()
-    (project.root / "params.yaml").write_text(text.replace("r: 8", "r: 4"))
+    (project.root / "params.yaml").write_text(text.replace("r: 4", "r: 8"))
 
 
 def without_rows(project: Any) -> None:
