@@ -44,7 +44,7 @@ def context(task: Task, train: int) -> TrainContext:
         train=task.examples("train", train),
         validation=[],
         meter=runtime.Meter(),
-        work=resume.Work("train", task.precision, "rival"),
+        work=resume.Work("train", task.arithmetic, "rival"),
     )
 
 

@@ -43,6 +43,11 @@ class Task:
         how = {"precision": self.precision, "tf32": self.tf32, "compile": self.compiled}
         return ComputeConfig.model_validate(where | how)
 
+    @property
+    def arithmetic(self) -> str:
+        """How a side trains: no two of a race share a name, nor a folder of what they keep."""
+        return "-".join((self.precision, *["tf32"] * self.tf32, *["compiled"] * self.compiled))
+
     def examples(self, split: str, count: int) -> list[Example]:
         """The first `count` dialogues of DialogSum's file for `split`: train, dev or test.
 

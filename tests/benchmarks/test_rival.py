@@ -159,3 +159,9 @@ def test_on_a_gpu_tf32_and_bfloat16_race_too_and_fewer_dialogues_may_be_written(
     (with_it,) = races(task, ["training"], written=2, compiled=True)
     assert set(with_it.sides) - set(on_cpu.sides) == {"ours compiled"}
     assert replace(task, compiled=True).compute.compile and not task.compute.compile
+    every = [
+        replace(task, precision=p, tf32=t, compiled=c) for p in ("float32", "bfloat16") for t in (0, 1) for c in (0, 1)
+    ]
+    assert len({side.arithmetic for side in every}) == len(
+        every
+    )  # the sides of a race work at the same time, in one folder
