@@ -7,6 +7,7 @@ from bench.evaluation import preflight
 def main() -> str:
     params, meter = parameters.read(), runtime.Meter()
     splits = {split: storage.read_split(split) for split in paths.SPLITS}
+    preflight.check_compiler(params)
     preflight.check_classifiers(params)
     preflight.check_metrics(params, splits["test"])
     preflight.check_tags(params, splits)

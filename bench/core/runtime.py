@@ -89,7 +89,7 @@ def import_libraries() -> None:
     """
     if "transformers.modeling_utils" in sys.modules:
         return
-    utils = importlib.import_module("transformers.utils")
+    utils: Any = importlib.import_module("transformers.utils")
     asked = utils.is_scipy_available
     gc.disable()
     try:

@@ -20,6 +20,20 @@ if TYPE_CHECKING:
     from bench.training.context import TrainContext
 
 
+def check_compiler(params: Params) -> None:
+    """Check that torch can compile what `compute.compile` asks for.
+
+    Raises:
+        UserError: it cannot.
+    """
+    import torch
+
+    from bench.training import passes
+
+    if params.compute.compile:
+        passes.check_compiler("cuda" if params.compute.device != "cpu" and torch.cuda.is_available() else "cpu")
+
+
 def check_classifiers(params: Params) -> None:
     """Check that every label that metrics and rewards name is one of its classifier's.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from bench.core.schema import UserError
 from bench.training.cpu_kernels import CpuKernels
 
 BACKEND = "inductor"
@@ -26,6 +27,24 @@ def compile_blocks(model: torch.nn.Module) -> None:
         if isinstance(blocks, torch.nn.ModuleList) and len({type(block) for block in blocks}) == 1:
             for block in blocks:
                 block.compile(backend=BACKEND, dynamic=True)
+
+
+def check_compiler(device: str) -> None:
+    """Compile a function of one line, forward and backward.
+
+    Raises:
+        UserError: torch finds no compiler of the machine's, or its own does not work there.
+    """
+    x = torch.ones(8, device=device, requires_grad=True)
+    try:
+        with torch.compiler.set_stance("default"):
+            torch.compile(lambda y: (y.sin() + 1).exp().sum(), backend=BACKEND)(x).backward()
+    except Exception as error:  # each of its layers has errors of its own
+        reason = " ".join(str(error).partition("Set TORCHDYNAMO")[0].split())[:200] or type(error).__name__
+        raise UserError(
+            f"params.yaml: compute.compile: torch cannot compile for {device} here ({type(error).__name__}: {reason}); install a C++ "
+            "compiler such as g++ and Python's headers, or write false."
+        ) from None
 
 
 def for_training(device: torch.device | str, compiled: bool = False) -> AbstractContextManager[Any]:

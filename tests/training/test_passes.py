@@ -14,7 +14,10 @@ from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModel
 
 from bench import methods
-from bench.core import paths
+from bench.core import parameters, paths
+from bench.core.blocks import ComputeConfig
+from bench.core.schema import UserError
+from bench.evaluation import preflight
 from bench.lm import models
 from bench.training import passes
 from bench.training.context import TrainContext
@@ -119,3 +122,30 @@ def test_each_family_s_blocks_are_found(compiled: list[int], family: str) -> Non
     with torch.no_grad(), passes.for_training("cpu", compiled=True):
         model(**given)
     assert len(compiled) >= 3  # some layers of BART are two graphs
+
+
+@pytest.mark.parametrize("kind", ["full", "ppo"])
+def test_under_bfloat16_it_starts_where_the_plain_training_does(
+    context: Callable[..., TrainContext], compiled: list[int], kind: str
+) -> None:
+    found = trained(context, kind, "fused", compile=True, precision="bfloat16")
+    plain = trained(context, kind, "plain", precision="bfloat16")
+    assert found[0]["loss"] == pytest.approx(plain[0]["loss"], abs=1e-2)  # eight bits of mantissa
+    assert found[0].get("kl", 0.0) == 0.0
+
+
+def test_a_machine_without_a_compiler_is_told_before_any_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    params = parameters.Params.model_construct(compute=ComputeConfig(device="cpu", compile=True))
+    monkeypatch.setattr(passes, "BACKEND", "aot_eager")
+    preflight.check_compiler(params)
+
+    def broken(graph: Any, inputs: Any) -> Any:
+        raise RuntimeError("No working C++ compiler found")
+
+    monkeypatch.setattr(passes, "BACKEND", broken)
+    with pytest.raises(
+        UserError,
+        match=r"compute\.compile: .* for cpu here .*No working C\+\+ compiler found.*; install .*, or write false",
+    ):
+        preflight.check_compiler(params)
+    preflight.check_compiler(parameters.Params.model_construct(compute=ComputeConfig(device="cpu")))
