@@ -9,6 +9,7 @@ from bench import config
 from bench.commands import Command
 from bench.config import active
 from bench.core import hub, parameters, paths
+from bench.core.schema import UserError
 from bench.core.terminal import single_line
 
 
@@ -42,10 +43,13 @@ def run(given: argparse.Namespace) -> int:
     params = config.read(path)
     found = {}
     for where, block in unpinned(params).items():
-        commit, files = hub.resolve(
-            "model" if where.startswith("checkpoints.") else "dataset", block.repo, block.revision
-        )
-        block.check_files(files)
+        try:
+            commit, files = hub.resolve(
+                "model" if where.startswith("checkpoints.") else "dataset", block.repo, block.revision
+            )
+            block.check_files(files)
+        except UserError as error:  # which speaks of the active file, and this may be another
+            raise UserError(str(error).replace(f"{paths.PARAMS}: ", f"{path}: ", 1)) from None
         found[where] = commit
         print(f"{where}: {block.repo} at {single_line(block.revision)} is {commit}")
     if not found:

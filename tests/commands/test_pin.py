@@ -138,3 +138,4 @@ def test_one_name_that_fails_leaves_the_file(
     assert cli.main(["pin", "thesis"]) == 1
     message = capsys.readouterr().err
     assert said in message and message.count("\n") == 1 and path.read_text() == old
+    assert "params.yaml" not in message and (message.startswith("error: studies/thesis.yaml: ") or "away" in change)
