@@ -6,6 +6,7 @@ from bench.evaluation import preflight
 
 def main() -> str:
     params, meter = parameters.read(), runtime.Meter()
+    runtime.import_libraries()
     splits = {split: storage.read_split(split) for split in paths.SPLITS}
     preflight.check_compiler(params)
     preflight.check_classifiers(params)

@@ -26,11 +26,11 @@ def check_compiler(params: Params) -> None:
     Raises:
         UserError: it cannot.
     """
-    import torch
-
-    from bench.training import passes
-
     if params.compute.compile:
+        import torch
+
+        from bench.training import passes
+
         passes.check_compiler("cuda" if params.compute.device != "cpu" and torch.cuda.is_available() else "cpu")
 
 
@@ -211,7 +211,6 @@ def check_starts(params: Params, splits: Mapping[str, Sequence[Example]]) -> dic
         UserError: it names the field of params.yaml, or the folder that cannot be a start.
     """
     from bench.lm import models, prompts
-    from bench.training import by_trl
 
     found: dict[str, dict[str, Lengths]] = {}
     starts, stored = dict[str, models.Loaded](), set[str]()
@@ -222,6 +221,8 @@ def check_starts(params: Params, splits: Mapping[str, Sequence[Example]]) -> dic
             starts[root] = models.load(root, "cpu")
             found[root] = _checked_lengths(starts[root], params.text, "", params, splits)
         if getattr(block, "engine", "ours") == "trl":
+            from bench.training import by_trl
+
             by_trl.check(starts[root], params.text_of(name), f"variants.{name}", plain=block.method != "sft")
         if block.text is not None:
             for training in params.trainings_of(name):
