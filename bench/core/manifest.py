@@ -82,6 +82,12 @@ def lineage(name: str) -> list[Path]:
     return [model_path(name), *(lineage(parent) if parent else [])]
 
 
+def holder(name: str) -> str:
+    """Return whose folder holds the weights of `name`: its own, unless it is another name for its parent."""
+    found = read_manifest(name)
+    return holder(found["parent"]) if found["kind"] == "alias" else name
+
+
 def files_of(folder: Path) -> list[Path]:
     """List the files that a model in a folder is loaded from, by name.
 

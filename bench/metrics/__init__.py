@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from bench.core import plugins, resume, runtime
+from bench.core import manifest, plugins, resume, runtime
 from bench.core.blocks import DatasetConfig, GenerationConfig, TextConfig
 from bench.core.schema import Example, Prediction, ScoreRow, Strict, UserError
 
@@ -103,10 +103,11 @@ class ScoreContext:
         return prompts.of(name, self.text)
 
     def model(self, name: str) -> Loaded:
-        """Load a checkpoint or variant in eval mode; the same object at every call."""
+        """Load a checkpoint or variant in eval mode; the same object at every call, and for every name of its weights."""
         from bench.lm import models
 
-        return self.once("model", name, lambda: models.in_precision(models.load(name, self.device), self.inference))
+        held = manifest.holder(name)
+        return self.once("model", held, lambda: models.in_precision(models.load(held, self.device), self.inference))
 
     def forget(self) -> None:
         """Release the variant's own model: contexts that share `loaded` need the others again, but not this one."""

@@ -211,7 +211,12 @@ def _divergences(
                 given = batch
                 if sources[name] != sources[context.variant]:
                     given = models.collate(sources[name], flat, pad, policy.device)
-                other = models.target_logits(context.model(name).model, given, each).float().log_softmax(-1)
+                if (
+                    given is batch and context.model(name) is policy
+                ):  # an untrained variant beside its base: 0 by one pass
+                    other = logprobs
+                else:
+                    other = models.target_logits(context.model(name).model, given, each).float().log_softmax(-1)
                 exact = models.exact_kl(logprobs, other) * mask
                 index = batch.labels.clamp_min(0).unsqueeze(-1)
                 drawn = (logprobs - other).gather(-1, index).squeeze(-1) * mask

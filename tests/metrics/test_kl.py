@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from bench import generation
-from bench.core import plugins
+from bench.core import paths, plugins, storage
 from bench.core.blocks import GenerationConfig, TextConfig
 from bench.core.schema import Example, Prediction, UserError
 from bench.lm import models, prompts
@@ -50,6 +50,17 @@ def shifted(tiny_base: Path) -> str:
 def test_a_model_is_at_zero_from_itself(tiny_base: Path) -> None:
     for row in rows("base", "base", draws=2):
         assert set(row.values.values()) == {0.0}
+
+
+def test_another_name_of_the_base_is_at_zero_by_one_pass(tiny_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alias = {"variant": "same", "method": "none", "kind": "alias", "parent": "base", "trainable_parameters": 0}
+    storage.write_json(paths.model_path("same") / "manifest.json", alias | {"total_parameters": 1, "facts": {}})
+    asked, real = [], models.target_logits
+    monkeypatch.setattr(models, "target_logits", lambda model, *given: asked.append(model) or real(model, *given))
+    for row in rows("same", "base"):
+        assert row.values["kl_base"] == row.values["kl_start"] == 0.0
+    assert len(asked) == -(-len(EXAMPLES) // 2)  # two dialogues a batch
+    assert len(set(map(id, asked))) == 1
 
 
 def test_exact_values_equal_a_plain_sum(shifted: str) -> None:
