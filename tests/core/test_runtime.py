@@ -67,3 +67,22 @@ def test_scipy_stays_out_of_what_is_imported_and_can_still_be_asked_for() -> Non
     done = subprocess.run([sys.executable, "-c", SCIPY], capture_output=True, text=True)
     known = importlib.util.find_spec("scipy") is not None
     assert done.stdout.strip() == f"True {known}", done.stderr
+
+
+LEAVING = """
+import atexit
+from bench.core import runtime
+atexit.register(print, "taken apart")
+def main():
+    return "done"
+main.__module__ = {module!r}
+runtime.stage(main)
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "said"), [("__main__", ["done (0 s)"]), ("stages.x", ["done (0 s)", "taken apart"])]
+)
+def test_a_stage_that_is_a_process_of_its_own_leaves_at_once(module: str, said: list[str]) -> None:
+    done = subprocess.run([sys.executable, "-c", LEAVING.format(module=module)], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.splitlines()) == (0, said)
