@@ -47,12 +47,18 @@ def read_manifest(name: str) -> dict[str, Any]:
     return own
 
 
-def stored(name: str) -> dict[str, Any]:
-    """Read the manifest of the weights that `name` stands for: its own, or where it is an alias its parent's."""
+def holder(name: str) -> str:
+    """Return whose folder holds the weights that `name` stands for: its own, or where it is an alias its parent's."""
     facts = read_manifest(name)
     while facts["kind"] == "alias":
-        facts = _manifest(facts["parent"])
-    return facts
+        name = facts["parent"]
+        facts = _manifest(name)
+    return name
+
+
+def stored(name: str) -> dict[str, Any]:
+    """Read the manifest of the weights that `name` stands for."""
+    return _manifest(holder(name))
 
 
 def _manifest_path(name: str) -> Path:
@@ -80,12 +86,6 @@ def lineage(name: str) -> list[Path]:
     """Return the folder of `name` and those of the weights it stands on."""
     parent = read_manifest(name)["parent"]
     return [model_path(name), *(lineage(parent) if parent else [])]
-
-
-def holder(name: str) -> str:
-    """Return whose folder holds the weights of `name`: its own, unless it is another name for its parent."""
-    found = read_manifest(name)
-    return holder(found["parent"]) if found["kind"] == "alias" else name
 
 
 def files_of(folder: Path) -> list[Path]:

@@ -220,9 +220,8 @@ def stage(main: Callable[..., str], *arguments: str) -> None:
         sys.exit(f"error: {found[1]}: {UNWRITABLE[found[0]]}; `dvc repro` then goes on from what this stage has kept.")
     if headline and distributed.rank() == 0:
         print(f"{single_line(headline)} ({time.perf_counter() - started:.0f} s)", flush=True)
-    if (
-        main.__module__ == "__main__" and distributed.world_size() == 1
-    ):  # all is written: the system frees memory faster
+    # All is written; the system frees what is left faster than the interpreter.
+    if main.__module__ == "__main__" and distributed.world_size() == 1:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)

@@ -211,9 +211,8 @@ def _divergences(
                 given = batch
                 if sources[name] != sources[context.variant]:
                     given = models.collate(sources[name], flat, pad, policy.device)
-                if (
-                    given is batch and context.model(name) is policy
-                ):  # an untrained variant beside its base: 0 by one pass
+                # An untrained variant is its base: 0 by one pass.
+                if given is batch and context.model(name) is policy:
                     other = logprobs
                 else:
                     other = models.target_logits(context.model(name).model, given, each).float().log_softmax(-1)

@@ -6,7 +6,6 @@ import re
 from importlib import metadata
 from pathlib import Path
 
-from bench.checkpoints import local
 from bench.classifiers import loading
 from bench.classifiers.loading import Classifier
 from bench.classifiers.packaged import PROFANITY
@@ -33,7 +32,6 @@ def load(given: str | Path, label: str | None) -> tuple[Classifier, str]:
             ) from None
         classifier = loading.of_package("profanity", PROFANITY, version)
     elif Path(given).is_dir():
-        _check(Path(given))
         classifier = loading.load_folder(Path(given).name, Path(given), "cpu")
     elif re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", str(given)):
         repo, _, revision = str(given).partition("@")
@@ -50,16 +48,6 @@ def load(given: str | Path, label: str | None) -> tuple[Classifier, str]:
             f"--toxic: the classifier's labels are {', '.join(classifier.labels)}; say which of them is the toxic one."
         )
     return classifier, label
-
-
-def _check(folder: Path) -> None:
-    """What is asked of a study's local checkpoint: weights that run no code, their config, a tokenizer."""
-    try:
-        local.Config(source="local", path=str(folder), name=folder.name or "classifier").check()
-    except UserError as error:
-        raise UserError(
-            str(error).replace("params.yaml: a checkpoint with source 'local': path: ", "--toxicity: ", 1)
-        ) from None
 
 
 def _of_hub(repo: str, revision: str) -> Path:

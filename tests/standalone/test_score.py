@@ -128,7 +128,7 @@ def test_a_classifier_without_a_tokenizer_scores_nothing(files: dict[str, Path],
     for path in reward_template.iterdir():
         if not path.name.startswith(("tokenizer", "vocab", "special")):
             shutil.copy(path, folder)
-    with pytest.raises(UserError, match=r"^--toxicity: 'bare' holds no tokenizer .*; save the model's own there"):
+    with pytest.raises(UserError, match=r"^bare holds no tokenizer .*; save the model's own there"):
         bench.score([files["good"]], files["references"], toxicity=folder)
 
 
