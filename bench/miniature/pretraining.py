@@ -110,6 +110,7 @@ def fit(
     import torch
 
     from bench.miniature.muon import StackedMuon
+    from bench.training.cpu_kernels import CpuKernels
 
     inside = {
         id(p)
@@ -128,13 +129,13 @@ def fit(
         return warm * max(0.02, 1 - step / len(batches))
 
     schedules = [torch.optim.lr_scheduler.LambdaLR(optimizer, factor) for optimizer in optimizers]
-    model.set_attn_implementation("eager")  # on short rows faster than the fused kernel
     model.train()
     losses: list[float] = []
     parts = {"model": model, "muon": optimizers[0], "adamw": optimizers[1]}
     parts |= {f"schedule {number}": schedule for number, schedule in enumerate(schedules)}
     for batch in resumable(batches, parts, losses, "base", progress, work):
-        loss = model(**batch).loss
+        with CpuKernels():
+            loss = model(**batch).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), training.max_grad_norm)
         for optimizer, schedule in zip(optimizers, schedules, strict=True):

@@ -18,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 
 LEVELS = 2**16  # a kept or dropped element is decided by 16 random bits
 FEWEST = 64  # rows and columns below which MKL's product is as fast
+SHORT = 200 * 200  # scores of a head up to which torch's fused attention is slower
 
 
 class CpuKernels(TorchFunctionMode):
@@ -46,31 +47,38 @@ def _attention(
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> Any:
-    """torch's own way where there is dropout: its fused kernel has none on a CPU."""
-    if dropout_p == 0 or query.dtype != torch.float32 or is_causal or enable_gqa:
+    """Replace what torch's fused kernel lacks on a CPU, dropout and a mask that is learnt, and what it is slower for."""
+    short = query.shape[-2] * key.shape[-2] <= SHORT
+    if (
+        not (dropout_p or short or (attn_mask is not None and attn_mask.requires_grad))
+        or _levels(dropout_p) >= LEVELS
+        or {x.dtype for x in (query, key, value)} != {torch.float32}
+        or (attn_mask is not None and attn_mask.dtype not in (torch.bool, torch.float32))
+        or (query.dim(), *query.shape[:-2]) != (4, *key.shape[:-2])
+        or is_causal
+        or enable_gqa
+    ):
         return NotImplemented
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
-    scores = (query * scale if scale != 1 else query) @ key.transpose(-2, -1)
     if attn_mask is not None and attn_mask.dtype == torch.bool:
         # The least number instead of minus infinity: a row that sees nothing must not become NaN.
-        scores = scores.masked_fill(~attn_mask, torch.finfo(scores.dtype).min)
-    elif attn_mask is not None:
-        scores = scores + attn_mask
-    weights = scores.softmax(-1)
-    kept = _dropout(weights, dropout_p)  # this mode does not see what it calls itself
-    return (F.dropout(weights, dropout_p) if kept is NotImplemented else kept) @ value
+        attn_mask = query.new_zeros(attn_mask.shape).masked_fill_(~attn_mask, torch.finfo(query.dtype).min)
+    return _Attention.apply(query, key, value, attn_mask, scale, dropout_p)
 
 
 def _linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> Any:
-    if (
-        not hasattr(torch.ops.mkldnn, "_linear_pointwise")  # not public: what torch's own compiler writes
-        or {x.dtype, weight.dtype} != {torch.float32}
-        or torch.is_autocast_enabled("cpu")
-        or min(*weight.shape, x.numel() // x.shape[-1]) < FEWEST
-        or not torch.is_grad_enabled()
-    ):
-        return NotImplemented
-    return _Linear.apply(x, weight, bias)
+    return _Linear.apply(x, weight, bias) if suits_onednn(x, weight) else NotImplemented
+
+
+def suits_onednn(x: torch.Tensor, weight: torch.Tensor) -> bool:
+    """Tell whether x (..., I) @ weight' (O, I) is to be trained through by oneDNN's product: `product`."""
+    return (
+        hasattr(torch.ops.mkldnn, "_linear_pointwise")  # not public: what torch's own compiler writes
+        and x.dtype == weight.dtype == torch.float32
+        and not torch.is_autocast_enabled("cpu")
+        and min(*weight.shape, x.numel() // x.shape[-1]) >= FEWEST
+        and torch.is_grad_enabled()
+    )
 
 
 REPLACEMENTS: dict[Any, Callable[..., Any]] = {
@@ -93,23 +101,76 @@ def _kept(shape: torch.Size, p: float) -> torch.Tensor:
     return (bits >= _levels(p) - LEVELS // 2).view(shape)
 
 
+def _scaled(x: torch.Tensor, kept: torch.Tensor | None, p: float) -> torch.Tensor:
+    """What dropout leaves of `x`: what is kept, scaled so that its mean stays; all of it where nothing was drawn."""
+    # torch's own backward pass of dropout, which is its forward pass too: x * kept * scale in one go.
+    return x if kept is None else torch.ops.aten.native_dropout_backward(x, kept, LEVELS / (LEVELS - _levels(p)))
+
+
 class _Dropout(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, p: float) -> torch.Tensor:
         kept = _kept(x.shape, p)
-        ctx.scale = LEVELS / (LEVELS - _levels(p))
+        ctx.p = p
         ctx.save_for_backward(kept)
-        return torch.ops.aten.native_dropout_backward(x, kept, ctx.scale)  # x * kept * scale
+        return _scaled(x, kept, p)
 
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
         (kept,) = ctx.saved_tensors
-        return torch.ops.aten.native_dropout_backward(gradient, kept, ctx.scale), None
+        return _scaled(gradient, kept, ctx.p), None
 
 
-def _product(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+class _Attention(torch.autograd.Function):
+    """softmax(scale * query @ key' + mask) with dropout, times value; the mask's sum is made within the product."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        mask: torch.Tensor | None,
+        scale: float,
+        p: float,
+    ) -> torch.Tensor:
+        heads, shape = query.shape[:2], (*query.shape[:3], key.shape[-2])
+        query, key, value = (x.flatten(0, 1) for x in (query, key, value))
+        ctx.mask, ctx.scale, ctx.p = None if mask is None else mask.shape, scale, p
+        if mask is None:
+            scores = (query @ key.mT).mul_(scale)
+        else:
+            scores = torch.baddbmm(mask.expand(shape).flatten(0, 1), query, key.mT, alpha=scale)
+        weights = scores.softmax(-1)
+        ctx.kept = _kept(weights.shape, p) if p else None
+        ctx.save_for_backward(query, key, value, weights)
+        return (_scaled(weights, ctx.kept, p) @ value).unflatten(0, heads)
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        query, key, value, weights = ctx.saved_tensors
+        heads, gradient = gradient.shape[:2], gradient.flatten(0, 1)
+        of_value = _scaled(weights, ctx.kept, ctx.p).mT @ gradient
+        of_weights = _scaled(gradient @ value.mT, ctx.kept, ctx.p)
+        of_scores = torch.ops.aten._softmax_backward_data(of_weights, weights, -1, weights.dtype)
+        of_mask = of_scores.unflatten(0, heads).sum_to_size(ctx.mask) if ctx.needs_input_grad[3] else None
+        scaled = of_scores if ctx.scale == 1 else of_scores * ctx.scale
+        inputs = (scaled @ key, scaled.mT @ query, of_value)
+        return (*(x.unflatten(0, heads) for x in inputs), of_mask, None, None)
+
+
+def product(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+    """Compute x (..., I) @ weight' (O, I) + bias (O,) by oneDNN."""
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+
+
+def _outer(rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
+    """rows' @ columns of (N, R) and (N, C), with the narrower one on the side where oneDNN is faster."""
+    if rows.shape[1] <= columns.shape[1]:
+        return product(rows.t(), columns.t())
+    return product(columns.t(), rows.t()).t()
 
 
 class _Linear(torch.autograd.Function):
@@ -117,7 +178,7 @@ class _Linear(torch.autograd.Function):
     def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
         # What is not needed is not kept: the input of a frozen layer, the weight under an input without a gradient.
         ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, weight if ctx.needs_input_grad[0] else None)
-        return _product(x, weight, bias)
+        return product(x, weight, bias)
 
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]
@@ -127,7 +188,7 @@ class _Linear(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         rows = gradient.reshape(-1, gradient.shape[-1])
         return (
-            _product(gradient, weight.t()) if weight is not None else None,
-            _product(rows.t(), x.reshape(-1, x.shape[-1]).t()) if x is not None else None,
+            product(gradient, weight.t()) if weight is not None else None,
+            _outer(rows, x.reshape(-1, x.shape[-1])) if x is not None else None,
             rows.sum(0) if ctx.needs_input_grad[2] else None,
         )

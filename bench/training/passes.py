@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
 
 from bench.core.schema import UserError
+from bench.training import cpu_lora
 from bench.training.cpu_kernels import CpuKernels
 
 BACKEND = "inductor"
@@ -51,4 +53,10 @@ def for_training(device: torch.device | str, compiled: bool = False) -> Abstract
     """Return the context for a forward pass that is trained through, or that must equal one that is."""
     if compiled:
         return torch.compiler.set_stance("default")
-    return CpuKernels() if torch.device(device).type == "cpu" else nullcontext()
+    return _fast_on_a_cpu() if torch.device(device).type == "cpu" else nullcontext()
+
+
+@contextmanager
+def _fast_on_a_cpu() -> Iterator[None]:
+    with CpuKernels(), cpu_lora.merged():
+        yield

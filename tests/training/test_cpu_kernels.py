@@ -76,10 +76,11 @@ def test_what_is_no_dropout_of_float32_is_left_to_torch(x: torch.Tensor, argumen
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("shape", [(70, 96), (5, 20, 96), (3, 96)])
 @pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("wide", [80, 112])
 def test_a_linear_layer_and_its_gradients_equal_double_precision(
-    bias: bool, shape: tuple[int, ...], frozen: bool
+    bias: bool, shape: tuple[int, ...], frozen: bool, wide: int
 ) -> None:
-    layer, x = torch.nn.Linear(96, 80, bias=bias), torch.randn(shape, requires_grad=True)
+    layer, x = torch.nn.Linear(96, wide, bias=bias), torch.randn(shape, requires_grad=True)
     layer.weight.requires_grad_(not frozen)
     exact, y = copy.deepcopy(layer).double(), x.detach().double().requires_grad_()
     with cpu_kernels.CpuKernels():
@@ -108,6 +109,57 @@ def test_attention_with_dropout_equals_a_loop_on_average(kind: str, scale: float
             draws += F.scaled_dot_product_attention(query, key, value, mask, 0.1, scale=scale) / 2000
     # Dropout's mean is the value: each weight's standard error is at most (.1 / .9 / 2000) ** .5 of it.
     assert torch.allclose(draws, exact, atol=5 * (0.1 / 0.9 / 2000) ** 0.5 * value.abs().max().item())
+
+
+@pytest.mark.parametrize("kind", ["none", "additive", "boolean", "learnt", "of two dimensions"])
+@pytest.mark.parametrize("scale", [None, 1.0])
+@pytest.mark.parametrize("p", [0.0, 0.3])
+def test_attention_and_its_gradients_equal_double_precision(kind: str, scale: float | None, p: float) -> None:
+    """With dropout: under the same kept weights, which attention to the identity shows."""
+    query, key = (torch.randn(2, 5, 3, 8).transpose(1, 2) for _ in range(2))  # heads as a model has them, not in a row
+    value = torch.eye(5).expand(2, 3, 5, 5).contiguous()
+    seen = torch.ones(2, 1, 5, 5).tril().bool()
+    mask: torch.Tensor | None = {
+        "none": None,
+        "boolean": seen,
+        "additive": torch.zeros(2, 1, 5, 5).masked_fill(~seen, -1e9),
+        "learnt": torch.randn(1, 3, 5, 5),
+        "of two dimensions": torch.randn(5, 5),
+    }[kind]
+    given = [x.detach().requires_grad_() for x in (query, key, value)]
+    exact = [x.detach().double().requires_grad_() for x in given]
+    if kind in ("learnt", "of two dimensions"):
+        assert mask is not None
+        given.append(mask.clone().requires_grad_())
+        exact.append(mask.double().requires_grad_())
+    with cpu_kernels.CpuKernels():
+        found = F.scaled_dot_product_attention(*given[:3], given[3] if len(given) > 3 else mask, p, scale=scale)
+    scores = exact[0] @ exact[1].transpose(-2, -1) * (8**-0.5 if scale is None else scale)
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -1e30) if mask.dtype == torch.bool else scores + (exact[3:] or [mask])[0]
+    kept = (found.detach() != 0) / (1 - p) if p else torch.ones(())
+    expected = (scores.softmax(-1) * kept) @ exact[2]
+    gradient = torch.randn_like(found)
+    found.backward(gradient)
+    expected.backward(gradient.double())
+    for one, other in [(found, expected), *((x.grad, y.grad) for x, y in zip(given, exact, strict=True))]:
+        assert torch.allclose(one.double(), other, atol=1e-4)  # type: ignore[union-attr,arg-type]
+
+
+def test_attention_that_torch_does_as_fast_or_otherwise_is_left_to_torch() -> None:
+    """Long rows without dropout; a causal mask by its flag; heads that are shared; halves; all dropped."""
+    long, short = torch.randn(1, 2, 256, 8), torch.randn(1, 4, 6, 8)
+    calls: list[tuple[tuple[torch.Tensor, ...], dict[str, Any]]] = [
+        ((long, long, long), {}),
+        ((short, short, short), {"is_causal": True}),
+        ((short, short[:, :2], short[:, :2]), {"enable_gqa": True}),
+        ((short.bfloat16(),) * 3, {}),
+        ((short, short, short), {"dropout_p": 1.0}),
+    ]
+    for tensors, arguments in calls:
+        expected = F.scaled_dot_product_attention(*tensors, **arguments)
+        with cpu_kernels.CpuKernels():
+            assert torch.equal(F.scaled_dot_product_attention(*tensors, **arguments), expected)
 
 
 def test_no_number_is_drawn_by_torchs_own_dropout(tiny_base: Any) -> None:

@@ -80,6 +80,9 @@ def test_the_curve_and_the_weights_are_the_plain_ones(
     found = trained(context, kind, "fused", compile=True)
     assert compiled
     for one, other in zip(plain, found, strict=True):
+        for row in (one, other):
+            if abs(row.get("margin", 1.0)) < 1e-6:  # DPO's start: what is ranked rightly there is rounding
+                del row["accuracy"]
         assert one == pytest.approx(other, abs=1e-4)
     stored = [load_file(next(paths.model_path(name).glob("*.safetensors"))) for name in ("plain", "fused")]
     assert stored[0].keys() == stored[1].keys()
