@@ -20,7 +20,7 @@ LIMIT = 512
 class Training(Strict):
     """How long and how fast. Muon turns the matrices inside the blocks, AdamW everything else."""
 
-    steps: int = Field(330, ge=1)
+    steps: int = Field(400, ge=1)
     batch_size: int = Field(16, ge=1)
     learning_rate_muon: float = Field(5e-3, gt=0)
     learning_rate_adamw: float = Field(3e-3, gt=0)
