@@ -133,6 +133,51 @@ def test_the_head_of_flan_t5_small_for_16_rows(benchmark: Benchmark, kept: bool)
         assert found[row, 0].numpy() == pytest.approx(naive.numpy(), abs=1e-5)
 
 
+@pytest.mark.parametrize("kernels", ["torch", "ours"])
+@pytest.mark.parametrize("layer", ["linear", "LoRA", "attention"])
+def test_a_layer_in_training(benchmark: Benchmark, layer: str, kernels: str) -> None:
+    """Forward and backward at FLAN-T5-small's width: 16 dialogues of 200 tokens, LoRA of rank 32, a mask that is learnt."""
+    import copy
+    from contextlib import nullcontext
+
+    import peft
+    import torch
+    import torch.nn.functional as F
+
+    from bench.training import passes
+
+    torch.manual_seed(0)
+    if layer == "attention":
+        inputs = [torch.randn(16, 200, 6, 64).transpose(1, 2) for _ in range(3)] + [torch.randn(1, 6, 200, 200)]
+
+        def compute(query: Any, key: Any, value: Any, mask: Any) -> Any:
+            return F.scaled_dot_product_attention(query, key, value, mask, scale=1.0)
+
+        module: Any = compute
+    else:
+        inputs, module = [torch.randn(16, 200, 512)], torch.nn.Sequential(torch.nn.Linear(512, 1024, bias=False))
+        if layer == "LoRA":
+            adapter = peft.LoraConfig(r=32, target_modules=["0"], init_lora_weights=False)
+            module = peft.get_peft_model(module, adapter)  # type: ignore[arg-type]
+
+    def run(given: list[Any], by: Any, context: Any) -> tuple[Any, Any]:
+        given = [one.detach().requires_grad_() for one in given]
+        with context:
+            found = by(*given)
+        found.square().mean().backward()
+        return found, given[0].grad
+
+    found = benchmark.pedantic(
+        lambda: run(inputs, module, passes.for_training("cpu") if kernels == "ours" else nullcontext()),
+        rounds=15,
+        warmup_rounds=3,
+    )
+    exact = module if layer == "attention" else copy.deepcopy(module).double()
+    naive = run([one.double() for one in inputs], exact, nullcontext())
+    for one, other in zip(found, naive, strict=True):
+        assert torch.allclose(one.double(), other, atol=1e-4)
+
+
 @pytest.mark.parametrize("budget", [512, 1024, 2048, 4096, 8192])
 def test_encoding_by_token_budget(benchmark: Benchmark, monkeypatch: pytest.MonkeyPatch, budget: int) -> None:
     """Two of FLAN-T5-small's encoder layers, 64 dialogues of 20 to 400 tokens."""
