@@ -11,6 +11,7 @@ import pytest
 import scipy.stats
 
 from bench import stats
+from bench.data import texts
 from bench.metrics import rouge
 
 PAIRS, DIALOGUES, RESAMPLES = 1500, 500, 10_000
@@ -36,7 +37,7 @@ def test_rouge_over_1500_pairs(benchmark: Benchmark) -> None:
     assert len(found) == PAIRS
     naive = rouge_scorer.RougeScorer(list(config.types), use_stemmer=True)
     for k in range(0, PAIRS, 100):
-        pair = ("\n".join(rouge.sentences(text)) for text in (references[k][0], predictions[k]))
+        pair = ("\n".join(texts.sentences(text)) for text in (references[k][0], predictions[k]))
         expected = {key: score.fmeasure for key, score in naive.score(*pair).items()}
         assert found[k] == pytest.approx(expected)
 

@@ -109,8 +109,8 @@ def fit(
     """Train in place; returns the loss of each step."""
     import torch
 
+    from bench.lm.cpu_kernels import CpuKernels
     from bench.miniature.muon import StackedMuon
-    from bench.training.cpu_kernels import CpuKernels
 
     inside = {
         id(p)

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from bench.core.schema import UserError
-from bench.training import cpu_lora
-from bench.training.cpu_kernels import CpuKernels
+from bench.lm import cpu_lora
+from bench.lm.cpu_kernels import CpuKernels
 
 BACKEND = "inductor"
 # A block is compiled once for each of its forms: first or later layer, encoder or decoder, with gradients or without.

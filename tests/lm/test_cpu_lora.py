@@ -10,7 +10,7 @@ import pytest
 import torch
 from peft.tuners import lora
 
-from bench.training import cpu_lora
+from bench.lm import cpu_lora
 
 ROWS, WIDTH, OUT = 130, 96, 80
 

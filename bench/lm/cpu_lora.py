@@ -15,7 +15,7 @@ import torch
 from peft.tuners import lora
 from torch.autograd.function import once_differentiable
 
-from bench.training import cpu_kernels
+from bench.lm import cpu_kernels
 
 
 @contextmanager

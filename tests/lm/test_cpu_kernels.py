@@ -11,9 +11,8 @@ import torch
 import torch.nn.functional as F
 import transformers
 
-from bench.lm import architectures, models
+from bench.lm import architectures, cpu_kernels, models
 from bench.lm.architectures.interface import Batch
-from bench.training import cpu_kernels
 
 DRAWS = 200_000
 
