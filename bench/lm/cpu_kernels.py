@@ -61,13 +61,23 @@ def _attention(
         return NotImplemented
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
     if attn_mask is not None and attn_mask.dtype == torch.bool:
-        # The least number instead of minus infinity: a row that sees nothing must not become NaN.
         attn_mask = query.new_zeros(attn_mask.shape).masked_fill_(~attn_mask, torch.finfo(query.dtype).min)
-    return _Attention.apply(query, key, value, attn_mask, scale, dropout_p)
+    shape = (*query.shape[:-1], key.shape[-2])
+    mask = None if attn_mask is None else attn_mask.expand(shape).flatten(0, 1)
+    heads = [x.flatten(0, 1) for x in (query, key, value)]
+    return _Attention.apply(*heads, mask, scale, dropout_p).unflatten(0, shape[:2])
 
 
 def _linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> Any:
-    return _Linear.apply(x, weight, bias) if suits_onednn(x, weight) else NotImplemented
+    return by_rows(_Linear, x, weight, bias) if suits_onednn(x, weight) else NotImplemented
+
+
+def by_rows(function: type[torch.autograd.Function], x: torch.Tensor, *arguments: Any) -> torch.Tensor:
+    """Apply a function of rows (N, I) to x (..., I).
+
+    A view that the function made itself could not be changed in place, as LED changes its queries.
+    """
+    return function.apply(x.flatten(0, -2), *arguments).unflatten(0, x.shape[:-1])  # type: ignore[no-any-return,no-untyped-call]
 
 
 def suits_onednn(x: torch.Tensor, weight: torch.Tensor) -> bool:
@@ -123,7 +133,7 @@ class _Dropout(torch.autograd.Function):
 
 
 class _Attention(torch.autograd.Function):
-    """softmax(scale * query @ key' + mask) with dropout, times value; the mask's sum is made within the product."""
+    """softmax(scale * query @ key' + mask) with dropout, times value, of (B * H, T, D); mask (B * H, T, S) or None."""
 
     @staticmethod
     def forward(
@@ -135,34 +145,31 @@ class _Attention(torch.autograd.Function):
         scale: float,
         p: float,
     ) -> torch.Tensor:
-        heads, shape = query.shape[:2], (*query.shape[:3], key.shape[-2])
-        query, key, value = (x.flatten(0, 1) for x in (query, key, value))
-        ctx.mask, ctx.scale, ctx.p = None if mask is None else mask.shape, scale, p
         if mask is None:
             scores = (query @ key.mT).mul_(scale)
         else:
-            scores = torch.baddbmm(mask.expand(shape).flatten(0, 1), query, key.mT, alpha=scale)
+            scores = torch.baddbmm(mask, query, key.mT, alpha=scale)
+            # The least number instead of minus infinity: a row that sees nothing must not become NaN.
+            scores.clamp_min_(torch.finfo(scores.dtype).min)
         weights = scores.softmax(-1)
-        ctx.kept = _kept(weights.shape, p) if p else None
+        ctx.kept, ctx.scale, ctx.p = _kept(weights.shape, p) if p else None, scale, p
         ctx.save_for_backward(query, key, value, weights)
-        return (_scaled(weights, ctx.kept, p) @ value).unflatten(0, heads)
+        return _scaled(weights, ctx.kept, p) @ value
 
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         query, key, value, weights = ctx.saved_tensors
-        heads, gradient = gradient.shape[:2], gradient.flatten(0, 1)
         of_value = _scaled(weights, ctx.kept, ctx.p).mT @ gradient
         of_weights = _scaled(gradient @ value.mT, ctx.kept, ctx.p)
         of_scores = torch.ops.aten._softmax_backward_data(of_weights, weights, -1, weights.dtype)
-        of_mask = of_scores.unflatten(0, heads).sum_to_size(ctx.mask) if ctx.needs_input_grad[3] else None
         scaled = of_scores if ctx.scale == 1 else of_scores * ctx.scale
-        inputs = (scaled @ key, scaled.mT @ query, of_value)
-        return (*(x.unflatten(0, heads) for x in inputs), of_mask, None, None)
+        of_mask = of_scores if ctx.needs_input_grad[3] else None
+        return scaled @ key, scaled.mT @ query, of_value, of_mask, None, None
 
 
 def product(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
-    """Compute x (..., I) @ weight' (O, I) + bias (O,) by oneDNN."""
+    """Compute x (N, I) @ weight' (O, I) + bias (O,) by oneDNN."""
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
 
 
@@ -186,9 +193,8 @@ class _Linear(torch.autograd.Function):
         ctx: Any, gradient: torch.Tensor
     ) -> tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None]:
         x, weight = ctx.saved_tensors
-        rows = gradient.reshape(-1, gradient.shape[-1])
         return (
             product(gradient, weight.t()) if weight is not None else None,
-            _outer(rows, x.reshape(-1, x.shape[-1])) if x is not None else None,
-            rows.sum(0) if ctx.needs_input_grad[2] else None,
+            _outer(gradient, x) if x is not None else None,
+            gradient.sum(0) if ctx.needs_input_grad[2] else None,
         )

@@ -28,7 +28,7 @@ def merged() -> Iterator[None]:
         if name is None:
             return own(layer, x, *args, **kwargs)
         weights = (layer.base_layer.weight, layer.base_layer.bias, layer.lora_A[name].weight, layer.lora_B[name].weight)
-        return _LoraLinear.apply(x, *weights, layer.scaling[name])
+        return cpu_kernels.by_rows(_LoraLinear, x, *weights, layer.scaling[name])
 
     lora.Linear.forward = forward  # type: ignore[method-assign,assignment]
     try:
@@ -48,9 +48,9 @@ def _adapter(layer: lora.Linear, x: torch.Tensor) -> str | None:
     plain = plain and not any(hooked._forward_hooks or hooked._forward_pre_hooks for hooked in (base, a, b))
     frozen = not any(parameter.requires_grad for parameter in base.parameters())
     same = a.weight.dtype == b.weight.dtype == torch.float32
-    # Rows for which a narrow product either way, N r (I + O), is more than the sum, r I O.
-    fewer = x.numel() // x.shape[-1] * sum(base.weight.shape) > base.weight.numel()
-    return names[0] if plain and frozen and same and fewer and cpu_kernels.suits_onednn(x, base.weight) else None
+    # Rows for which two narrow products, N r (I + O), are more work than the weights' sum, r I O.
+    enough = x.numel() // x.shape[-1] * sum(base.weight.shape) > base.weight.numel()
+    return names[0] if plain and frozen and same and enough and cpu_kernels.suits_onednn(x, base.weight) else None
 
 
 class _LoraLinear(torch.autograd.Function):
@@ -72,11 +72,11 @@ class _LoraLinear(torch.autograd.Function):
     @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         x, weight, a, b = ctx.saved_tensors
-        of_x, of_a, of_b, rows = None, None, None, gradient.flatten(0, -2)
+        of_x, of_a, of_b = None, None, None
         if ctx.needs_input_grad[0]:  # the sum is made again: kept, it would double the weights in memory
             of_x = cpu_kernels.product(gradient, torch.addmm(weight, b, a, alpha=ctx.scaling).t())
         if ctx.needs_input_grad[3]:
-            of_a = ((rows @ b).t() @ x.flatten(0, -2)).mul_(ctx.scaling)
+            of_a = ((gradient @ b).t() @ x).mul_(ctx.scaling)
         if ctx.needs_input_grad[4]:
-            of_b = (rows.t() @ (x.flatten(0, -2) @ a.t())).mul_(ctx.scaling)
+            of_b = (gradient.t() @ (x @ a.t())).mul_(ctx.scaling)
         return of_x, None, None, of_a, of_b, None

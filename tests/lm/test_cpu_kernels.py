@@ -95,6 +95,22 @@ def test_a_linear_layer_and_its_gradients_equal_double_precision(
         assert one is None or torch.allclose(one.double(), other, atol=1e-4)  # type: ignore[union-attr]
 
 
+def test_what_a_layer_gives_can_be_changed_in_place() -> None:
+    """LED divides its queries so."""
+    layer, x = torch.nn.Linear(64, 64), torch.randn(2, 40, 64)
+    with cpu_kernels.CpuKernels():
+        found = layer(x)
+        found /= 2.0
+        attended = F.scaled_dot_product_attention(*(found[:, None] for _ in range(3)))
+        attended *= 3.0
+    attended.sum().backward()
+    gradient = layer.weight.grad.clone()  # type: ignore[union-attr]
+    layer.zero_grad()
+    expected = layer(x) / 2
+    (F.scaled_dot_product_attention(*(expected[:, None] for _ in range(3))) * 3).sum().backward()
+    assert torch.allclose(gradient, layer.weight.grad, atol=1e-3)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("kind", ["none", "additive", "boolean"])
 @pytest.mark.parametrize("scale", [None, 1.0])
 def test_attention_with_dropout_equals_a_loop_on_average(kind: str, scale: float | None) -> None:
@@ -143,6 +159,23 @@ def test_attention_and_its_gradients_equal_double_precision(kind: str, scale: fl
     expected.backward(gradient.double())
     for one, other in [(found, expected), *((x.grad, y.grad) for x, y in zip(given, exact, strict=True))]:
         assert torch.allclose(one.double(), other, atol=1e-4)  # type: ignore[union-attr,arg-type]
+
+
+@pytest.mark.parametrize("p", [0.0, 0.1])
+def test_a_row_that_sees_nothing_disturbs_no_other(p: float) -> None:
+    """By minus infinity as by False: torch gives zeros there, which nobody reads."""
+    x = torch.randn(1, 2, 5, 8)
+    seen = torch.ones(1, 1, 5, 5).tril().bool()
+    seen[..., 0, :] = False
+    for mask in (seen, torch.zeros(1, 1, 5, 5).masked_fill(~seen, -torch.inf)):
+        given = x.clone().requires_grad_()
+        torch.manual_seed(0)
+        with cpu_kernels.CpuKernels():
+            found = F.scaled_dot_product_attention(given, given, given, mask, p)
+        found[:, :, 1:].sum().backward()
+        assert given.grad is not None and given.grad.isfinite().all() and found.isfinite().all()
+        expected = F.scaled_dot_product_attention(x, x, x, mask)
+        assert p or torch.allclose(found[:, :, 1:], expected[:, :, 1:], atol=1e-6)
 
 
 def test_attention_that_torch_does_as_fast_or_otherwise_is_left_to_torch() -> None:
