@@ -76,21 +76,23 @@ def _decode(
     """Tokens (B, draws, `limit`); what follows the end of a row means nothing.
 
     transformers' `generate` carries every row of a batch to the end of its longest, and follows settings in the
-    checkpoint that nobody asked for here. This loop leaves finished rows behind.
+    checkpoint that nobody asked for here. This loop reads each distinct source once and leaves finished rows behind.
     """
     warpers = library_decoding.warpers(decoding)
     model, ends = loaded.model, torch.tensor(loaded.ends, device=loaded.device)
     draws = 1 if uniforms is None else uniforms.shape[1]
     flat = None if uniforms is None else uniforms.flatten(0, 1).to(loaded.device)
-    state = architectures.of(model).start_decoding(model, sources, int(loaded.tokenizer.pad_token_id))
+    distinct = {source: place for place, source in enumerate(dict.fromkeys(map(tuple, sources)))}
+    state = architectures.of(model).start_decoding(model, list(distinct), int(loaded.tokenizer.pad_token_id))
     tokens = torch.full((len(sources) * draws, limit), loaded.ends[0], device=loaded.device)
-    last, rows = None, torch.arange(len(tokens), device=loaded.device)
+    read = torch.tensor([distinct[tuple(source)] for source in sources], device=loaded.device).repeat_interleave(draws)
+    last, rows = None, read.argsort(stable=True)  # rows of one source side by side
     ended = torch.zeros_like(rows, dtype=torch.bool)
     for step in range(limit):
         logits = state.step(last).float()
-        if step == 0 and draws > 1:  # the first step is the same for all draws of a dialogue
-            state.repeat_interleave(draws)
-            logits = logits.repeat_interleave(draws, 0)
+        if step == 0 and len(rows) > len(distinct):  # the first step is the same for all rows of a source
+            state.select(read[rows])
+            logits = logits[read[rows]]
         if flat is None:
             last = logits.argmax(-1, keepdim=True)
         else:

@@ -127,20 +127,32 @@ def _write(loaded: Loaded, sources: list[list[int]], where: str) -> None:
     import torch
 
     from bench import generation
-    from bench.lm import architectures
+    from bench.lm import architectures, models
 
-    uniforms = torch.full((len(sources), 2, WRITTEN), 0.5)
+    architecture, pad = architectures.of(loaded.model), int(loaded.tokenizer.pad_token_id)
+    each = torch.arange(len(sources))
+    several = each.repeat_interleave(2)[1:]  # of one source one summary fewer is left
+
+    first = torch.tensor([row[-2:-1] for row in sources])
+
+    def second_step(rows: torch.Tensor) -> torch.Tensor:
+        state = architecture.start_decoding(loaded.model, sources, pad)
+        state.step(None)
+        state.select(rows)
+        return state.step(first[rows])
+
     with _asked(where, "write"):
         generation.generate(loaded, sources, WRITTEN)
-        generation.generate(loaded, sources, WRITTEN, uniforms)
-        if not architectures.learns_prompts(loaded.model):
-            with torch.inference_mode():
-                pad = int(loaded.tokenizer.pad_token_id)
-                state = architectures.of(loaded.model).start_decoding(loaded.model, sources, pad)
-                last = state.step(None).argmax(-1, keepdim=True)
-                state.repeat_interleave(2)
-                state.select(torch.tensor([0, 2]))
-                state.step(last)
+        generation.generate(loaded, sources, WRITTEN, torch.full((len(sources), 2, WRITTEN), 0.5))
+        if architectures.learns_prompts(loaded.model):
+            return
+        with torch.inference_mode():
+            trained = models.target_logits(
+                loaded.model, models.collate(sources, first.expand(-1, 2).tolist(), pad, "cpu")
+            )
+            alone, together = second_step(each), second_step(several)
+    _same(trained[:, 1], alone, where, "it writes with other figures than those that it is trained on")
+    _same(alone[several], together, where, "several summaries of one dialogue are written with other figures than one")
 
 
 def _tokens(loaded: Loaded, count: int) -> list[int]:

@@ -37,9 +37,16 @@ def test_a_cache_that_drops_no_rows_is_said(workdir: Path, monkeypatch: pytest.M
 
     families.decoder("llama", paths.model_path("base"))
     loaded = models.load("base", "cpu")
-    monkeypatch.delattr(DynamicCache.__mro__[1], "batch_repeat_interleave")
+    monkeypatch.delattr(DynamicCache.__mro__[1], "batch_select_indices")
     with pytest.raises(UserError, match=r"models/base: the model cannot write \(AttributeError: .*docs/studies\.md"):
         rehearsal.rehearse(loaded, 8, 4, "models/base")
+
+
+def test_a_model_that_writes_from_other_positions_than_it_trains_on_is_said(workdir: Path) -> None:
+    """M2M counts positions by what is no padding: a start token that is the padding counts only where it is cached."""
+    families.seq2seq("m2m_100", paths.model_path("base"), decoder_start_token_id=0)
+    with pytest.raises(UserError, match=r"^models/base: it writes with other figures than those that it is trained on"):
+        rehearsal.rehearse(models.load("base", "cpu"), 8, 4, "models/base")
 
 
 def test_a_hybrid_cache_is_said_before_anything_long_begins(workdir: Path) -> None:

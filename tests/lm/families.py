@@ -16,7 +16,7 @@ SEQ2SEQ: dict[str, dict[str, Any]] = {
     "mbart": {},
     "pegasus": {},
     "marian": {},
-    "m2m_100": {},
+    "m2m_100": {"decoder_start_token_id": 2},
     "blenderbot": {},
     "blenderbot-small": {},
     "bigbird_pegasus": {"attention_type": "original_full"},
@@ -76,7 +76,7 @@ def seq2seq(name: str, folder: Path, **changes: Any) -> Path:
     size = save_tokenizer(folder)
     own = SEQ2SEQ[name] if "d_kv" in SEQ2SEQ[name] else SIDES | SEQ2SEQ[name]
     settings = {"vocab_size": size, "pad_token_id": 0, "eos_token_id": 1, "bos_token_id": 2} | own
-    settings |= {"decoder_start_token_id": 0, "forced_eos_token_id": None} | changes
+    settings = {"decoder_start_token_id": 0, "forced_eos_token_id": None} | settings | changes
     torch.manual_seed(0)
     model = AutoModelForSeq2SeqLM.from_config(AutoConfig.for_model(name, **settings))
     for parameter in model.parameters():

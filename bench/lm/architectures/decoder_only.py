@@ -120,10 +120,6 @@ class _State(DecodeState):
         self.cache = found.past_key_values
         return found.logits[:, -1]
 
-    def repeat_interleave(self, times: int) -> None:
-        self.cache.batch_repeat_interleave(times)  # type: ignore[attr-defined]
-        self.mask = self.mask.repeat_interleave(times, 0)
-
     def select(self, rows: torch.Tensor) -> None:
         self.cache.batch_select_indices(rows)  # type: ignore[attr-defined]
         self.mask = self.mask[rows]

@@ -23,6 +23,7 @@ from bench.lm.architectures.interface import (
     learns_prompts,
     loss_of_targets,
 )
+from bench.lm.shared_attention import SharedCrossAttention
 
 # Settings of models whose loss is more than the next token's: ProphetNet's n-grams, the routers of a mixture of experts.
 OWN_LOSS = ("ngram", "router_aux_loss_coef")
@@ -106,28 +107,31 @@ def _shifted(model: Any, labels: torch.Tensor) -> torch.Tensor:
 
 class _State(DecodeState):
     def __init__(self, model: Any, sources: Sequence[Sequence[int]], pad: int) -> None:
-        self.model, self.cache = model, None
+        self.model, self.attention = model, SharedCrossAttention()
+        self.cache: Any = None
         self.hidden, self.mask = _encode(model, sources, pad)
 
     def step(self, last: torch.Tensor | None) -> torch.Tensor:
         if last is None:
-            last = torch.full((len(self.hidden), 1), _first(self.model), device=self.hidden.device)
-        found = self.model(
-            encoder_outputs=BaseModelOutput(last_hidden_state=self.hidden),
-            attention_mask=self.mask,
-            decoder_input_ids=last,
-            past_key_values=self.cache,
-            use_cache=True,
-        )
+            read = torch.full((len(self.hidden), 1), _first(self.model), device=self.hidden.device)
+        else:
+            read = last
+        with self.attention.active():
+            found = self.model(
+                encoder_outputs=BaseModelOutput(last_hidden_state=self.hidden),
+                attention_mask=self.mask,
+                decoder_input_ids=read,
+                past_key_values=self.cache,
+                use_cache=True,
+            )
         self.cache = found.past_key_values
+        if last is None:
+            self.attention.settle(self.cache)
         return found.logits[:, -1]
 
-    def repeat_interleave(self, times: int) -> None:
-        self.cache.batch_repeat_interleave(times)  # type: ignore[attr-defined]
-        self.hidden, self.mask = (one.repeat_interleave(times, 0) for one in (self.hidden, self.mask))
-
     def select(self, rows: torch.Tensor) -> None:
-        self.cache.batch_select_indices(rows)  # type: ignore[attr-defined]
+        self.cache.self_attention_cache.batch_select_indices(rows)
+        self.cache.cross_attention_cache.batch_select_indices(self.attention.select(rows))
         self.hidden, self.mask = self.hidden[rows], self.mask[rows]
 
 

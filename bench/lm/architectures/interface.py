@@ -94,12 +94,8 @@ class DecodeState(ABC):
         """Compute logits (R, V) of each row's next token, after the `last` (R, 1) that were chosen; None before the first."""
 
     @abstractmethod
-    def repeat_interleave(self, times: int) -> None:
-        """Repeat every row `times` times, side by side."""
-
-    @abstractmethod
     def select(self, rows: torch.Tensor) -> None:
-        """Keep these rows alone, (R',) indices."""
+        """Keep these rows alone, (R',) indices; a row that is named again is written again from here on."""
 
 
 class Architecture(ABC):
