@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -114,6 +115,43 @@ def test_generation_of_a_tiny_random_t5(benchmark: Benchmark, tiny_base: Path) -
                 ).logits
             tokens.append(int(logits[0, -1].argmax()))
         assert list(found[k][0].token_ids) == tokens[1:]
+
+
+@pytest.mark.parametrize("keys", ["copied", "shared"])
+def test_four_samples_a_dialogue(benchmark: Benchmark, monkeypatch: pytest.MonkeyPatch, keys: str) -> None:
+    """16 dialogues of 100 to 400 tokens by two of FLAN-T5-small's decoder layers, 16 tokens a sample."""
+    import torch
+    from transformers import T5Config, T5ForConditionalGeneration
+
+    from bench import generation
+    from bench.lm import models, shared_attention
+
+    if keys == "copied":
+        monkeypatch.setattr(shared_attention.SharedCrossAttention, "settle", lambda self, cache: None)
+    torch.manual_seed(0)
+    config = T5Config(
+        vocab_size=100,
+        d_model=512,
+        d_kv=64,
+        num_heads=6,
+        d_ff=1024,
+        num_layers=1,
+        num_decoder_layers=2,
+        feed_forward_proj="gated-gelu",
+        decoder_start_token_id=0,
+    )
+    model = T5ForConditionalGeneration(config).eval().requires_grad_(False)
+    model.generation_config.decoder_start_token_id, model.generation_config.eos_token_id = 0, 1
+    tokenizer: Any = SimpleNamespace(pad_token_id=0)
+    loaded = models.Loaded("t5", model, tokenizer, "full", None)
+    rng, limit = random.Random(0), 16
+    sources = [[rng.randrange(3, 100) for _ in range(rng.randrange(100, 400))] for _ in range(16)]
+    uniforms = torch.rand(16, 4, limit)
+    found = benchmark.pedantic(generation.generate, (loaded, sources, limit, uniforms), rounds=5, warmup_rounds=1)
+    for i, draw in ((0, 0), (15, 3)):
+        assert generation.generate(loaded, sources[i : i + 1], limit, uniforms[i : i + 1, draw : draw + 1]) == [
+            [found[i][draw]]
+        ]
 
 
 @pytest.mark.parametrize("kept", [False, True], ids=["plain", "packed"])
