@@ -25,4 +25,5 @@ def build(params: Params) -> str:
     if not path.exists():
         raise UserError(f"{path} does not exist; run `dvc repro` to make the report first.")
     study = inputs.read(params)
-    return document.page(contents.contents(study, contents.read_metrics(path, study)))
+    shown = contents.contents(study, contents.read_metrics(path, study))
+    return document.page(shown, contents.of_dialogues(params))

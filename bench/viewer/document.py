@@ -5,8 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from importlib import resources
 from typing import Any
+
+from bench.report import wording
 
 # In this order they are one script; a name that one of them defines is known to all.
 SCRIPTS = ("data.js", "words.js", "state.js", "list.js", "detail.js", "view.js")
@@ -14,13 +17,21 @@ SCRIPTS = ("data.js", "words.js", "state.js", "list.js", "detail.js", "view.js")
 # end of a line. In JSON each can be written otherwise.
 ESCAPES = str.maketrans({char: f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"})
 
+SAID = re.compile(
+    r"@((?:a )?dialogues?)@", re.IGNORECASE
+)  # words that a reader sees, for studies of other texts to replace
 
-def page(data: dict[str, Any]) -> str:
-    """Put the contents into the page; returns HTML.
+
+def page(data: dict[str, Any], of_dialogues: bool = True) -> str:
+    """Put the contents into the page; returns HTML, which calls the rows examples if they are not `of_dialogues`.
 
     A policy in it lets its own style and script run, known by their digests, and nothing else, nor any network.
     """
-    style, script = _part("view.css"), "\n".join(_part(name) for name in SCRIPTS)
+
+    def part(name: str) -> str:
+        return SAID.sub(lambda word: word[1] if of_dialogues else wording.of_examples(word[1], ()), _part(name))
+
+    style, script = part("view.css"), "\n".join(map(part, SCRIPTS))
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).translate(ESCAPES)
     filled = {
         "STYLE_HASH": _digest(style),
@@ -29,7 +40,7 @@ def page(data: dict[str, Any]) -> str:
         "DATA": text,
         "SCRIPT": script,
     }
-    pieces, rest = [], _part("view.html")
+    pieces, rest = [], part("view.html")
     for name, value in filled.items():  # what is filled in is not looked through again
         before, mark, rest = rest.partition(f"@@{name}@@")
         if not mark:

@@ -35,6 +35,14 @@ def test_any_text_comes_back_as_it_was() -> None:
         assert embedded(document.page({"text": text})) == {"text": text}
 
 
+def test_rows_that_are_no_dialogues_are_called_examples() -> None:
+    plain, other = document.page({"study": "t"}), document.page({"study": "t"}, of_dialogues=False)
+    for page, word in ((plain, "dialogue"), (other, "example")):
+        assert f'aria-label="What is shown of {"an" if word == "example" else "a"} {word}"' in page
+        assert f"Skip to the {word}<" in page and f'aria-label="{word.capitalize()}s"' in page
+        assert f'"All {word}s"' in page and not re.search(r"@[\w ]+@", page)
+
+
 def test_hostile_text_adds_no_element() -> None:
     plain, hostile = (document.page({text: [text]}) for text in ("text", HOSTILE))
     assert Elements(plain).found == Elements(hostile).found

@@ -4,7 +4,7 @@ const article = document.getElementById("dialogue");
 let tableOpen = false;
 
 function showNothing() {
-  article.replaceChildren(make("p", "empty", "No dialogue is left. Change the search, the slice or a condition."));
+  article.replaceChildren(make("p", "empty", "No @dialogue@ is left. Change the search, the slice or a condition."));
 }
 
 function showDialogue(place, state) {
@@ -77,7 +77,7 @@ function summaryOf(name, place, state) {
   if (run.seed && systems.get(name).runs.some((one) => one.seed !== run.seed)) head.append(make("span", "flag", `seed ${run.seed}`));
   if (state.output === "sample" || run.output === "sample") head.append(make("span", "flag", run.output === "sample" ? `sample ${run.draw + 1}` : "greedy"));
   if (run.cut.includes(place)) head.append(make("span", "flag warning", "cut at the token limit"));
-  if (run.source_cut.includes(place)) head.append(make("span", "flag warning", "read only the start of the dialogue"));
+  if (run.source_cut.includes(place)) head.append(make("span", "flag warning", "read only the start of the @dialogue@"));
   if (name !== state.against && textsOf(state.against, place, state).includes(text)) head.append(make("span", "flag", "the same text"));
   const other = name === state.against ? null : valuesOf(study.primary, state.against, state)[place];
   head.append(scoresOf(run.scores, place, run.output === "greedy" ? other : null));
@@ -134,8 +134,8 @@ function tableOf(place, state) {
   const all = make("details", "all"), scroll = make("div", "scroll");
   scroll.tabIndex = 0;
   scroll.setAttribute("role", "region");
-  scroll.setAttribute("aria-label", "All scores of this dialogue");
-  all.append(make("summary", "", "All scores of this dialogue"), scroll);
+  scroll.setAttribute("aria-label", "All scores of this @dialogue@");
+  all.append(make("summary", "", "All scores of this @dialogue@"), scroll);
   const fill = () => {
     const names = [...systems.keys()], body = [];
     for (const { key, of } of study.columns.filter((one) => one.of !== "dialogue")) {

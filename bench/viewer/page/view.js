@@ -11,7 +11,7 @@ function refresh(again = true) {
   showList(places, current, state);
   if (current < 0) showNothing();
   else showDialogue(places[current], state);
-  at("count").textContent = `${places.length} of ${study.dialogues.length} dialogues`;
+  at("count").textContent = `${places.length} of ${study.dialogues.length} @dialogues@`;
   const key = rowColumn(state), name = (system) => make("bdi", "", system);
   at("shown").replaceChildren(titleOf(key), ...(isOfSystem(key) ? [" of ", name(state.of)] : []), ...(state.of === state.against ? [] : [", ± ", titleOf(study.primary), " against ", name(state.against)]));
   at("position").textContent = `${current + 1} of ${places.length}`;
@@ -46,7 +46,7 @@ function columnGroups() {
     [`${titleOf(study.primary)}, read − against`, [[CHANGED, titleOf(CHANGED)], [DIFFERENCE, titleOf(DIFFERENCE)]]],
     ["Each system", some(["greedy", "summary"])],
     ["Samples of each system", some(["sample"])],
-    ["The dialogue", some(["dialogue"])],
+    ["The @dialogue@", some(["dialogue"])],
   ];
 }
 
@@ -58,14 +58,14 @@ function systemGroups() {
 function prepare() {
   document.title = `${study.study}: what each system wrote`;
   at("study").textContent = study.study;
-  at("size").textContent = `what each system wrote of ${study.dialogues.length} dialogues`;
+  at("size").textContent = `what each system wrote of ${study.dialogues.length} @dialogues@`;
   at("about").textContent = study.about;
   const { systems: names, rows: lines } = study.front;
   at("front").replaceWith(Object.assign(tableFrom(["", ...names], lines.map((line) => [line.title, ...line.values])), { id: "front" }));
   at("front").setAttribute("aria-describedby", "front-note");
-  at("front-note").textContent = `Means over dialogues with ${study.confidence} intervals, as in the report.`;
+  at("front-note").textContent = `Means over @dialogues@ with ${study.confidence} intervals, as in the report.`;
   at("sort").append(...optionsOf([["", [[ORDER, "Test split’s order"]]], ...columnGroups()]));
-  at("slice").append(...optionsOf([["", [["", "All dialogues"]]], ["Slices of the report", study.slices.map((tag) => [tag, tag])], ["Other tags", study.tags.map((tag) => [tag, tag])]]));
+  at("slice").append(...optionsOf([["", [["", "All @dialogues@"]]], ["Slices of the report", study.slices.map((tag) => [tag, tag])], ["Other tags", study.tags.map((tag) => [tag, tag])]]));
   for (const id of ["of", "against"]) at(id).append(...optionsOf(systemGroups()));
   at("output").append(...optionsOf([["", [["greedy", "greedy"], ...draws.map((draw) => [`sample-${draw + 1}`, `sample ${draw + 1}`])]]]));
   at("seed").append(...optionsOf([["", [["", "first"], ...trainings.map((seed) => [seed, `seed ${seed}`])]]]));
