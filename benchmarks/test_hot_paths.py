@@ -17,6 +17,7 @@ from bench.metrics import rouge
 
 PAIRS, DIALOGUES, RESAMPLES = 1500, 500, 10_000
 VOCABULARY = 32_128
+WORDS = 100  # of a model whose head is not what is timed
 
 Benchmark = Any  # pytest-benchmark's fixture is untyped
 
@@ -26,6 +27,28 @@ def sentence(rng: random.Random, length: int) -> str:
     stems = ["talk", "meet", "plan", "travel", "order", "call", "ask", "book", "cook", "help", "visit", "answer"]
     words = [rng.choice(stems) + rng.choice(["", "s", "ed", "ing"]) for _ in range(length)]
     return " ".join(word + ("." if k % 9 == 8 else "") for k, word in enumerate(words)) + "."
+
+
+def flan_t5_small(layers: int, decoder_layers: int) -> Any:
+    """Some layers of that width with random weights."""
+    import torch
+    from transformers import T5Config, T5ForConditionalGeneration
+
+    torch.manual_seed(0)
+    config = T5Config(
+        vocab_size=WORDS,
+        d_model=512,
+        d_kv=64,
+        num_heads=6,
+        d_ff=1024,
+        num_layers=layers,
+        num_decoder_layers=decoder_layers,
+        feed_forward_proj="gated-gelu",
+        decoder_start_token_id=0,
+    )
+    model = T5ForConditionalGeneration(config).eval().requires_grad_(False)
+    model.generation_config.decoder_start_token_id, model.generation_config.eos_token_id = 0, 1
+    return model
 
 
 def test_rouge_over_1500_pairs(benchmark: Benchmark) -> None:
@@ -121,31 +144,17 @@ def test_generation_of_a_tiny_random_t5(benchmark: Benchmark, tiny_base: Path) -
 def test_four_samples_a_dialogue(benchmark: Benchmark, monkeypatch: pytest.MonkeyPatch, keys: str) -> None:
     """16 dialogues of 100 to 400 tokens by two of FLAN-T5-small's decoder layers, 16 tokens a sample."""
     import torch
-    from transformers import T5Config, T5ForConditionalGeneration
 
     from bench import generation
     from bench.lm import models, shared_attention
 
     if keys == "copied":
         monkeypatch.setattr(shared_attention.SharedCrossAttention, "settle", lambda self, cache: None)
-    torch.manual_seed(0)
-    config = T5Config(
-        vocab_size=100,
-        d_model=512,
-        d_kv=64,
-        num_heads=6,
-        d_ff=1024,
-        num_layers=1,
-        num_decoder_layers=2,
-        feed_forward_proj="gated-gelu",
-        decoder_start_token_id=0,
-    )
-    model = T5ForConditionalGeneration(config).eval().requires_grad_(False)
-    model.generation_config.decoder_start_token_id, model.generation_config.eos_token_id = 0, 1
+    model = flan_t5_small(layers=1, decoder_layers=2)
     tokenizer: Any = SimpleNamespace(pad_token_id=0)
     loaded = models.Loaded("t5", model, tokenizer, "full", None)
     rng, limit = random.Random(0), 16
-    sources = [[rng.randrange(3, 100) for _ in range(rng.randrange(100, 400))] for _ in range(16)]
+    sources = [[rng.randrange(3, WORDS) for _ in range(rng.randrange(100, 400))] for _ in range(16)]
     uniforms = torch.rand(16, 4, limit)
     found = benchmark.pedantic(generation.generate, (loaded, sources, limit, uniforms), rounds=5, warmup_rounds=1)
     for i, draw in ((0, 0), (15, 3)):
@@ -221,24 +230,11 @@ def test_a_layer_in_training(benchmark: Benchmark, layer: str, kernels: str) -> 
 def test_encoding_by_token_budget(benchmark: Benchmark, monkeypatch: pytest.MonkeyPatch, budget: int) -> None:
     """Two of FLAN-T5-small's encoder layers, 64 dialogues of 20 to 400 tokens."""
     import torch
-    from transformers import T5Config, T5ForConditionalGeneration
 
     from bench.lm import architectures, batching, prepack
 
-    torch.manual_seed(0)
-    rng, size = random.Random(0), 100
-    config = T5Config(
-        vocab_size=size,
-        d_model=512,
-        d_kv=64,
-        num_heads=6,
-        d_ff=1024,
-        num_layers=2,
-        num_decoder_layers=1,
-        feed_forward_proj="gated-gelu",
-        decoder_start_token_id=0,
-    )
-    model = T5ForConditionalGeneration(config).eval().requires_grad_(False)
+    rng, size = random.Random(0), WORDS
+    model = flan_t5_small(layers=2, decoder_layers=1)
     sources = [[rng.randrange(3, size) for _ in range(rng.randrange(20, 400))] for _ in range(64)]
     monkeypatch.setitem(batching.TOKENS, "cpu", budget)
     with prepack.prepacked(model):
