@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bench import metrics, stats
+from bench import datasets, metrics, stats
 from bench.compare import dvc_lock
 from bench.compare.sources import NotComparable, Source
 from bench.core import parsing, paths, plugins
 from bench.core.schema import UserError
 from bench.metrics import SAMPLED, Column
+from bench.report import wording
 
 PLACE = ("variant", "id", "dialogue_id", "output", "draw")
 SEED = "seed"  # a further part of a row's place, where some variant has `seeds`
@@ -78,6 +79,18 @@ class Snapshot:
         A bare report has no params: there, every metric as it is by default.
         """
         return columns_of_params(self.params)
+
+    @cached_property
+    def of_dialogues(self) -> bool:
+        """Whether the rows are dialogues; so it is taken where no params, or a dataset that is gone, would tell."""
+        try:
+            return datasets.find(str(self.params["data"]["dataset"])).DIALOGUES
+        except (KeyError, TypeError, UserError):
+            return True
+
+    def told(self, text: str) -> str:
+        """Return a message of ours in the words for what the rows are."""
+        return text if self.of_dialogues else wording.of_examples(text, ())
 
 
 def columns_of_params(params: Mapping[str, Any]) -> dict[str, Column]:

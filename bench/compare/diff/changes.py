@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -71,6 +71,7 @@ class Diff:
     refused: list[str]
     notes: list[str]
     slices: list[Difference]
+    told: Callable[[str], str]  # puts our own words into those for what the rows are
 
 
 def build(old: Snapshot, new: Snapshot, rows: int = 5, notes: Sequence[str] = ()) -> Diff:
@@ -105,6 +106,7 @@ def build(old: Snapshot, new: Snapshot, rows: int = 5, notes: Sequence[str] = ()
         refused=refused,
         notes=[*notes, *_without_params(old, new), *_other_seeds(old, new, changed, report.primary)],
         slices=measure(_on_slices(old, new, changed, report.primary), report, old.columns | new.columns),
+        told=new.told,
     )
 
 

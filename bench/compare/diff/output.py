@@ -42,7 +42,7 @@ def markdown(diff: Diff) -> str:
         ("param", "before", "now"), [[cell(p.key), cell(p.before), cell(p.after)] for p in diff.params], align="lll"
     )
     costs = table(COSTS, [[cell(t) for t in _cost(c)] for c in diff.costs], align="llrrr")
-    note = (
+    note = diff.told(
         f"Paired by dialogue, with {100 * diff.confidence:g} % intervals; p by sign flips, corrected by Holm over all results "
         "that changed. Variance over training seeds is not in these intervals."
     )
@@ -168,7 +168,7 @@ def _reading(diff: Diff, each: Difference) -> str:
         known = units.columns.get(column)
         return side_word(1 if each.value > 0 else -1, known.higher_is_better if known else None)
     if each.p_least > diff.level:
-        return f"{NONE_POSSIBLE}: {np.count_nonzero(each.pair.gaps)} of {each.n} dialogues differ"
+        return diff.told(f"{NONE_POSSIBLE}: {np.count_nonzero(each.pair.gaps)} of {each.n} dialogues differ")
     return not_shown(units.number(column, each.smallest_detectable))
 
 

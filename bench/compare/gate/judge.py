@@ -73,6 +73,7 @@ def compare(
     notes = [f"not judged, for {old.name} does not have it: {', '.join(fresh)}"] if fresh and not only else []
     notes += rewritten(old, new, variants, report.primary) + costs.speeds(old, new, variants)
     judged += costs.judge(old, new, config, variants)
+    judged = [replace(each, reason=new.told(each.reason)) for each in judged]
     return Outcome(new.study, old.name, new.name, rule, strict, judged, notes)
 
 
@@ -89,7 +90,9 @@ def retrained(
     verdicts = []
     for each, margin in pairs:
         if len(each.gaps) < 2:
-            raise NotComparable(f"{each.measure}: one dialogue says nothing about others; score at least two.")
+            raise NotComparable(
+                f"{each.measure}: " + new.told("one dialogue says nothing about others; score at least two.")
+            )
         side, factor = _side(each.column, margin, units), units.factor(each.column)
         support = None if each.support is None else (each.support[0] * factor, each.support[1] * factor)
         gains = each.gaps * factor * side

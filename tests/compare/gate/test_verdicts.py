@@ -198,6 +198,24 @@ def test_what_is_inconclusive_warns_or_fails_and_names_the_n(project: Any, bench
     assert bench("gate", "--against", "HEAD", "--strict")[0] == 1
 
 
+def test_rows_that_are_no_dialogues_are_called_examples(project: Any, bench: Bench) -> None:
+    files = dict.fromkeys(("train", "validation", "test"), {"file": "a.json"})
+    project.params["data"] = {
+        "dataset": "instructions",
+        "path": "local",
+        "parts": {"validation": 0.1, "test": 0.1},
+        **files,
+    }
+    project.commit()
+    rng = np.random.default_rng(3)
+    project.values["lora"]["rouge1"] = np.clip(project.values["lora"]["rouge1"] + rng.normal(0, 0.1, 60), 0, 1).round(6)
+    project.values["lora"]["toxicity_judge"][0] += 0.01
+    project.write()
+    assert "examples would decide, here are 60; smallest detectable" in bench("gate", "--against", "HEAD")[1]
+    page = bench("diff", "HEAD", "--format", "markdown")[1]
+    assert "Paired by example, with" in page and "1 of 60 examples differ" in page and "dialogue" not in page
+
+
 def test_a_baseline_may_be_a_file_or_a_folder(project: Any, bench: Bench, tmp_path: Path) -> None:
     shutil.copytree(project.report, tmp_path / "kept")
     project.drop("lora", 3)
