@@ -152,15 +152,14 @@ def test_what_is_promised_of_a_report_is_what_its_page_says(text: str) -> None:
 
 
 def test_what_ppo_did_on_real_text_is_what_its_report_says() -> None:
-    followed, share = figures(
-        r"\| ppo ← full \| Toxicity \(reward\) \(%\) \|[^|]*\|[^|]*\| ([^|,]+), ([^|,]+) \|",
-        "dialogsum-small/report.md",
+    (followed,) = figures(
+        r"\| ppo ← full \| Reward logit \|[^|]*\|[^|]*\| ([^|]+) \|[^|]*\| ▲ better", "dialogsum-small/report.md"
     )
     (judged,) = figures(
         r"\| ppo ← full \| Toxicity \(judge\) \(%\) \|[^|]*\|[^|]*\| ([^|]+) \|", "dialogsum-small/report.md"
     )
     text = plain(README)
-    assert f"({followed}, {share}) and not the judge's ({judged})" in text
+    assert f"raised its reward (logit {followed}), and nothing shows of the judge's toxicity ({judged})" in text
     (verdict,) = figures(r"- `ppo` \(from `full`\): \*\*([^*:]+):", "dialogsum-small/report.md")
     assert f"*{verdict}*, says the report" in text
 

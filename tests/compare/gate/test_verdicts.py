@@ -199,7 +199,7 @@ def test_what_is_inconclusive_warns_or_fails_and_names_the_n(project: Any, bench
 
 
 def test_rows_that_are_no_dialogues_are_called_examples(project: Any, bench: Bench) -> None:
-    files = dict.fromkeys(("train", "validation", "test"), {"file": "a.json"})
+    files = {key: {"file": "a.json"} for key in ("train", "validation", "test")}
     project.params["data"] = {
         "dataset": "instructions",
         "path": "local",
