@@ -123,7 +123,7 @@ def rehearse_storing(loaded: Loaded, where: str) -> None:
 
 
 def _write(loaded: Loaded, sources: list[list[int]], where: str) -> None:
-    """Greedy, and two samples a row, with rows that are dropped on the way."""
+    """Greedy and two samples a row; a step of it must say what training computes, and of several rows what it says of one."""
     import torch
 
     from bench import generation
@@ -132,7 +132,6 @@ def _write(loaded: Loaded, sources: list[list[int]], where: str) -> None:
     architecture, pad = architectures.of(loaded.model), int(loaded.tokenizer.pad_token_id)
     each = torch.arange(len(sources))
     several = each.repeat_interleave(2)[1:]  # of one source one summary fewer is left
-
     first = torch.tensor([row[-2:-1] for row in sources])
 
     def second_step(rows: torch.Tensor) -> torch.Tensor:

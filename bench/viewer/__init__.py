@@ -26,4 +26,4 @@ def build(params: Params) -> str:
         raise UserError(f"{path} does not exist; run `dvc repro` to make the report first.")
     study = inputs.read(params)
     shown = contents.contents(study, contents.read_metrics(path, study))
-    return document.page(shown, contents.of_dialogues(params))
+    return document.page(shown, contents.rows_are_dialogues(params))

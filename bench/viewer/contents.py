@@ -77,8 +77,8 @@ def read_metrics(path: Path, study: Study) -> dict[str, Any]:
     return metrics
 
 
-def of_dialogues(params: Params) -> bool:
-    """Tell whether the study's texts are dialogues, and not instructions or the like."""
+def rows_are_dialogues(params: Params) -> bool:
+    """Tell whether the rows are dialogues, and not instructions or the like."""
     return datasets.find(params.data.dataset).DIALOGUES
 
 
@@ -91,7 +91,7 @@ def contents(study: Study, metrics: dict[str, Any]) -> dict[str, Any]:
     names = [*study.params.variants, *(name for name in paths.YARDSTICKS if name == HUMAN or name in study.systems)]
     runs = {name: _runs(study, name) for name in names}
     present = {key for some in runs.values() for run in some for key in run["scores"]}
-    about_dialogues = _of_dialogues(study)
+    of_dialogues = _of_dialogues(study)
     slices, tags = study.params.report.slices, {tag for example in study.examples for tag in example.tags}
     return {
         "study": study.params.study,
@@ -99,7 +99,7 @@ def contents(study: Study, metrics: dict[str, Any]) -> dict[str, Any]:
         "confidence": f"{100 * study.params.report.confidence:g} %",
         "primary": study.params.report.primary,
         "pair": _pair(study),
-        "columns": [*_columns(study, present), *_columns_of_dialogues(study, about_dialogues)],
+        "columns": [*_columns(study, present), *_columns_of_dialogues(study, of_dialogues)],
         "slices": [tag for tag in slices if tag in tags],
         "tags": sorted(tags - set(slices)),
         "front": _front(View(study, metrics, {}, {"variants": {}})),
@@ -107,7 +107,7 @@ def contents(study: Study, metrics: dict[str, Any]) -> dict[str, Any]:
             {"id": e.id, "tags": list(e.tags), "source": e.source, "references": list(e.references)}
             for e in study.examples
         ],
-        "of_dialogues": about_dialogues,
+        "of_dialogues": of_dialogues,
         "systems": [{"name": name, "runs": some} for name, some in runs.items()],
     }
 
@@ -211,7 +211,7 @@ def _columns(study: Study, present: set[str]) -> list[dict[str, Any]]:
 
 
 def _columns_of_dialogues(study: Study, present: dict[str, Any]) -> list[dict[str, Any]]:
-    told = (lambda title: title) if of_dialogues(study.params) else (lambda title: wording.of_examples(title, ()))
+    told = (lambda title: title) if rows_are_dialogues(study.params) else (lambda title: wording.of_examples(title, ()))
     counted = [_count(key, told(title), "dialogue") for key, title in OF_DIALOGUES.items()]
     scored = [key for key in present if key not in OF_DIALOGUES]
     return [*counted, *(_column(key, study.columns[key]) | {"of": "dialogue", "main": True} for key in scored)]

@@ -17,9 +17,8 @@ SCRIPTS = ("data.js", "words.js", "state.js", "list.js", "detail.js", "view.js")
 # end of a line. In JSON each can be written otherwise.
 ESCAPES = str.maketrans({char: f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"})
 
-SAID = re.compile(
-    r"@((?:a )?dialogues?)@", re.IGNORECASE
-)  # words that a reader sees, for studies of other texts to replace
+# Words that a reader sees, for studies of other texts to replace.
+SAID = re.compile(r"@((?:a )?dialogues?)@", re.IGNORECASE)
 
 
 def page(data: dict[str, Any], of_dialogues: bool = True) -> str:

@@ -51,27 +51,25 @@ def test_each_row_is_written_as_if_it_were_alone(name: str, workdir: Path) -> No
     assert held == (2 if name in SHARING else 3)
 
 
-def test_a_source_is_read_once_however_often_it_is_named(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    families.seq2seq("t5", paths.model_path("base"))
+@pytest.mark.parametrize(("make", "name"), [(families.seq2seq, "t5"), (families.decoder, "llama")], ids=["t5", "llama"])
+def test_a_source_is_read_once_however_often_it_is_named(
+    make: Any, name: str, workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(name, paths.model_path("base"))
     loaded = models.load("base", "cpu")
     batch = [SOURCES[1], SOURCES[0], SOURCES[1], SOURCES[2], SOURCES[0]]  # not side by side
     uniforms = torch.rand(5, 3, 7, generator=torch.Generator().manual_seed(0))
     expected = [generation.generate(loaded, [one], 7, uniforms[i : i + 1])[0] for i, one in enumerate(batch)]
-    kind, read = architectures.of(loaded.model), []
-    start = type(kind).start_decoding
-    monkeypatch.setattr(
-        type(kind), "start_decoding", lambda self, model, s, pad: (read.extend(s), start(self, model, s, pad))[1]
-    )
+    kind = type(architectures.of(loaded.model))
+    start, read = kind.start_decoding, []
+
+    def noted(self: Any, model: Any, sources: Any, pad: int) -> Any:
+        read.extend(map(list, sources))
+        return start(self, model, sources, pad)
+
+    monkeypatch.setattr(kind, "start_decoding", noted)
     assert generation.generate(loaded, batch, 7, uniforms) == expected
-    assert sorted(map(list, read)) == sorted(SOURCES)
-
-
-def test_a_prompt_is_read_once_too(workdir: Path) -> None:
-    families.decoder("llama", paths.model_path("base"))
-    loaded = models.load("base", "cpu")
-    batch, uniforms = [SOURCES[1], SOURCES[0], SOURCES[1]], torch.rand(3, 2, 6)
-    expected = [generation.generate(loaded, [one], 6, uniforms[i : i + 1])[0] for i, one in enumerate(batch)]
-    assert generation.generate(loaded, batch, 6, uniforms) == expected
+    assert sorted(read) == sorted(SOURCES)
 
 
 def test_a_model_without_fused_attention_keeps_a_copy_for_each_row() -> None:
