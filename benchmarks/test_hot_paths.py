@@ -182,9 +182,9 @@ def test_the_head_of_flan_t5_small_for_16_rows(benchmark: Benchmark, kept: bool)
 
 
 @pytest.mark.parametrize("kernels", ["torch", "ours"])
-@pytest.mark.parametrize("layer", ["linear", "LoRA", "attention"])
+@pytest.mark.parametrize("layer", ["linear", "LoRA 8", "LoRA 32", "attention"])
 def test_a_layer_in_training(benchmark: Benchmark, layer: str, kernels: str) -> None:
-    """Forward and backward at FLAN-T5-small's width: 16 dialogues of 200 tokens, LoRA of rank 32, a mask that is learnt."""
+    """Forward and backward at FLAN-T5-small's width: 16 dialogues of 200 tokens, LoRA by rank, a mask that is learnt."""
     import copy
     from contextlib import nullcontext
 
@@ -204,8 +204,8 @@ def test_a_layer_in_training(benchmark: Benchmark, layer: str, kernels: str) -> 
         module: Any = compute
     else:
         inputs, module = [torch.randn(16, 200, 512)], torch.nn.Sequential(torch.nn.Linear(512, 1024, bias=False))
-        if layer == "LoRA":
-            adapter = peft.LoraConfig(r=32, target_modules=["0"], init_lora_weights=False)
+        if layer.startswith("LoRA"):
+            adapter = peft.LoraConfig(r=int(layer.split()[1]), target_modules=["0"], init_lora_weights=False)
             module = peft.get_peft_model(module, adapter)  # type: ignore[arg-type]
 
     def run(given: list[Any], by: Any, context: Any) -> tuple[Any, Any]:

@@ -138,7 +138,12 @@ def finish(stage: str, name: str) -> None:
 
 
 def clear_finished(keep: Path | None = None) -> None:
-    """Remove the folders of finished work, but that of `keep`: when another stage runs, DVC has noted them."""
+    """Remove the folders of finished work: when another stage runs, DVC has noted them. That of `keep` goes on instead.
+
+    Stages of one project may run at the same time, and clear the same folders.
+    """
     for note in WORK.glob("*/*/finished"):
-        if keep is None or not keep.is_relative_to(note.parent):
-            shutil.rmtree(note.parent)
+        if keep and keep.is_relative_to(note.parent):
+            note.unlink(missing_ok=True)
+        else:
+            shutil.rmtree(note.parent, ignore_errors=True)

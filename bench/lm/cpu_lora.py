@@ -17,6 +17,8 @@ from torch.autograd.function import once_differentiable
 
 from bench.lm import cpu_kernels
 
+LOW = 16  # the rank from which a product's layout makes no difference
+
 
 @contextmanager
 def merged() -> Iterator[None]:
@@ -76,7 +78,14 @@ class _LoraLinear(torch.autograd.Function):
         if ctx.needs_input_grad[0]:  # the sum is made again: kept, it would double the weights in memory
             of_x = cpu_kernels.product(gradient, torch.addmm(weight, b, a, alpha=ctx.scaling).t())
         if ctx.needs_input_grad[3]:
-            of_a = ((gradient @ b).t() @ x).mul_(ctx.scaling)
+            of_a = (_narrow(gradient, b.t()) @ x).mul_(ctx.scaling)
         if ctx.needs_input_grad[4]:
-            of_b = (gradient.t() @ (x @ a.t())).mul_(ctx.scaling)
+            of_b = (_narrow(x, a) @ gradient).t().mul_(ctx.scaling)
         return of_x, None, None, of_a, of_b, None
+
+
+def _narrow(rows: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
+    """factor (r, I) @ rows' (N, I). Of a low rank, MKL multiplies fast only what lies row after row."""
+    if len(factor) < LOW:
+        return (rows @ factor.contiguous().t()).t().contiguous()
+    return (rows @ factor.t()).t()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -52,9 +54,28 @@ def test_finished_work_stays_until_another_stage_begins(workdir: Path) -> None:
     resume.finish("train", "lora")
     assert Work("train", "lora", "one").load_state() == {"step": 9}
     unfinished = Work("train", "ppo", "two")
+    assert first.folder.exists(), "the stage runs again beside the other"
+    resume.finish("train", "lora")
+    Work("train", "ppo", "two")
     assert not first.folder.exists()
     Work("generate", "lora", "three")
     assert unfinished.folder.exists()
+
+
+def test_stages_that_begin_at_the_same_time_clear_the_same_work(workdir: Path) -> None:
+    for number in range(300):
+        Work("generate", f"v{number}", "one")
+        resume.finish("generate", f"v{number}")
+    together = Barrier(4)
+
+    def clear() -> None:
+        together.wait()
+        resume.clear_finished()
+
+    with ThreadPoolExecutor(4) as pool:
+        for running in [pool.submit(clear) for _ in range(4)]:
+            running.result()
+    assert list((workdir / "work" / "generate").iterdir()) == []
 
 
 def test_the_fingerprint_follows_settings_and_inputs(workdir: Path) -> None:
@@ -82,8 +103,10 @@ def test_a_further_training_lies_in_the_folder_of_the_first_and_shares_its_end(w
     first, second = Work("train", "lora", "one"), Work("train", "lora/seed-1", "two")
     second.save_state({"step": 9})
     resume.finish("train", "lora")
-    assert (Work("train", "lora", "one").folder / "finished").exists()
     assert Work("train", "lora/seed-1", "two").load_state() == {"step": 9}
+    Work("generate", "lora", "three")
+    assert second.folder.exists(), "the further training runs again beside the other"
+    resume.finish("train", "lora")
     Work("generate", "lora", "three")
     assert not first.folder.exists()
 

@@ -58,7 +58,7 @@ def same(found: list[torch.Tensor], expected: list[torch.Tensor]) -> bool:
 
 
 @pytest.mark.parametrize("bias", [False, True])
-@pytest.mark.parametrize("settings", [{}, {"r": 8, "use_rslora": True}, {"lora_alpha": 1}], ids=str)
+@pytest.mark.parametrize("settings", [{}, {"r": 8, "use_rslora": True}, {"r": 16, "lora_alpha": 1}], ids=str)
 @pytest.mark.parametrize("shape", [(ROWS, WIDTH), (2, ROWS // 2, WIDTH)], ids=str)
 def test_values_and_gradients_equal_pefts_in_double_precision(
     bias: bool, settings: dict[str, Any], shape: tuple[int, ...]
