@@ -66,7 +66,7 @@ def test_a_knob_touches_its_variant_and_what_starts_from_it(project: Project) ->
     project.dvc("repro", "params")
     assert {"train@ppo"} <= ran(project.dvc("repro", "--dry")) <= ppo
     raw = tiny()
-    raw["variants"]["lora"]["adapter"]["r"] = 8
+    raw["variants"]["lora"]["adapter"]["r"] = 16
     project.params(raw)
     project.dvc("repro", "params")
     assert {"train@lora"} <= ran(project.dvc("repro", "--dry")) <= ppo | {"train@lora", "generate@lora", "score@lora"}
